@@ -1,0 +1,67 @@
+"""A HuggingChat server to run on your own machine: in memory, offline, on loopback.
+
+It speaks as chat-ui 0.20 (``current``) or 0.9.5 (``legacy``), as the recordings of real servers in
+``tests/recordings`` do, so that chains can be tested without an account or a network. It shares
+no code with the client, which it is the referee of.
+
+Example:
+    >>> from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+    >>> parrot = LocalModel("my/parrot", FunctionBackend(lambda request: request.last_user_text))
+    >>> with LocalServer(models=[parrot]) as server:
+    ...     print(server.base_url)
+"""
+
+from hfchat_base.errors import MissingRequirementsError
+
+try:
+    import httpx as _httpx  # noqa: F401 - the OpenAI backend needs it
+    import python_multipart as _multipart  # noqa: F401 - starlette needs it for forms
+    import starlette as _starlette  # noqa: F401
+    import uvicorn as _uvicorn  # noqa: F401
+except ImportError as error:
+    raise MissingRequirementsError.for_extra("local", what="The local server") from error
+
+from hfchat_base.local.app import create_app
+from hfchat_base.local.backends import (
+    ChatRequest,
+    FunctionBackend,
+    ModelBackend,
+    OpenAIBackend,
+    UpstreamError,
+    openai_models,
+)
+from hfchat_base.local.backends.scripted import default_models
+from hfchat_base.local.limits import Limits
+from hfchat_base.local.models import LocalModel
+from hfchat_base.local.records import RecordedRequest, SentPrompt
+from hfchat_base.local.server import LocalServer
+from hfchat_base.local.tools import (
+    ElicitationAnswer,
+    ElicitationField,
+    LocalTool,
+    ToolContext,
+    ToolServer,
+)
+from hfchat_base.local.tools.scripted import scripted_tool_servers
+
+__all__ = [
+    "ChatRequest",
+    "ElicitationAnswer",
+    "ElicitationField",
+    "FunctionBackend",
+    "Limits",
+    "LocalModel",
+    "LocalServer",
+    "LocalTool",
+    "ModelBackend",
+    "OpenAIBackend",
+    "RecordedRequest",
+    "SentPrompt",
+    "ToolContext",
+    "ToolServer",
+    "UpstreamError",
+    "create_app",
+    "default_models",
+    "openai_models",
+    "scripted_tool_servers",
+]

@@ -1,0 +1,107 @@
+"""The values of JavaScript that Python lacks, and the two clocks and counters built on them.
+
+Here: `UNDEFINED`, `ObjectId`, `Deferred`, dates with milliseconds, lengths in UTF-16 code units.
+Not here: how any of them is written (the sibling modules).
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Final
+
+__all__ = [
+    "UNDEFINED",
+    "Deferred",
+    "JsonObject",
+    "ObjectId",
+    "Undefined",
+    "iso",
+    "now",
+    "stored",
+    "utf16_length",
+    "utf16_prefix",
+]
+
+JsonObject = dict[str, Any]
+"""An object of the wire. A plain dict, because the order of its keys is part of what is sent."""
+
+
+class Undefined:
+    """JavaScript's ``undefined``: left out of JSON objects, told apart from null elsewhere."""
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+"""The only instance."""
+
+_counter = itertools.count(secrets.randbits(23))
+
+
+class ObjectId(str):
+    """A MongoDB object id: 24 hexadecimal digits, ordered by creation."""
+
+    __slots__ = ()
+
+    @classmethod
+    def new(cls) -> ObjectId:
+        """Mint one: 4 bytes of seconds, 5 of this process, 3 of a counter."""
+        return cls(f"{int(time.time()):08x}{_PROCESS}{next(_counter) & 0xFFFFFF:06x}")
+
+
+_PROCESS: Final = secrets.token_hex(5)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A promise that the page's data names now and the server resolves later.
+
+    Attributes:
+        number: The promise's number within one response.
+        value: What it resolves to.
+    """
+
+    number: int
+    value: Any
+
+
+def now() -> datetime:
+    """Tell the time in UTC, cut to whole milliseconds as JavaScript has it."""
+    moment = datetime.now(timezone.utc)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime) -> str:
+    """Write a date as ``Date.prototype.toISOString`` does."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def utf16_length(text: str) -> int:
+    """Count UTF-16 code units, which is what JavaScript calls a string's length."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def utf16_prefix(text: str, units: int) -> str:
+    """Cut a string after so many UTF-16 code units.
+
+    Args:
+        text: What to cut.
+        units: Code units to keep. A cut through a surrogate pair keeps its lone first half, as
+            JavaScript's ``slice`` does.
+    """
+    data = text.encode("utf-16-le", "surrogatepass")[: 2 * units]
+    return data.decode("utf-16-le", "surrogatepass")
+
+
+def stored(value: Any) -> Any:  # noqa: ANN401 - any value of the wire
+    """Copy a value as the database keeps it: ``undefined`` inside of it becomes null."""
+    if isinstance(value, dict):
+        return {key: stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [stored(item) for item in value]
+    return None if value is UNDEFINED else value

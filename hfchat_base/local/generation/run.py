@@ -1,0 +1,328 @@
+"""One run: emits the events of a turn, stores what they say, and feeds the wire and the log.
+
+The run belongs to the server, not to the request that started it: when the client goes away it
+goes on and is stored. Not here: the events of the answer itself (`answer.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from typing import TYPE_CHECKING, Final
+
+from hfchat_base.local.encoding.values import (
+    UNDEFINED,
+    JsonObject,
+    now,
+    stored,
+    utf16_length,
+    utf16_prefix,
+)
+from hfchat_base.local.generation.answer import answer_current, answer_legacy
+from hfchat_base.local.generation.log import RunLog
+from hfchat_base.local.generation.wire import wire_line
+from hfchat_base.local.store.conversations import NEW_TITLE
+from hfchat_base.protocol.facts import KEEP_ALIVE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hfchat_base.local.generation.log import RunStatus
+    from hfchat_base.local.generation.turn import Turn
+    from hfchat_base.local.store.conversations import Conversation, StopMarker
+
+__all__ = ["Run"]
+
+_STARTED: Final = {"type": "status", "status": "started"}
+_KEEP_ALIVE: Final = {"type": "status", "status": "keepAlive"}
+_FINISHED: Final = {"type": "status", "status": "finished"}
+
+_STALE_MARKER_SECONDS: Final = 5.0
+"""A stop that no run has obeyed is forgotten after this long (S)."""
+
+_MARKER_POLL_SECONDS: Final = 0.3
+"""How soon a run obeys a stop that came before it (S)."""
+
+_SNAPSHOT_TICKS: Final = 30
+"""Every so many keepAlives the unfinished answer is stored (S: three seconds)."""
+
+_NO_OUTPUT: Final = "No output was generated. Something went wrong."
+_THINK_TAG: Final = re.compile(r"</?think>", re.IGNORECASE)
+
+
+class Run:
+    """One generation under way.
+
+    Attributes:
+        generation_id: Its name.
+        conversation_id: Where it writes.
+
+    Args:
+        turn: What to do.
+        conversation: The run's own copy of the conversation, already holding the empty answer.
+        message: That answer, within the copy.
+        generation_id: The run's name.
+        chosen_by_client: Whether the client gave that name; only then can it tell where it
+            stopped reading.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        conversation: Conversation,
+        message: JsonObject,
+        *,
+        generation_id: str,
+        chosen_by_client: bool,
+    ) -> None:
+        self.generation_id = generation_id
+        self.conversation_id = conversation.id
+        self._turn = turn
+        self._state = turn.state
+        self._current = turn.state.generation == "current"
+        self._conversation = conversation
+        self._message = message
+        self._message.setdefault("updates", [])
+        self._initial: str = message["content"]
+        self._said: list[str] = []
+        self._chosen_by_client = chosen_by_client
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._attached = True
+        self._marker: StopMarker | None = None
+        self._producer: asyncio.Task[None] | None = None
+        self._log = RunLog(generation_id, conversation.id, flush_seconds=turn.state.flush_seconds)
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._state.logs[self.generation_id] = self._log
+        self._state.active_runs.append(self)
+        self._state.spawn(self._live())
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Stream to the client that started the run.
+
+        Yields:
+            Whole lines, as many as have come up by then.
+        """
+        ended = False
+        try:
+            while not ended:
+                waiting = [await self._lines.get()]
+                while not self._lines.empty():
+                    waiting.append(self._lines.get_nowait())
+                ended = waiting[-1] is None
+                yield b"".join(line for line in waiting if line is not None)
+        finally:
+            self._attached = False
+            if not ended and self._current:
+                self._save()
+
+    def stop(self, marker: StopMarker) -> None:
+        """End the run early.
+
+        Args:
+            marker: The request to stop.
+        """
+        self._marker = marker
+        self._turn.stop_requested = True
+        if self._current and self._producer is not None:
+            self._producer.cancel()
+
+    async def _live(self) -> None:
+        keep_alive: asyncio.Task[None] | None = None
+        try:
+            self._emit(_STARTED)
+            self._emit(_KEEP_ALIVE)
+            self._give_title()
+            keep_alive = asyncio.create_task(self._keep_alive())
+            self._watch_for_earlier_stop()
+            status = await self._answer()
+            self._save()
+            self._log.finish(status)
+            if status == "interrupted":
+                self._forget_stop()
+        finally:
+            if keep_alive is not None:
+                keep_alive.cancel()
+            if self._log.status == "running":
+                self._log.finish("interrupted")
+            self._state.active_runs.remove(self)
+            self._lines.put_nowait(None)
+
+    async def _answer(self) -> RunStatus:
+        answer = answer_current if self._current else answer_legacy
+        self._producer = asyncio.create_task(answer(self._turn, self._emit))
+        if self._current and self._marker is not None:
+            self._producer.cancel()
+        failure: Exception | None = None
+        try:
+            await self._producer
+        except asyncio.CancelledError:
+            if self._marker is None:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is its failure
+            failure = error
+        if not self._current:
+            return self._close_legacy(failure)
+        return self._close_current(failure)
+
+    def _close_current(self, failure: Exception | None) -> RunStatus:
+        if self._marker is not None and "interrupted" not in self._message:
+            self._said = [self._seen_by(self._marker)]
+            self._emit({"type": "finalAnswer", "text": self._said[0], "interrupted": True})
+        elif failure is not None:
+            self._emit(_error(failure, with_status=True))
+            return "error"
+        elif self._marker is None and self._silent:
+            self._emit({"type": "status", "status": "error", "message": _NO_OUTPUT})
+            return "error"
+        self._emit(_FINISHED)
+        return "interrupted" if self._marker is not None else "completed"
+
+    def _close_legacy(self, failure: Exception | None) -> RunStatus:
+        if failure is not None:
+            self._emit(_error(failure, with_status=False))
+        elif self._silent:
+            self._emit({"type": "status", "status": "error", "message": _NO_OUTPUT})
+        return "completed"
+
+    @property
+    def _silent(self) -> bool:
+        """Whether nothing came of the run, not even a question to the user."""
+        asked = any(update["type"] == "elicitation" for update in self._message["updates"])
+        return not asked and not any(self._said)
+
+    def _seen_by(self, marker: StopMarker) -> str:
+        """Cut what was said to what the client that stopped it had seen."""
+        said = "".join(self._said)
+        if (
+            marker.seen is None
+            or not self._chosen_by_client
+            or marker.generation_id != self.generation_id
+        ):
+            return said
+        return utf16_prefix(said, max(marker.seen - utf16_length(self._initial), 0))
+
+    def _give_title(self) -> None:
+        first = next((m for m in self._conversation.messages if m["from"] == "user"), None)
+        if self._conversation.title == NEW_TITLE and first is not None:
+            title = self._turn.model.title(first["content"], self._state.generation)
+            self._emit({"type": "title", "title": title})
+
+    def _watch_for_earlier_stop(self) -> None:
+        """Obey a stop that came too late for the run before this one (current)."""
+        kept = self._state.conversations.of(self._conversation.owner, self.conversation_id)
+        if not self._current or kept is None or kept.stop_marker is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - kept.stop_marker.at > _STALE_MARKER_SECONDS:
+            kept.stop_marker = None
+        else:
+            loop.call_later(_MARKER_POLL_SECONDS, self.stop, kept.stop_marker)
+
+    def _forget_stop(self) -> None:
+        kept = self._state.conversations.of(self._conversation.owner, self.conversation_id)
+        if kept is not None:
+            kept.stop_marker = None
+
+    async def _keep_alive(self) -> None:
+        for tick in itertools.count(1):
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            self._emit(_KEEP_ALIVE)
+            if self._current and tick % _SNAPSHOT_TICKS == 0:
+                snapshot = {**self._message, **self._progress()}
+                self._state.conversations.save_message(self.conversation_id, snapshot)
+
+    def _emit(self, event: JsonObject) -> None:
+        """Take one event: into the answer, the log and the wire."""
+        if event["type"] == "stream":
+            if not event["token"]:
+                return
+            self._said.append(event["token"])
+        elif event is not _KEEP_ALIVE:
+            self._note(event)
+        if event is not _KEEP_ALIVE:
+            self._remember(event)
+            self._log.push(event)
+        if self._current:
+            self._message["updatedAt"] = now()
+        if self._attached:
+            self._lines.put_nowait(wire_line(event))
+
+    def _note(self, event: JsonObject) -> None:
+        """Change the stored answer or conversation as an event other than a token says."""
+        message = self._message
+        if event["type"] == "finalAnswer":
+            message["interrupted"] = event["interrupted"]
+            self._said = [self._final_content(event["text"])]
+        elif event["type"] == "title":
+            title = event["title"]
+            self._conversation.title = _THINK_TAG.sub("", title).strip() if self._current else title
+            self._state.conversations.save_title(self.conversation_id, self._conversation.title)
+        elif event["type"] == "file":
+            reference = {"type": "hash", "name": event["name"], "value": event["sha"]}
+            message.setdefault("files", []).append({**reference, "mime": event["mime"]})
+        elif event["type"] == "reasoning" and "token" in event:
+            message["reasoning"] = message.get("reasoning", "") + event["token"]
+        elif event["type"] == "routerMetadata":
+            self._note_route(event)
+
+    def _note_route(self, event: JsonObject) -> None:
+        """Keep what a router, or the provider of another model, tells of itself."""
+        routed = self._turn.model.is_router
+        if not routed and event["provider"] is UNDEFINED:
+            return
+        self._message["routerMetadata"] = {
+            "route": event["route"] if routed else "",
+            "model": event["model"] if routed else "",
+            "provider": stored(event["provider"]),
+        }
+
+    def _final_content(self, text: str) -> str:
+        """Tell what is stored of the answer once its final text is known.
+
+        After tool calls the final text leaves out what was said before them (R: ``tool_call``).
+        """
+        said = "".join(self._said)
+        with_tools = any(update["type"] == "tool" for update in self._message["updates"])
+        if not with_tools or not said or text.startswith(said):
+            return text
+        if text and said.endswith(text):
+            return said
+        gap = "" if said.endswith("\n\n") or text.startswith("\n") else "\n\n"
+        return said + gap + text
+
+    def _remember(self, event: JsonObject) -> None:
+        """Add an event to the stored ``updates``.
+
+        The current generation keeps the length of a token in its place, the legacy one nothing.
+        """
+        updates = self._message["updates"]
+        if event["type"] == "stream":
+            if self._current:
+                length = utf16_length(event["token"])
+                updates.append({"type": "stream", "token": "", "len": length})
+        elif self._current or "token" not in event:
+            updates.append(stored(event))
+
+    def _progress(self) -> JsonObject:
+        """Tell how far the answer is, and up to which event of the log."""
+        progress: JsonObject = {"content": self._initial + "".join(self._said)}
+        if self._current:
+            progress["materializedSeq"] = self._log.seal()
+        return progress
+
+    def _save(self) -> None:
+        """Write the run's whole copy back, over whatever others have stored meanwhile."""
+        self._message.update(self._progress())
+        messages = self._conversation.messages
+        if self._current:
+            messages = [{**message, "updates": message.get("updates", [])} for message in messages]
+        self._state.conversations.save(self._conversation, messages)
+
+
+def _error(failure: Exception, *, with_status: bool) -> JsonObject:
+    event: JsonObject = {"type": "status", "status": "error", "message": str(failure)}
+    status = getattr(failure, "status", None)
+    return {**event, "statusCode": status} if with_status and status else event

@@ -1,0 +1,197 @@
+"""Responses in chat-ui's forms, and the refusals that turn into them.
+
+An endpoint refuses by raising `Refusal` (what the server says on purpose) or `Mishap` (what its
+schema or database throws on bad input, a 500 with an error id).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.responses import Response
+
+from hfchat_base.local.encoding.json_text import json_text
+from hfchat_base.local.encoding.superjson import superjson_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+__all__ = [
+    "Mishap",
+    "Refusal",
+    "html_answer",
+    "json_answer",
+    "json_body",
+    "mishap_answer",
+    "prefers_html",
+    "refusal_answer",
+    "superjson_answer",
+    "text_answer",
+]
+
+
+class Refusal(Exception):  # noqa: N818 - says what happened
+    """The server says no.
+
+    Attributes:
+        status: HTTP status.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Mishap(Exception):  # noqa: N818 - says what happened
+    """The real server would throw here. It answers 500, or another status, with an error id.
+
+    Attributes:
+        status: HTTP status.
+    """
+
+    def __init__(self, reason: str, *, status: int = 500) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def text_answer(
+    text: str,
+    *,
+    status: int = 200,
+    media: str = "text/plain",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer with text.
+
+    Args:
+        text: The body.
+        status: HTTP status.
+        media: Content type, written as it is.
+        headers: More headers.
+    """
+    return Response(
+        text.encode("utf-8", "surrogatepass"), status, {"content-type": media, **(headers or {})}
+    )
+
+
+def json_answer(value: object, *, status: int = 200) -> Response:
+    """Answer with plain JSON.
+
+    Args:
+        value: The document.
+        status: HTTP status.
+    """
+    return text_answer(json_text(value), status=status, media="application/json")
+
+
+def superjson_answer(value: object, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with superjson, as ``/api/v2`` does.
+
+    Args:
+        value: The document.
+        headers: More headers.
+    """
+    return text_answer(superjson_text(value), media="application/json", headers=headers)
+
+
+def html_answer(
+    page: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a page.
+
+    Args:
+        page: HTML.
+        status: HTTP status.
+        headers: More headers.
+    """
+    return text_answer(page, status=status, media="text/html", headers=headers)
+
+
+def refusal_answer(request: Request, refusal: Exception) -> Response:
+    """Put a `Refusal` into words: a page for browsers, JSON for everybody else.
+
+    Args:
+        request: What was asked.
+        refusal: Why not.
+    """
+    return _error_answer(request, cast("Refusal", refusal).status, {"message": str(refusal)})
+
+
+def mishap_answer(request: Request, mishap: Exception) -> Response:
+    """Put a `Mishap` into words.
+
+    Args:
+        request: What was asked.
+        mishap: What went wrong; the client is not told.
+    """
+    words = {"message": "An error occurred", "errorId": str(uuid.uuid4())}
+    return _error_answer(request, cast("Mishap", mishap).status, words)
+
+
+def prefers_html(headers: Mapping[str, str]) -> bool:
+    """Tell whether a client would rather have a page than data.
+
+    Args:
+        headers: The request's headers. Without ``accept`` data is preferred.
+    """
+    qualities = {"text/html": 0.0, "application/json": 0.0}
+    precision = {"text/html": -1, "application/json": -1}
+    for entry in headers.get("accept", "*/*").split(","):
+        media, _, parameters = entry.strip().partition(";")
+        quality = _quality(parameters)
+        for candidate in qualities:
+            match = _match_precision(media.strip(), candidate)
+            if match > precision[candidate]:
+                precision[candidate], qualities[candidate] = match, quality
+    return (qualities["text/html"], precision["text/html"]) > (
+        qualities["application/json"],
+        precision["application/json"],
+    )
+
+
+async def json_body(request: Request) -> Any:  # noqa: ANN401 - whatever the client sent
+    """Read the body as JSON.
+
+    Args:
+        request: The request.
+
+    Raises:
+        Mishap: It is no JSON.
+    """
+    try:
+        return json.loads(await request.body())
+    except ValueError as error:
+        raise Mishap("the body is no JSON") from error
+
+
+def _error_answer(request: Request, status: int, words: dict[str, str]) -> Response:
+    if prefers_html(request.headers):
+        message = words["message"].replace("&", "&amp;").replace("<", "&lt;")
+        return html_answer(
+            f"<!doctype html>\n<html><body><h1>{status}</h1><p>{message}</p></body></html>",
+            status=status,
+        )
+    return json_answer(words, status=status)
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _match_precision(media: str, candidate: str) -> int:
+    if media == candidate:
+        return 2
+    if media == f"{candidate.partition('/')[0]}/*":
+        return 1
+    return 0 if media == "*/*" else -1

@@ -1,0 +1,175 @@
+"""Making, changing, sharing and deleting a conversation: the paths that both generations have."""
+
+from __future__ import annotations
+
+import mimetypes
+import secrets
+import string
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from hfchat_base.local.encoding.superjson import superjson_text
+from hfchat_base.local.http.answers import Mishap, Refusal, json_answer, json_body
+from hfchat_base.local.http.asker import origin, public_base, session_of
+from hfchat_base.local.http.documents import conversation_document
+from hfchat_base.local.http.lookup import is_share_id, own_conversation
+from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS, SHARE_ID_CHARACTERS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from hfchat_base.local.state import ServerState
+    from hfchat_base.local.store.conversations import Conversation
+
+__all__ = ["ConversationRoutes"]
+
+_SHARE_ALPHABET = string.ascii_letters + string.digits + "_-"
+
+
+class ConversationRoutes:
+    """``/conversation`` and the paths below it that have nothing to do with a run.
+
+    Args:
+        state: The server.
+    """
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self.routes: list[BaseRoute] = [
+            Route("/conversation", self.create, methods=["POST"]),
+            Route("/conversation", self.home, methods=["GET"]),
+            Route("/conversation/{id}", self.change, methods=["PATCH"]),
+            Route("/conversation/{id}", self.delete, methods=["DELETE"]),
+            Route("/conversation/{id}/share", self.share, methods=["POST"]),
+            Route("/conversation/{id}/output/{sha}", self.output),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Make a conversation.
+
+        Args:
+            request: The request.
+
+        Raises:
+            Refusal: The body is not as it should be, or there are too many conversations.
+        """
+        body = await json_body(request)
+        owner = session_of(request).owner
+        if not isinstance(body, dict) or not all(
+            isinstance(body.get(key, ""), str) for key in ("preprompt", "fromShare")
+        ):
+            raise Refusal(400, "Invalid request")
+        model = self._state.model(str(body.get("model")))
+        if model is None:
+            raise Refusal(400, "Invalid request")
+        most = self._state.limits.conversations
+        if most is not None and self._state.conversations.count(owner) > most:
+            raise Refusal(
+                429,
+                "You have reached the maximum number of conversations. Delete some to continue.",
+            )
+        if model.unlisted:
+            raise Refusal(400, "Can't start a conversation with an unlisted model")
+        if "fromShare" in body:
+            made = self._from_share(owner, body["fromShare"])
+        else:
+            preprompt = body.get("preprompt", model.preprompt or "")
+            made = self._state.conversations.create(
+                owner=owner, model=model.id, preprompt=preprompt
+            )
+        answer = {"conversationId": str(made.id)}
+        if self._state.generation == "current":
+            answer["conversation"] = superjson_text(conversation_document(made))
+        return json_answer(answer)
+
+    async def home(self, request: Request) -> Response:
+        """Send browsers that come here to the home page.
+
+        Args:
+            request: The request.
+        """
+        return RedirectResponse(f"{public_base(request.scope)}/", status_code=302)
+
+    async def change(self, request: Request) -> Response:
+        """Change title or model.
+
+        Args:
+            request: The request.
+
+        Raises:
+            Mishap: The schema takes a value amiss.
+        """
+        body = await json_body(request)
+        title, model = body.get("title"), body.get("model")
+        if title is not None and not 1 <= len(str(title).strip()) <= MAX_TITLE_CHARACTERS:
+            raise Mishap("the title is too long or empty")
+        if model is not None and self._state.model(model) is None:
+            raise Mishap("no such model")
+        kept = own_conversation(request, self._state)
+        if title is not None:
+            kept.title = title.strip()
+        if model is not None:
+            kept.switch_model(model)
+        return Response()
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a conversation.
+
+        Args:
+            request: The request.
+        """
+        self._state.conversations.delete(own_conversation(request, self._state))
+        return Response()
+
+    async def share(self, request: Request) -> Response:
+        """Share a conversation as it is now.
+
+        Args:
+            request: The request.
+        """
+        kept = own_conversation(request, self._state)
+        new_id = "".join(secrets.choice(_SHARE_ALPHABET) for _ in range(SHARE_ID_CHARACTERS))
+        shared = self._state.conversations.share(kept, new_id)
+        self._state.files.copy(kept.id, shared.id)
+        if self._state.generation == "current":
+            return json_answer({"shareId": shared.id})
+        base = public_base(request.scope)
+        return json_answer({"url": f"{origin(request)}{base}/r/{shared.id}"})
+
+    async def output(self, request: Request) -> Response:
+        """Serve a file of a conversation or share.
+
+        Args:
+            request: The request.
+
+        Raises:
+            Refusal: There is no such conversation or file.
+        """
+        conversation_id, sha = request.path_params["id"], request.path_params["sha"]
+        if not is_share_id(conversation_id):
+            own_conversation(request, self._state)
+        elif self._state.conversations.shared(conversation_id) is None:
+            raise Refusal(404, "Conversation not found")
+        file = self._state.files.get(conversation_id, sha)
+        if file is None:
+            raise Refusal(404, "File not found")
+        extension = mimetypes.guess_extension(file.mime) or ".bin"
+        name = f"{sha[:8]}{extension}"
+        return Response(
+            file.data,
+            headers={
+                "content-type": file.mime,
+                "content-disposition": f'attachment; filename="{name}"',
+            },
+        )
+
+    def _from_share(self, owner: str, share_id: str) -> Conversation:
+        shared = self._state.conversations.shared(share_id)
+        if shared is None:
+            raise Refusal(404, "Conversation not found")
+        made = self._state.conversations.import_share(owner, shared)
+        self._state.files.copy(shared.id, made.id)
+        return made

@@ -1,0 +1,94 @@
+"""Finding the conversation that a path names, or refusing in the words of the right endpoint."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hfchat_base.local.http.answers import Mishap, Refusal
+from hfchat_base.local.http.asker import session_of
+from hfchat_base.protocol.facts import SHARE_ID_CHARACTERS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from hfchat_base.local.state import ServerState
+    from hfchat_base.local.store.conversations import Conversation
+
+__all__ = ["is_object_id", "is_share_id", "own_conversation", "readable_conversation"]
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_NOT_YOURS = (
+    "You don't have access to this conversation. "
+    "If someone gave you this link, ask them to use the 'share' feature instead."
+)
+
+
+def is_object_id(text: str) -> bool:
+    """Tell whether the database takes a text as an id.
+
+    Args:
+        text: The text.
+    """
+    return _OBJECT_ID.fullmatch(text) is not None
+
+
+def is_share_id(text: str) -> bool:
+    """Tell whether an id names a share.
+
+    Args:
+        text: The id.
+    """
+    return len(text) == SHARE_ID_CHARACTERS
+
+
+def own_conversation(request: Request, state: ServerState) -> Conversation:
+    """Return the asker's conversation that the path names, to write to it.
+
+    Args:
+        request: The request.
+        state: The server.
+
+    Raises:
+        Mishap: The id is none.
+        Refusal: There is none, or it is somebody else's.
+    """
+    conversation_id = request.path_params["id"]
+    if not is_object_id(conversation_id):
+        raise Mishap("not an object id")
+    found = state.conversations.of(session_of(request).owner, conversation_id)
+    if found is None:
+        raise Refusal(404, "Conversation not found")
+    return found
+
+
+def readable_conversation(request: Request, state: ServerState) -> tuple[Conversation, bool]:
+    """Return the conversation or share that the path names, to read it.
+
+    Args:
+        request: The request.
+        state: The server.
+
+    Returns:
+        What was found, and whether it is a share.
+
+    Raises:
+        Mishap: The id is none (legacy).
+        Refusal: There is none, it is somebody else's, or the id is none (current).
+    """
+    conversation_id = request.path_params["id"]
+    if is_share_id(conversation_id):
+        shared = state.conversations.shared(conversation_id)
+        if shared is None:
+            raise Refusal(404, "Conversation not found")
+        return shared, True
+    if not is_object_id(conversation_id):
+        if state.generation == "legacy":
+            raise Mishap("not an object id")
+        raise Refusal(400, "Invalid conversation ID format")
+    found = state.conversations.of(session_of(request).owner, conversation_id)
+    if found is None:
+        if state.conversations.exists(conversation_id):
+            raise Refusal(403, _NOT_YOURS)
+        raise Refusal(404, "Conversation not found.")
+    return found, False

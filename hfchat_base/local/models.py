@@ -1,0 +1,150 @@
+"""One model as the server lists it. What it answers is its backend's business (`backends/`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from hfchat_base.local.encoding.values import UNDEFINED, JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfchat_base.local.backends import ModelBackend
+    from hfchat_base.protocol.facts import Generation
+
+__all__ = ["LocalModel", "TitleFunction", "first_five_words"]
+
+TitleFunction: TypeAlias = "Callable[[str, Generation], str]"
+"""From the first message and the server's generation to the conversation's title."""
+
+_HUB = "https://huggingface.co"
+_TITLE_WORDS = 5
+
+
+def first_five_words(prompt: str, _generation: Generation) -> str:
+    """Name a conversation as a server without a summarising model does (S).
+
+    Args:
+        prompt: The first message.
+    """
+    return " ".join(prompt.split()[:_TITLE_WORDS])
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model of the local server.
+
+    Attributes:
+        id: Its id, ``owner/name``.
+        backend: What answers.
+        display_name: Name to show; the id if None.
+        description: One sentence about it, or None.
+        preprompt: System prompt of conversations that bring none, or None.
+        multimodal: Whether it is shown images.
+        supports_tools: Whether tools are offered to it.
+        supports_reasoning: Whether the current generation marks it as reasoning.
+        unlisted: Whether no conversation may be started with it.
+        is_router: Whether it picks another model for each message.
+        legacy_reasoning: Whether the legacy generation turns its ``<think>`` text into reasoning
+            events.
+        title: How its conversations get their title.
+    """
+
+    id: str
+    backend: ModelBackend
+    display_name: str | None = None
+    description: str | None = None
+    preprompt: str | None = None
+    multimodal: bool = False
+    supports_tools: bool = False
+    supports_reasoning: bool = False
+    unlisted: bool = False
+    is_router: bool = False
+    legacy_reasoning: bool = False
+    title: TitleFunction = first_five_words
+
+    @property
+    def _name(self) -> str:
+        return self.display_name or self.id
+
+    def v2_entry(self) -> JsonObject:
+        """Describe it as ``/api/v2/models`` does (R: ``models``)."""
+        return {
+            "id": self.id,
+            "name": self.id,
+            "websiteUrl": UNDEFINED,
+            "modelUrl": UNDEFINED,
+            "datasetName": UNDEFINED,
+            "datasetUrl": UNDEFINED,
+            "displayName": self._name,
+            "description": _or_undefined(self.description),
+            "logoUrl": UNDEFINED,
+            "promptExamples": UNDEFINED,
+            "preprompt": _or_undefined(self.preprompt),
+            "multimodal": self.multimodal,
+            "multimodalAcceptedMimetypes": ["image/*"] if self.multimodal else UNDEFINED,
+            "supportsTools": self.supports_tools,
+            "supportsReasoning": self.supports_reasoning,
+            "supportsArtifacts": False,
+            "unlisted": self.unlisted,
+            "hasInferenceAPI": False,
+            "isRouter": self.is_router,
+        }
+
+    def v1_entry(self, generation: Generation) -> JsonObject:
+        """Describe it as ``/api/models`` does (R: ``models``).
+
+        Args:
+            generation: Whose form; the two differ after ``multimodal``.
+        """
+        if generation == "current":
+            abilities: JsonObject = {
+                "supportsTools": self.supports_tools,
+                "supportsReasoning": self.supports_reasoning,
+                "supportsArtifacts": False,
+                "unlisted": self.unlisted,
+            }
+        else:
+            abilities = {"unlisted": self.unlisted, "tools": self.supports_tools}
+        return {
+            "id": self.id,
+            "name": self.id,
+            "websiteUrl": _HUB,
+            "modelUrl": _HUB,
+            "displayName": self._name,
+            "description": self.description or "",
+            "promptExamples": [],
+            "preprompt": self.preprompt or "",
+            "multimodal": self.multimodal,
+            **abilities,
+            "hasInferenceAPI": False,
+        }
+
+    def page_entry(self) -> JsonObject:
+        """Describe it as the data of the legacy pages does (R: ``home_page_html``)."""
+        return {
+            "id": self.id,
+            "name": self.id,
+            "websiteUrl": UNDEFINED,
+            "modelUrl": UNDEFINED,
+            "tokenizer": UNDEFINED,
+            "datasetName": UNDEFINED,
+            "datasetUrl": UNDEFINED,
+            "displayName": self._name,
+            "description": _or_undefined(self.description),
+            "reasoning": self.legacy_reasoning,
+            "logoUrl": UNDEFINED,
+            "promptExamples": UNDEFINED,
+            "parameters": {"stop_sequences": UNDEFINED},
+            "preprompt": self.preprompt or "",
+            "multimodal": self.multimodal,
+            "multimodalAcceptedMimetypes": UNDEFINED,
+            "tools": self.supports_tools,
+            "unlisted": self.unlisted,
+            "hasInferenceAPI": False,
+        }
+
+
+def _or_undefined(value: str | None) -> object:
+    return UNDEFINED if value is None else value

@@ -1,0 +1,246 @@
+"""`LocalServer`: the app behind a real socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from hfchat_base.local.app import app_of, create_state
+from hfchat_base.protocol.facts import SESSION_COOKIE, Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from starlette.applications import Starlette
+    from typing_extensions import Self
+
+    from hfchat_base.local.limits import Limits
+    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.records import RecordedRequest, SentPrompt
+    from hfchat_base.local.tools import ToolServer
+
+__all__ = ["LocalServer"]
+
+
+class LocalServer:
+    """A HuggingChat server on this machine, in memory.
+
+    It is a context manager, sync and async; in a notebook use `start` and `stop`. A server that
+    was stopped can be started again, at another port, and still has its conversations.
+
+    Args:
+        generation: Which chat-ui to speak as.
+        models: Its models, the first being the default; the scripted ones if None
+            (`hfchat_base.local.backends.scripted.default_models`).
+        require_login: Whether people must log in. `cookies` gives a session without the detour.
+        allow_guests: Whether people without a session get one; False is as good as
+            ``require_login``.
+        limits: What it refuses; by default only what is too large.
+        tool_servers: Its stand-ins for MCP servers, such as `scripted_tool_servers()`.
+        base_path: What every path begins with: empty, or such as ``/chat``.
+        host: Address to listen on.
+        port: Port to listen on, or 0 for a free one.
+        token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
+            faster in the same proportion. As recorded (0.15) if None.
+
+    Example:
+        >>> with LocalServer() as server:
+        ...     print(server.base_url)
+    """
+
+    def __init__(
+        self,
+        *,
+        generation: Generation = "current",
+        models: Sequence[LocalModel] | None = None,
+        require_login: bool = False,
+        allow_guests: bool = True,
+        limits: Limits | None = None,
+        tool_servers: Sequence[ToolServer] = (),
+        base_path: str = "",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token_delay: float | None = None,
+    ) -> None:
+        self._state = create_state(
+            generation=generation,
+            models=models,
+            require_login=require_login,
+            allow_guests=allow_guests,
+            limits=limits,
+            tool_servers=tool_servers,
+            base_path=base_path,
+            token_delay=token_delay,
+        )
+        self._host = host
+        self._port = port
+        self._running: _Running | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The URL that clients are given, without a slash at the end.
+
+        Raises:
+            RuntimeError: The server is not running.
+        """
+        if self._running is None:
+            raise RuntimeError("the local server is not running: use `with`, or start() it")
+        return f"http://{self._running.address}{self._state.base_path}"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """Everything that was asked so far, in the order of arrival."""
+        return self._state.records.requests
+
+    @property
+    def prompts(self) -> list[SentPrompt]:
+        """Everything that the models were sent so far, in order."""
+        return self._state.records.prompts
+
+    def clear_requests(self) -> None:
+        """Forget all requests and prompts so far."""
+        self._state.records.clear_requests()
+
+    def new_session(self, username: str = "alice") -> dict[str, str]:
+        """Log somebody in.
+
+        Args:
+            username: Who; a new name is a new user.
+
+        Returns:
+            The cookies to send.
+        """
+        session = self._state.sessions.mint(self._state.sessions.user(username))
+        return {SESSION_COOKIE: session.secret}
+
+    def cookies(self) -> dict[str, str]:
+        """Log ``alice`` in, and return the cookies to send."""
+        return self.new_session()
+
+    def end_session(self, cookies: Mapping[str, str]) -> None:
+        """Throw a session away, as if it had run out.
+
+        Args:
+            cookies: Its cookies.
+        """
+        self._state.sessions.end(cookies[SESSION_COOKIE])
+
+    def end_all_sessions(self) -> None:
+        """Throw all sessions away."""
+        self._state.sessions.end_all()
+
+    def start(self) -> Self:
+        """Start to serve; return when requests are answered.
+
+        Returns:
+            This server.
+        """
+        if self._running is None:
+            self._running = _Running(app_of(self._state), self._host, self._port)
+        return self
+
+    def stop(self) -> None:
+        """Stop to serve. Runs under way are abandoned."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop(self._state.close)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, with an event for "started"."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class _Running:
+    """One stretch of serving: a listening socket, and a thread with an event loop.
+
+    Attributes:
+        address: Host and port, as in a URL.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
+        self._socket = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+        name = f"[{host}]" if ":" in host else host
+        self.address = f"{name}:{self._socket.getsockname()[1]}"
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+            )
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="hfchat-local", daemon=True)
+        self._thread.start()
+        self._uvicorn.ready.wait()
+
+    def stop(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Stop, and return when nothing is left.
+
+        Args:
+            close: Ends the app's own work; called in the event loop.
+        """
+        asyncio.run_coroutine_threadsafe(self._wind_down(close), self._loop).result()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._uvicorn.serve(sockets=[self._socket]))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        finally:
+            self._loop.close()
+            self._socket.close()
+
+    async def _wind_down(self, close: Callable[[], Awaitable[None]]) -> None:
+        await close()
+        for task in list(self._uvicorn.server_state.tasks):
+            task.cancel()
+        self._uvicorn.should_exit = True

@@ -1,0 +1,72 @@
+"""Attachments and pictures, kept by conversation and SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfchat_base.local.encoding.values import JsonObject
+
+__all__ = ["Files", "StoredFile"]
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a conversation.
+
+    Attributes:
+        name: The name it came with.
+        mime: Media type.
+        data: The bytes.
+    """
+
+    name: str
+    mime: str
+    data: bytes
+
+    @property
+    def sha(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def reference(self) -> JsonObject:
+        """Describe it as a message's ``files`` do (R: ``image_upload``)."""
+        return {"type": "hash", "value": self.sha, "mime": self.mime, "name": self.name}
+
+
+class Files:
+    """All files of a server."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], StoredFile] = {}
+
+    def keep(self, conversation_id: str, file: StoredFile) -> None:
+        """Store a file.
+
+        Args:
+            conversation_id: The conversation it belongs to.
+            file: The file.
+        """
+        self._files[conversation_id, file.sha] = file
+
+    def get(self, conversation_id: str, sha: str) -> StoredFile | None:
+        """Return a file, or None.
+
+        Args:
+            conversation_id: The conversation, or share, it must belong to.
+            sha: Its SHA-256.
+        """
+        return self._files.get((conversation_id, sha))
+
+    def copy(self, source_id: str, target_id: str) -> None:
+        """Give all files of a conversation to another.
+
+        Args:
+            source_id: Whose files.
+            target_id: Who gets them too.
+        """
+        for (conversation_id, _), file in list(self._files.items()):
+            if conversation_id == source_id:
+                self.keep(target_id, file)

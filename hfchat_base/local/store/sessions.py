@@ -1,0 +1,108 @@
+"""Sessions and users: who is asking.
+
+A session is known by the secret value of its cookie. Not here: reading and setting cookies
+(`hfchat_base/local/http/gate.py`) and the login's redirects (`http/login.py`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from hfchat_base.local.encoding.values import ObjectId
+
+__all__ = ["Session", "Sessions", "User"]
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who has logged in.
+
+    Attributes:
+        username: Unique name.
+        id: Object id.
+    """
+
+    username: str
+    id: ObjectId = field(default_factory=ObjectId.new)
+
+    @property
+    def email(self) -> str:
+        """An address that receives no mail."""
+        return f"{self.username}@example.com"
+
+    @property
+    def avatar_url(self) -> str:
+        """Where a picture would be."""
+        return f"http://127.0.0.1/{self.username}.png"
+
+
+@dataclass
+class Session:
+    """One browser or program.
+
+    Attributes:
+        secret: The cookie's value.
+        user: Who has logged in, or None for a guest.
+    """
+
+    secret: str
+    user: User | None = None
+
+    @property
+    def owner(self) -> str:
+        """The key that conversations and settings of this session are kept under."""
+        return self.user.id if self.user else self.secret
+
+
+class Sessions:
+    """All sessions and users of a server."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._users: dict[str, User] = {}
+
+    def mint(self, user: User | None = None) -> Session:
+        """Start a session.
+
+        Args:
+            user: Who it is logged in as, or None for a guest.
+        """
+        session = Session(str(uuid.uuid4()), user)
+        self._sessions[session.secret] = session
+        return session
+
+    def resolve(self, secret: str | None, *, adopt: bool) -> Session:
+        """Find the session of a cookie, or start one.
+
+        Args:
+            secret: The cookie's value, or None without cookie.
+            adopt: Whether an unknown value becomes a guest's session; if not it is thrown away
+                for a new one.
+        """
+        if secret is not None:
+            if secret in self._sessions:
+                return self._sessions[secret]
+            if adopt:
+                return self._sessions.setdefault(secret, Session(secret))
+        return self.mint()
+
+    def user(self, username: str) -> User:
+        """Find a user by name, or sign them up.
+
+        Args:
+            username: The name.
+        """
+        return self._users.setdefault(username, User(username))
+
+    def end(self, secret: str) -> None:
+        """Throw a session away.
+
+        Args:
+            secret: Its cookie's value.
+        """
+        self._sessions.pop(secret, None)
+
+    def end_all(self) -> None:
+        """Throw all sessions away; users and what they own stay."""
+        self._sessions.clear()

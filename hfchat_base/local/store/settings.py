@@ -1,0 +1,80 @@
+"""A user's settings, with chat-ui's habit of resetting every key that a change leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hfchat_base.local.encoding.values import UNDEFINED, JsonObject, now
+
+__all__ = ["Settings", "SettingsRefused"]
+
+_DEFAULTS: dict[str, Any] = {
+    "activeModel": None,
+    "streamingMode": "smooth",
+    "directPaste": False,
+    "hapticsEnabled": True,
+    "hidePromptExamples": {},
+    "shareConversationsWithModelAuthors": True,
+    "customPrompts": {},
+    "customPromptsEnabled": {},
+    "multimodalOverrides": {},
+    "toolsOverrides": {},
+    "artifactsOverrides": {},
+    "providerOverrides": {},
+    "reasoningEffortOverrides": {},
+    "reasoningOverrides": {},
+    "billingOrganization": UNDEFINED,
+}
+_TYPES: dict[str, type] = {
+    key: str if key in {"activeModel", "streamingMode", "billingOrganization"} else type(default)
+    for key, default in _DEFAULTS.items()
+}
+
+
+class SettingsRefused(Exception):  # noqa: N818 - says what happened
+    """A value has a type that the server's schema does not take."""
+
+
+class Settings:
+    """The settings of all users of a server.
+
+    Args:
+        default_model: Id of the model that is active until somebody picks another.
+    """
+
+    def __init__(self, default_model: str) -> None:
+        self._defaults = {**_DEFAULTS, "activeModel": default_model}
+        self._stored: dict[str, JsonObject] = {}
+
+    def read(self, owner: str) -> JsonObject:
+        """Return somebody's settings, as ``/api/v2/user/settings`` writes them (R: ``manage``).
+
+        Args:
+            owner: Whose.
+        """
+        mine = self._stored.get(owner, {})
+        seen_at = mine.get("welcomeModalSeenAt")
+        return {
+            "welcomeModalSeen": seen_at is not None,
+            "welcomeModalSeenAt": seen_at,
+            **{key: mine.get(key, default) for key, default in self._defaults.items()},
+        }
+
+    def write(self, owner: str, body: JsonObject) -> None:
+        """Store somebody's settings. What the body leaves out goes back to its default.
+
+        Args:
+            owner: Whose.
+            body: The new values; unknown keys are dropped.
+
+        Raises:
+            SettingsRefused: A value has the wrong type.
+        """
+        for key, value in body.items():
+            if key in _TYPES and not isinstance(value, _TYPES[key]):
+                raise SettingsRefused(key)
+        kept = {"welcomeModalSeenAt": self._stored.get(owner, {}).get("welcomeModalSeenAt")}
+        if body.get("welcomeModalSeen"):
+            kept["welcomeModalSeenAt"] = now()
+        mine = {key: body.get(key, default) for key, default in self._defaults.items()}
+        self._stored[owner] = {**mine, **kept}
