@@ -1,0 +1,3 @@
+"""Sessions: where they come from (`find.py`), in which forms (`cookies.py`), what they are
+(`session.py`).
+"""

@@ -1,0 +1,506 @@
+"""The client of a HuggingChat server: `HuggingChat` and `AsyncHuggingChat`.
+
+The two have the same names and signatures (a test holds them to it). What they do is written once, in
+`protocol/flows/`; here flows meet a transport. A client is cheap to make: it sends nothing before it
+is asked for something.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import Final, TypeVar
+
+from hfchat_base.auth.cookies import CookieInput
+from hfchat_base.auth.find import find_session
+from hfchat_base.conversation import AsyncConversation, Conversation
+from hfchat_base.errors import HuggingChatError
+from hfchat_base.history import History
+from hfchat_base.protocol.catalog import Catalog
+from hfchat_base.protocol.facts import MAX_BODY_BYTES
+from hfchat_base.protocol.flow import Flow
+from hfchat_base.protocol.flows import chat, conversations, discovery
+from hfchat_base.protocol.flows.run import Run
+from hfchat_base.protocol.flows.turns import ConversationState
+from hfchat_base.protocol.requests import Endpoint, check_conversation_id, check_share_id
+from hfchat_base.protocol.server import Server
+from hfchat_base.protocol.tree import StoredConversation
+from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncCore, SyncCore
+from hfchat_base.transport.aio import AsyncTransport
+from hfchat_base.transport.exchange import Connection
+from hfchat_base.transport.sync import SyncTransport
+from hfchat_base.types import (
+    Answer,
+    ChatMessage,
+    ConversationInfo,
+    McpServer,
+    Model,
+    OnElicitation,
+    Timeouts,
+    User,
+)
+
+__all__ = ["DEFAULT_BASE_URL", "AsyncHuggingChat", "HuggingChat"]
+
+DEFAULT_BASE_URL: Final = "https://huggingface.co/chat"
+BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
+MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
+
+T = TypeVar("T")
+
+
+class _ClientBase:
+    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        cookies: CookieInput | None = None,
+        *,
+        model: str | None = None,
+        ephemeral: bool = False,
+        stops_on_leave: bool = True,
+        timeouts: Timeouts | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str = True,
+        impersonate: str | None = "chrome",
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        endpoint = Endpoint.parse(address)
+        timeouts = timeouts or Timeouts()
+        self.ephemeral = ephemeral
+        self._model = model or os.environ.get(MODEL_VARIABLE) or None
+        self._stops_on_leave = stops_on_leave
+        self._session = find_session(cookies, endpoint.host)
+        self._history = History()
+        self.server = Server(
+            endpoint,
+            has_account=not self._session.is_guest,
+            timeouts=timeouts,
+            max_body_bytes=max_body_bytes,
+        )
+        connection = Connection(
+            endpoint,
+            proxy=proxy,
+            verify=verify,
+            impersonate=impersonate,
+            headers=headers or {},
+            connect_timeout=timeouts.connect,
+        )
+        self._connect(connection, timeouts)
+
+    def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
+        """Make the transport."""
+        raise NotImplementedError
+
+    @property
+    def base_url(self) -> str:
+        """Address of the server, without a slash at the end."""
+        return self.server.endpoint.base_url
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
+
+    @property
+    def default_model(self) -> str:
+        """The id of the model that is used where none is named.
+
+        Yours, or the one that the account has chosen, or the first that the server lists.
+        """
+        return self._default_model(self._catalog())
+
+    @property
+    def default_vision_model(self) -> str | None:
+        """The id of the model that is used for images, or None if no model sees them."""
+        model = self._catalog().default_vision
+        return model.id if model else None
+
+    @property
+    def text_models(self) -> list[str]:
+        """The ids of the models that answer with text."""
+        return [model.id for model in self._catalog().text_models]
+
+    @property
+    def vision_models(self) -> list[str]:
+        """The ids of the models that see images."""
+        return [model.id for model in self._catalog().vision_models]
+
+    @property
+    def image_models(self) -> list[str]:
+        """The ids of the models that draw images."""
+        return [model.id for model in self._catalog().image_models]
+
+    @property
+    def model_aliases(self) -> dict[str, str]:
+        """Short names of models, each with the id that it stands for."""
+        return dict(self._catalog().aliases)
+
+    def _catalog(self) -> Catalog:
+        """The model list: read if need be, where that can be done without waiting."""
+        if self.server.catalog is None:
+            msg = "The model list has not been read yet: await get_models() first."
+            raise HuggingChatError(msg)
+        return self.server.catalog
+
+    def _chat(
+        self,
+        messages: Sequence[ChatMessage] | str,
+        model: str | None,
+        mcp_servers: Sequence[McpServer],
+        *,
+        web_search: bool,
+    ) -> Callable[[Run], Flow[Answer]]:
+        if isinstance(messages, str):
+            messages = [ChatMessage("user", messages)]
+        ask = chat.Ask(tuple(messages), model or self._model, web_search, tuple(mcp_servers))
+        return lambda run: chat.chat(
+            self.server, self._history, ask, run, ephemeral=self.ephemeral
+        )
+
+    def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
+        return conversations.create(self.server, model or self._model, system_prompt)
+
+    def _read(self, conversation_id: str) -> Flow[StoredConversation]:
+        return conversations.read(self.server, check_conversation_id(conversation_id))
+
+    def _delete(self, conversation_id: str) -> Flow[None]:
+        self._history.forget(conversation_id)
+        return conversations.delete(self.server, check_conversation_id(conversation_id))
+
+    def _import(self, share: str) -> Flow[StoredConversation]:
+        return conversations.import_share(self.server, check_share_id(share))
+
+    def _default_model(self, catalog: Catalog) -> str:
+        if self._model:
+            return catalog.resolve(self._model).id
+        return catalog.default.id if catalog.default else ""
+
+
+def _state(stored: StoredConversation, model: str | None = None) -> ConversationState:
+    state = ConversationState(stored.id, model=model or "")
+    state.note(stored)
+    return state
+
+
+class HuggingChat(_ClientBase):
+    """A HuggingChat server, synchronously. Safe between threads.
+
+        with HuggingChat() as client:
+            print(client.create_conversation().send("Hello").text)
+
+    Args:
+        base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or
+            HuggingChat itself.
+        cookies: The session: a dict, a `Cookie` header, JSON, or a cookie jar. By default what
+            ``HUGGINGCHAT_COOKIES`` or ``HUGGINGCHAT_COOKIE_FILE`` holds, or a guest session.
+        model: Id or short name of the model to use where none is named. By default
+            ``HUGGINGCHAT_MODEL``, or the server's own default.
+        ephemeral: Whether `chat` and `stream_chat` delete each conversation right after its answer,
+            so that the account keeps no trace. Every call then sends the whole history.
+        stops_on_leave: Whether leaving a stream early also stops the server's run.
+        timeouts: Deadlines, in seconds.
+        proxy: Address of a proxy, such as ``socks5://user:password@host:1080``. By default what the
+            environment says (``https_proxy`` and the like).
+        headers: Headers to send with every request, for servers behind a gateway.
+        verify: Whether to check certificates, or the path of a file with the ones to trust.
+        impersonate: The browser whose TLS and headers to imitate (see curl_cffi), or None.
+        max_body_bytes: The largest request body that the server takes, in bytes.
+
+    Raises:
+        InvalidRequestError: An argument or a variable cannot be read.
+        MissingAuthError: The cookies are an access token, with which nobody can chat.
+    """
+
+    def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
+        self._transport = SyncTransport(
+            connection,
+            self._session,
+            response_timeout=timeouts.response,
+            head_timeout=timeouts.first_event,
+        )
+
+    def __enter__(self) -> HuggingChat:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. The client cannot be used any more."""
+        self._transport.close()
+
+    def get_models(self, *, refresh: bool = False) -> list[Model]:
+        """List the server's models, the default one first as the server has it.
+
+        Asked once and remembered. The JSON routes are tried first, then the page; if neither can be
+        read, a dated list is used, with a warning.
+
+        Args:
+            refresh: Whether to ask again.
+
+        Raises:
+            TransportError: The server cannot be reached.
+            MissingAuthError: It shows nothing to people who are not logged in.
+        """
+        return list(self.run_flow(discovery.models(self.server, refresh=refresh)).models)
+
+    def whoami(self) -> User | None:
+        """Ask the server who we are: None for a guest, or when the session is over."""
+        return self.run_flow(discovery.whoami(self.server))
+
+    def create_conversation(
+        self, model: str | None = None, system_prompt: str | None = None
+    ) -> Conversation:
+        """Begin a conversation.
+
+        Args:
+            model: A model's id or short name; by default `default_model`.
+            system_prompt: What the model is told before anything else.
+
+        Raises:
+            ModelNotFoundError: There is no such model; the message names the nearest.
+            LoginRequired: The server takes no guests.
+            TooManyConversationsError: The account is full.
+        """
+        return Conversation(self, _state(self.run_flow(self._create(model, system_prompt))))
+
+    def get_conversation(self, conversation_id: str) -> Conversation:
+        """Take up a conversation where it was written to last.
+
+        Raises:
+            ConversationNotFoundError: There is none.
+            AccessDeniedError: It is somebody else's.
+        """
+        return Conversation(self, _state(self.run_flow(self._read(conversation_id))))
+
+    def list_conversations(self) -> Generator[ConversationInfo, None, None]:
+        """List all conversations, the newest first; pages are read as they are needed."""
+        page, more = 0, True
+        while more:
+            infos, more = self.run_flow(conversations.list_page(self.server, page))
+            yield from infos
+            page += 1
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation.
+
+        Raises:
+            ConversationNotFoundError: There is none.
+        """
+        self.run_flow(self._delete(conversation_id))
+
+    def fetch_message_id(self, conversation_id: str) -> str:
+        """Find out the id of the last message of a conversation.
+
+        Raises:
+            ConversationNotFoundError: There is none.
+        """
+        return self.run_flow(self._read(conversation_id)).latest().id
+
+    def import_share(self, share: str) -> Conversation:
+        """Make a conversation of one's own out of a share.
+
+        Args:
+            share: Its address, or the id at the end of it.
+
+        Raises:
+            ConversationNotFoundError: There is no such share.
+        """
+        return Conversation(self, _state(self.run_flow(self._import(share))))
+
+    def stream_chat(
+        self,
+        messages: Sequence[ChatMessage] | str,
+        *,
+        model: str | None = None,
+        web_search: bool = False,
+        mcp_servers: Sequence[McpServer] = (),
+        on_elicitation: OnElicitation | None = None,
+    ) -> AnswerStream:
+        """Answer a history that the caller keeps, as it comes.
+
+        The conversation that already holds the history's beginning is found, and only what is new is
+        sent. Calls may go on at the same time; each gets a conversation of its own then.
+
+        Args:
+            messages: The whole history, or one user's message as text.
+            model: A model's id or short name; by default `default_model`.
+            web_search: See `Conversation.stream`.
+            mcp_servers: See `Conversation.stream`.
+            on_elicitation: See `Conversation.stream`.
+
+        Returns:
+            An iterator over events, and a context manager. Nothing is sent before the first event.
+        """
+        return self.open_stream(
+            self._chat(messages, model, mcp_servers, web_search=web_search), on_elicitation
+        )
+
+    def chat(
+        self,
+        messages: Sequence[ChatMessage] | str,
+        *,
+        model: str | None = None,
+        web_search: bool = False,
+        mcp_servers: Sequence[McpServer] = (),
+        on_elicitation: OnElicitation | None = None,
+    ) -> Answer:
+        """Answer a history that the caller keeps; see `stream_chat`.
+
+        Raises:
+            ResponseError: The server refused the message.
+            StreamError: The run did not end well; `partial` holds what had arrived.
+        """
+        with self.stream_chat(
+            messages,
+            model=model,
+            web_search=web_search,
+            mcp_servers=mcp_servers,
+            on_elicitation=on_elicitation,
+        ) as stream:
+            return stream.result()
+
+    def run_flow(self, flow: Flow[T]) -> T:
+        """Run a flow of `protocol/flows/` that opens no stream."""
+        return self._transport.run(flow)
+
+    def open_stream(
+        self, flow: Callable[[Run], Flow[Answer]], on_elicitation: OnElicitation | None
+    ) -> AnswerStream:
+        """Make a stream of a flow that reads one."""
+        run = Run()
+        core = SyncCore(
+            self.server,
+            self._transport,
+            flow(run),
+            run,
+            on_elicitation=on_elicitation,
+            stops_on_leave=self._stops_on_leave,
+        )
+        return AnswerStream(core)
+
+    def _catalog(self) -> Catalog:
+        return self.run_flow(discovery.models(self.server))
+
+
+class AsyncHuggingChat(_ClientBase):
+    """A HuggingChat server, asynchronously; see `HuggingChat` for the arguments.
+
+        async with AsyncHuggingChat() as client:
+            conversation = await client.create_conversation()
+            print((await conversation.send("Hello")).text)
+
+    Properties cannot be awaited: `default_model` and the like want a `get_models()` before.
+    """
+
+    def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
+        self._transport = AsyncTransport(
+            connection,
+            self._session,
+            response_timeout=timeouts.response,
+            head_timeout=timeouts.first_event,
+        )
+
+    async def __aenter__(self) -> AsyncHuggingChat:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. The client cannot be used any more."""
+        await self._transport.close()
+
+    async def get_models(self, *, refresh: bool = False) -> list[Model]:
+        """List the server's models; see `HuggingChat.get_models`."""
+        return list((await self.run_flow(discovery.models(self.server, refresh=refresh))).models)
+
+    async def whoami(self) -> User | None:
+        """Ask the server who we are: None for a guest, or when the session is over."""
+        return await self.run_flow(discovery.whoami(self.server))
+
+    async def create_conversation(
+        self, model: str | None = None, system_prompt: str | None = None
+    ) -> AsyncConversation:
+        """Begin a conversation; see `HuggingChat.create_conversation`."""
+        stored = await self.run_flow(self._create(model, system_prompt))
+        return AsyncConversation(self, _state(stored))
+
+    async def get_conversation(self, conversation_id: str) -> AsyncConversation:
+        """Take up a conversation; see `HuggingChat.get_conversation`."""
+        return AsyncConversation(self, _state(await self.run_flow(self._read(conversation_id))))
+
+    async def list_conversations(self) -> AsyncGenerator[ConversationInfo, None]:
+        """List all conversations; see `HuggingChat.list_conversations`."""
+        page, more = 0, True
+        while more:
+            infos, more = await self.run_flow(conversations.list_page(self.server, page))
+            for info in infos:
+                yield info
+            page += 1
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation; see `HuggingChat.delete_conversation`."""
+        await self.run_flow(self._delete(conversation_id))
+
+    async def fetch_message_id(self, conversation_id: str) -> str:
+        """Find out the last message's id; see `HuggingChat.fetch_message_id`."""
+        return (await self.run_flow(self._read(conversation_id))).latest().id
+
+    async def import_share(self, share: str) -> AsyncConversation:
+        """Make a conversation out of a share; see `HuggingChat.import_share`."""
+        return AsyncConversation(self, _state(await self.run_flow(self._import(share))))
+
+    def stream_chat(
+        self,
+        messages: Sequence[ChatMessage] | str,
+        *,
+        model: str | None = None,
+        web_search: bool = False,
+        mcp_servers: Sequence[McpServer] = (),
+        on_elicitation: OnElicitation | None = None,
+    ) -> AsyncAnswerStream:
+        """Answer a history as it comes; see `HuggingChat.stream_chat`."""
+        return self.open_stream(
+            self._chat(messages, model, mcp_servers, web_search=web_search), on_elicitation
+        )
+
+    async def chat(
+        self,
+        messages: Sequence[ChatMessage] | str,
+        *,
+        model: str | None = None,
+        web_search: bool = False,
+        mcp_servers: Sequence[McpServer] = (),
+        on_elicitation: OnElicitation | None = None,
+    ) -> Answer:
+        """Answer a history; see `HuggingChat.chat`."""
+        async with self.stream_chat(
+            messages,
+            model=model,
+            web_search=web_search,
+            mcp_servers=mcp_servers,
+            on_elicitation=on_elicitation,
+        ) as stream:
+            return await stream.result()
+
+    async def run_flow(self, flow: Flow[T]) -> T:
+        """Run a flow of `protocol/flows/` that opens no stream."""
+        return await self._transport.run(flow)
+
+    def open_stream(
+        self, flow: Callable[[Run], Flow[Answer]], on_elicitation: OnElicitation | None
+    ) -> AsyncAnswerStream:
+        """Make a stream of a flow that reads one."""
+        run = Run()
+        core = AsyncCore(
+            self.server,
+            self._transport,
+            flow(run),
+            run,
+            on_elicitation=on_elicitation,
+            stops_on_leave=self._stops_on_leave,
+        )
+        return AsyncAnswerStream(core)

@@ -1,0 +1,300 @@
+"""Every exception that hfchat raises on purpose.
+
+Whatever a server, a proxy or the network does, callers see one of these classes or a result; any
+other exception that leaves the package is a bug. Not here: the rules that turn a response into one
+of them (`protocol/refusals.py`) and the frameworks' own exception classes (the wrappers).
+
+* HuggingChatError
+  * MissingRequirementsError        an extra is not installed (also an ImportError)
+  * MissingAuthError
+    * LoginRequired                 the server wants a session and there is none
+    * SessionExpired                there was one, and the server has thrown it away
+  * TransportError                  no answer came: DNS, refused, reset before the headers
+    * ConnectTimeout                nothing within the connect deadline
+    * ProxyError                    the proxy refused or is unreachable
+    * TLSError                      certificate or handshake
+  * ConversationBusyError           a run is going on in this conversation already
+  * ResponseError                   the server refused, or would have (`status` is None then)
+    * InvalidRequestError           what was asked cannot be sent (also a ValueError)
+      * MessageTooLongError
+      * FileTooLargeError
+    * OriginRejectedError           403: the Origin header did not arrive or did not match
+    * AccessDeniedError             403: not yours
+    * ModelNotFoundError            unknown model, or one that is gone (410)
+    * ConversationNotFoundError     404
+    * MessageNotFoundError          no such message in the conversation
+    * FileNotAvailableError         404 for a file of an answer
+    * RateLimitError                429, see `reason`
+      * ConversationFullError       this conversation takes no more messages
+      * TooManyConversationsError   the account takes no more conversations
+    * ServerError                   5xx
+  * ProtocolError                   bytes that are not the protocol
+    * UnexpectedPageError           an HTML page where JSON was due
+  * StreamError                     a run that began and did not end well; see `partial`
+    * StreamTruncated               the connection ended before the answer did
+    * StreamStalled                 the connection stayed, the answer did not move
+    * GenerationFailed              the server says that the model failed
+      * UpstreamRateLimitError      … with a 429 (also a RateLimitError)
+    * GenerationInterrupted         stopped by somebody else
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from hfchat_base.types import Answer
+
+__all__ = [
+    "AccessDeniedError",
+    "ConnectTimeout",
+    "ConversationBusyError",
+    "ConversationFullError",
+    "ConversationNotFoundError",
+    "FileNotAvailableError",
+    "FileTooLargeError",
+    "GenerationFailed",
+    "GenerationInterrupted",
+    "HuggingChatError",
+    "InvalidRequestError",
+    "LoginRequired",
+    "MessageNotFoundError",
+    "MessageTooLongError",
+    "MissingAuthError",
+    "MissingRequirementsError",
+    "ModelNotFoundError",
+    "OriginRejectedError",
+    "ProtocolError",
+    "ProxyError",
+    "RateLimitError",
+    "ResponseError",
+    "ServerError",
+    "SessionExpired",
+    "StreamError",
+    "StreamStalled",
+    "StreamTruncated",
+    "TLSError",
+    "TooManyConversationsError",
+    "TransportError",
+    "UnexpectedPageError",
+    "UpstreamRateLimitError",
+]
+
+LimitReason = Literal["messages_per_minute", "conversation_full", "conversations", "upstream"]
+
+
+class HuggingChatError(Exception):
+    """The root of all errors of this package."""
+
+
+class MissingRequirementsError(HuggingChatError, ImportError):
+    """An optional package is missing; the message holds the exact install command."""
+
+    @classmethod
+    def for_extra(cls, extra: str, *, what: str) -> MissingRequirementsError:
+        """Say what needs which extra, and how to install it.
+
+        Args:
+            extra: The extra's name, such as ``"local"``.
+            what: What was asked for, as the subject of a sentence.
+        """
+        return cls(f'{what} needs an extra: pip install "hfchat[{extra}]"')
+
+
+class MissingAuthError(HuggingChatError):
+    """The server asked for a session that is not there or no longer valid."""
+
+
+class LoginRequired(MissingAuthError):  # noqa: N818 - the public name says what to do
+    """The server answers this only to somebody who is logged in, and there is no session."""
+
+
+class SessionExpired(MissingAuthError):  # noqa: N818 - the public name says what happened
+    """The session that was used is no longer known to the server."""
+
+
+class TransportError(HuggingChatError):
+    """No HTTP answer arrived: name resolution, connection, or a reset.
+
+    Attributes:
+        may_have_arrived: Whether the server may have got the request; False if it is known that no
+            connection came about.
+    """
+
+    def __init__(self, message: str, *, may_have_arrived: bool = True) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+
+
+class ConnectTimeout(TransportError):  # noqa: N818 - the field's standard term
+    """No connection within the connect deadline."""
+
+
+class ProxyError(TransportError):
+    """The proxy cannot be reached or refused. The message holds no credentials."""
+
+
+class TLSError(TransportError):
+    """The TLS handshake failed or the certificate was not accepted."""
+
+
+class ConversationBusyError(HuggingChatError):
+    """A run is going on in this conversation; a second one would cost one of the two answers."""
+
+
+class ResponseError(HuggingChatError):
+    """The server refused a request, or is known to refuse it so that it was never sent.
+
+    Attributes:
+        status: HTTP status code, or None if the refusal was foreseen and nothing was sent.
+        error_id: chat-ui's ``errorId`` of an unexpected failure, for the server's owner.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, error_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_id = error_id
+
+
+class InvalidRequestError(ResponseError, ValueError):
+    """What was asked for cannot be sent, or the server's schema refused it."""
+
+
+class MessageTooLongError(InvalidRequestError):
+    """The text is longer than this server takes in one message."""
+
+
+class FileTooLargeError(InvalidRequestError):
+    """An attachment, or the whole request, is larger than the server takes."""
+
+
+class OriginRejectedError(ResponseError):
+    """403: the Origin header was missing or foreign when the request reached the server."""
+
+
+class AccessDeniedError(ResponseError):
+    """403: the conversation or file belongs to somebody else."""
+
+
+class ModelNotFoundError(ResponseError):
+    """No such model on this server, or (status 410) it is gone."""
+
+
+class ConversationNotFoundError(ResponseError):
+    """No such conversation, or it was deleted."""
+
+
+class MessageNotFoundError(ResponseError):
+    """No such message in the conversation."""
+
+
+class FileNotAvailableError(ResponseError):
+    """The file of an answer is not on the server (any more)."""
+
+
+class RateLimitError(ResponseError):
+    """A limit of the server was met.
+
+    Attributes:
+        reason: Which limit; chat-ui tells its three 429s apart only by their text.
+        retry_after: Seconds after which it is worth trying again, or None if waiting is of no
+            use. chat-ui sends no ``Retry-After``; its window is known from its source.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: LimitReason = "messages_per_minute",
+        retry_after: float | None = None,
+        status: int | None = 429,
+        error_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, error_id=error_id)
+        self.reason: LimitReason = reason
+        self.retry_after = retry_after
+
+
+class ConversationFullError(RateLimitError):
+    """The conversation holds as many messages as the server allows."""
+
+
+class TooManyConversationsError(RateLimitError):
+    """The account holds as many conversations as the server allows."""
+
+
+class ServerError(ResponseError):
+    """The server failed (5xx)."""
+
+
+class ProtocolError(HuggingChatError):
+    """The server's bytes are not the protocol.
+
+    Attributes:
+        line_number: The line of the stream, counted from 1, or None outside of a stream.
+        excerpt: The beginning of what arrived, shortened, or None.
+    """
+
+    def __init__(
+        self, message: str, *, line_number: int | None = None, excerpt: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.line_number = line_number
+        self.excerpt = excerpt
+
+
+class UnexpectedPageError(ProtocolError):
+    """An HTML page came where data was due: a proxy, a login wall, or a wrong base URL."""
+
+
+class StreamError(HuggingChatError):
+    """A run began and did not end well.
+
+    Attributes:
+        partial: Everything that had arrived, as an `Answer`; None if nothing had.
+    """
+
+    def __init__(self, message: str, *, partial: Answer | None = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class StreamTruncated(StreamError):  # noqa: N818 - the public name says what happened
+    """The connection ended before the answer did, and it could not be mended."""
+
+
+class StreamStalled(StreamError):  # noqa: N818 - the public name says what happened
+    """The connection stayed open without progress for longer than the deadline."""
+
+
+class GenerationFailed(StreamError):  # noqa: N818 - the public name says what happened
+    """The server reports, inside its 200, that the model failed.
+
+    Attributes:
+        upstream_status: HTTP status of the model behind the server, where it was told.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        partial: Answer | None = None,
+        upstream_status: int | None = None,
+    ) -> None:
+        super().__init__(message, partial=partial)
+        self.upstream_status = upstream_status
+
+
+class UpstreamRateLimitError(GenerationFailed, RateLimitError):
+    """The model behind the server answered 429."""
+
+    def __init__(self, message: str, *, partial: Answer | None = None) -> None:
+        RateLimitError.__init__(self, message, reason="upstream", status=None)
+        self.partial = partial
+        self.upstream_status = 429
+
+
+class GenerationInterrupted(StreamError):  # noqa: N818 - the public name says what happened
+    """The server ended the run early, and this client had not asked for it."""

@@ -1,0 +1,57 @@
+"""Numbers and names of chat-ui's protocol, each with its source.
+
+(R) was seen in a recording of a real server, (S) was read in the source of chat-ui. Both the client
+and the local server take them from here. No behaviour lives here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Generation = Literal["current", "legacy"]
+"""`current` is chat-ui 0.20 (JSON API under ``/api/v2``); `legacy` is 0.9.5, without it."""
+
+SESSION_COOKIE: Final = "hf-chat"
+"""The chat session (R). A self-hosted server may rename it (S: ``COOKIE_NAME``)."""
+
+SITE_COOKIE: Final = "token"
+"""On huggingface.co the site's own session, without which `hf-chat` is thrown away there (S)."""
+
+TOKEN_PADDING_CHARACTERS: Final = 16
+"""Stream tokens are filled up with NUL to this length, against traffic analysis (R)."""
+
+FINAL_ANSWER_SPACES: Final = 4096
+"""Spaces that follow a `finalAnswer` line, with no newline of their own (R)."""
+
+KEEP_ALIVE_SECONDS: Final = 0.1
+"""How often a `keepAlive` status is sent while a run goes on (R)."""
+
+MAX_FILE_BYTES: Final = 10 * 1024 * 1024
+"""The largest attachment, decoded (R: ``file_too_large``)."""
+
+MAX_BODY_BYTES: Final = 15_728_640
+"""The largest request body on HuggingChat (S: ``BODY_SIZE_LIMIT``)."""
+
+MAX_TITLE_CHARACTERS: Final = 100
+"""The longest title that PATCH takes (R: ``manage``)."""
+
+CONVERSATIONS_PER_PAGE: Final = 30
+"""Page size of the conversation list (S)."""
+
+RATE_LIMIT_WINDOW_SECONDS: Final = 60.0
+"""The window of the messages-per-minute limit; every attempt counts (R: ``usage_limits``)."""
+
+RESUME_CAP_SECONDS: Final = 300.0
+"""After this long a resume stream closes without an `end`; reconnect (S)."""
+
+RESUME_FLUSH_SECONDS: Final = 0.25
+"""How often the resume log merges and stores tokens (R: ``disconnect_and_resume``)."""
+
+STOP_MARKER_SECONDS: Final = 5.0
+"""How long a stop that came after the end would still stop the next run (S)."""
+
+SHARE_ID_CHARACTERS: Final = 7
+"""A conversation id of this length names a share (R: ``manage``)."""
+
+WEB_SEARCH_SERVER: Final = "Web Search (Exa)"
+"""The MCP server that HuggingChat searches the web with (S)."""

@@ -1,0 +1,169 @@
+"""What a flow may ask for, and what it is given.
+
+A flow is a generator that does everything which takes more than one request. It yields commands and
+is sent their results; errors of the transport are raised into it. It never touches a socket, a clock
+or a callback itself, so that the synchronous and the asynchronous driver (`transport/`) share it. The
+pattern is that of `httpx.Auth.auth_flow`.
+
+What lives here is the vocabulary. The flows are in `flows/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union
+
+from hfchat_base.events import ElicitationRequest, Event
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request below the base URL. The driver adds the cookies.
+
+    Attributes:
+        method: Such as ``GET``.
+        path: Below the base URL, with its query.
+        headers: Names in lower case.
+        body: Bytes to send.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response, whole (from `Send`) or without its body (from `Open`).
+
+    Attributes:
+        status: HTTP status code.
+        headers: Names in lower case; of repeated ones the last.
+        body: Decoded bytes; empty from `Open`.
+        at: When it arrived, in seconds on the driver's monotonic clock.
+        had_session: Whether the request carried a session that somebody had logged in with.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    at: float = 0.0
+    had_session: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """The MIME type without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of an open stream, and when they came."""
+
+    data: bytes = field(repr=False)
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """Nothing came until the deadline of a `Read`."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request and wait for the whole `Response`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send a request and wait for the head of its `Response`; the body is then `Read`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Wait for more of the open stream: a `Chunk`, None at its clean end, or `TimedOut`.
+
+    Attributes:
+        until: Deadline on the driver's monotonic clock, or None.
+    """
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Drop the open stream's connection now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand events to the caller."""
+
+    events: list[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put a tool's question to the caller: the content to accept with, or None to decline."""
+
+    request: ElicitationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Command = Union[Send, Open, Read, Close, Deliver, Ask, Sleep]
+
+Flow = Generator[Command, Any, T]
+"""A flow that ends in a T."""
+
+
+def send(request: Request) -> Flow[Response]:
+    """Send a request and wait for the whole response, typed."""
+    response: Response = yield Send(request)
+    return response
+
+
+def open_stream(request: Request) -> Flow[Response]:
+    """Send a request and wait for the response's head, typed."""
+    response: Response = yield Open(request)
+    return response
+
+
+def read(until: float | None) -> Flow[Chunk | TimedOut | None]:
+    """Wait for more of the open stream, typed."""
+    result: Chunk | TimedOut | None = yield Read(until)
+    return result
+
+
+def sleep(seconds: float) -> Flow[None]:
+    """Wait, typed."""
+    yield Sleep(seconds)
+
+
+def read_all(until: float | None, max_bytes: int) -> Flow[bytes]:
+    """Read the rest of the open stream, at most so many bytes, and close it."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < max_bytes:
+        chunk = yield from read(until)
+        if not isinstance(chunk, Chunk):
+            break
+        pieces.append(chunk.data)
+        size += len(chunk.data)
+    yield Close()
+    return b"".join(pieces)

@@ -1,0 +1,131 @@
+"""The thinking inside of an answer's text, split off while it streams.
+
+Current servers send ``<think>…</think>`` inside the stream tokens and the final text (R:
+``reasoning``); a tag may be cut across tokens. An opening tag counts only where a thought can begin:
+at the start of the text, of a line, right after another thought, or after a tool has run. A tag in
+the middle of a sentence is prose about tags, and taking it for a thought would hide the rest of the
+answer. White space around a thought that stands before any text belongs to neither.
+
+The pieces that come out are a function of the text alone, not of how it was cut.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hfchat_base.events import ReasoningDelta, TextDelta
+
+OPEN: Final = "<think>"
+CLOSE: Final = "</think>"
+
+Delta = TextDelta | ReasoningDelta
+
+
+class ThinkSplitter:
+    """Splits a growing text into text and thinking."""
+
+    __slots__ = ("_can_open", "_has_text", "_held", "_thinking", "_thought")
+
+    def __init__(self) -> None:
+        self._thinking = False
+        self._thought = False  # whether any thought has begun yet
+        self._can_open = True  # only white space since the last place where a thought can begin
+        self._has_text = False  # whether any text was handed out yet
+        self._held = ""  # the beginning of a tag, or white space that may turn out to be nobody's
+
+    def feed(self, token: str) -> list[Delta]:
+        """Take the next piece of text and return what it settles."""
+        if not self._can_open and not self._thinking and "\n" not in token:
+            return [TextDelta(token)] if token else []
+        deltas: list[Delta] = []
+        text = self._held + token
+        self._held = ""
+        while text:
+            text = self._think(text, deltas) if self._thinking else self._speak(text, deltas)
+        return deltas
+
+    def end_of_segment(self) -> list[Delta]:
+        """Say that the text is over, or is interrupted by a tool; return what was held back."""
+        held, self._held = self._held, ""
+        thinking, self._thinking = self._thinking, False
+        self._can_open = True
+        deltas: list[Delta] = []
+        if not thinking:
+            self._say(held, deltas)
+        elif held:
+            deltas.append(ReasoningDelta(held))
+        return deltas
+
+    def _think(self, text: str, deltas: list[Delta]) -> str:
+        thought, tag, rest = text.partition(CLOSE)
+        if not tag:
+            cut = len(text) - _partial(text, CLOSE)
+            thought, self._held = text[:cut], text[cut:]
+        if thought:
+            deltas.append(ReasoningDelta(thought))
+        if tag:
+            self._thinking = False
+            self._can_open = True
+        return rest
+
+    def _speak(self, text: str, deltas: list[Delta]) -> str:
+        """Hand out text up to the next thought; return what follows its opening tag."""
+        start = 0
+        while True:
+            begin = self._next_opening(text, start)
+            if begin < 0:
+                break
+            if text.startswith(OPEN, begin):
+                self._say(text[:begin], deltas)
+                self._thinking = self._thought = True
+                return text[begin + len(OPEN) :]
+            if OPEN.startswith(text[begin:]):
+                # White space at the end, or the beginning of a tag: wait for more.
+                keep = begin if self._has_text or text[:begin].strip() else 0
+                self._say(text[:keep], deltas)
+                self._held = text[keep:]
+                return ""
+            self._can_open = False
+            start = begin
+        self._say(text, deltas)
+        return ""
+
+    def _next_opening(self, text: str, start: int) -> int:
+        """Find where the next tag could stand: at or after `start`; -1 if nowhere."""
+        if not self._can_open:
+            newline = text.find("\n", start)
+            if newline < 0:
+                return -1
+            self._can_open = True
+            start = newline
+        rest = text[start:]
+        return len(text) - len(rest.lstrip())
+
+    def _say(self, text: str, deltas: list[Delta]) -> None:
+        if not self._has_text:
+            if self._thought:
+                text = text.lstrip()
+            if not text or text.isspace():
+                return
+            self._has_text = True
+        elif not text:
+            return
+        deltas.append(TextDelta(text))
+
+
+def _partial(text: str, tag: str) -> int:
+    """Tell how many characters at the end of `text` are the beginning of `tag`."""
+    for size in range(min(len(tag) - 1, len(text)), 0, -1):
+        if text.endswith(tag[:size]):
+            return size
+    return 0
+
+
+def split(text: str) -> tuple[str, str]:
+    """Split a whole text into text and thinking."""
+    splitter = ThinkSplitter()
+    deltas = [*splitter.feed(text), *splitter.end_of_segment()]
+    return (
+        "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)),
+        "".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)),
+    )

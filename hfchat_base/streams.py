@@ -1,0 +1,365 @@
+"""An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
+
+Here a flow that reads a stream meets its driver: commands are carried out, events handed to the
+caller, and whoever leaves early, by any door, leaves nothing behind. The state stands in a core that
+does not know the object the caller holds, so that dropping the object is enough to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from hfchat_base.errors import HuggingChatError, InvalidRequestError
+from hfchat_base.events import ElicitationRequest, Event, TextDelta
+from hfchat_base.protocol.flow import (
+    Ask,
+    Chunk,
+    Deliver,
+    Flow,
+    Open,
+    Read,
+    Send,
+    Sleep,
+    TimedOut,
+)
+from hfchat_base.protocol.flows import leave
+from hfchat_base.protocol.flows.run import Run
+from hfchat_base.protocol.server import Server
+from hfchat_base.transport.aio import AsyncStream, AsyncTransport
+from hfchat_base.transport.sync import SyncStream, SyncTransport
+from hfchat_base.types import Answer, OnElicitation
+
+__all__ = ["AnswerStream", "AsyncAnswerStream"]
+
+_Transport = TypeVar("_Transport", bound="SyncTransport | AsyncTransport")
+
+_FAREWELL_SECONDS: Final = 5.0
+"""How long a cancelled task may take to tell the server that its run is not wanted."""
+
+
+class _Core(Generic[_Transport]):
+    """What both streams share: a flow, the run that it reads, and who answers questions."""
+
+    def __init__(
+        self,
+        server: Server,
+        transport: _Transport,
+        flow: Flow[Answer],
+        run: Run,
+        *,
+        on_elicitation: OnElicitation | None,
+        stops_on_leave: bool,
+    ) -> None:
+        self.server = server
+        self.transport = transport
+        self.run = run
+        self.answer: Answer | None = None
+        self._flow = flow
+        self._on_elicitation = on_elicitation
+        self._stops_on_leave = stops_on_leave
+        self._closed = False
+
+    @property
+    def current(self) -> Answer:
+        """The whole answer once there is one, before that what has arrived of it."""
+        return self.answer or self.run.transcript.answer()
+
+    def farewell(self) -> Flow[None]:
+        """What is still to be told to the server."""
+        return leave.leave(self.server, self.run, stops=self._stops_on_leave)
+
+    def owes_farewell(self) -> bool:
+        """Whether anything is."""
+        running = self.run.is_running and self._stops_on_leave and not self.run.stop_requested
+        return running or self.run.to_delete is not None
+
+    def let_go(self) -> bool:
+        """Close the flow; False if that was done before."""
+        if self._closed:
+            return False
+        self._closed = True
+        self._flow.close()
+        return True
+
+
+class SyncCore(_Core[SyncTransport]):
+    """Runs a flow that reads a stream, blocking."""
+
+    _stream: SyncStream | None = None
+
+    def events(self) -> Generator[Event, None, None]:
+        try:
+            while (batch := self._advance()) is not None:
+                yield from batch
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if not self.let_go():
+            return
+        self._drop()
+        if self.owes_farewell():
+            self.transport.run(self.farewell())
+
+    def _advance(self) -> list[Event] | None:
+        """Run the flow until it has events for the caller; None once it is over."""
+        result: Any = None
+        error: HuggingChatError | None = None
+        try:
+            while True:
+                command = self._flow.throw(error) if error else self._flow.send(result)
+                result = error = None
+                if command.__class__ is Deliver:
+                    if command.events:
+                        return command.events
+                    continue
+                try:
+                    result = self._perform(command)
+                except HuggingChatError as raised:
+                    error = raised
+        except StopIteration as stop:
+            self.answer = stop.value
+            return None
+
+    def _perform(self, command: Any) -> Any:  # noqa: ANN401 - see protocol/flow.py
+        if command.__class__ is Read:
+            return self._read(command.until)
+        if isinstance(command, Send):
+            return self.transport.send(command.request)
+        if isinstance(command, Open):
+            self._stream, head = self.transport.open(command.request)
+            return head
+        if isinstance(command, Ask):
+            return self._ask(command.request)
+        if isinstance(command, Sleep):
+            self.transport.sleep(command.seconds)
+        else:
+            self._drop()
+        return None
+
+    def _read(self, until: float | None) -> Chunk | TimedOut | None:
+        if self._stream is None:
+            return None
+        chunk = self._stream.read(until)
+        if chunk is None:
+            self._drop()
+        return chunk
+
+    def _drop(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
+        reply = self._on_elicitation(question) if self._on_elicitation else None
+        if inspect.isawaitable(reply):
+            if inspect.iscoroutine(reply):
+                reply.close()
+            msg = "on_elicitation is a coroutine function; the synchronous client takes a plain one."
+            raise InvalidRequestError(msg)
+        return reply
+
+
+class AsyncCore(_Core[AsyncTransport]):
+    """Runs a flow that reads a stream, in the event loop."""
+
+    _stream: AsyncStream | None = None
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        try:
+            while (batch := await self._advance()) is not None:
+                for event in batch:
+                    yield event
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        if not self.let_go():
+            return
+        self._drop()
+        if self.owes_farewell():
+            # A cancelled task may wait here, but neither for ever nor half-way.
+            farewell = asyncio.ensure_future(self.transport.run(self.farewell()))
+            await asyncio.wait({farewell}, timeout=_FAREWELL_SECONDS)
+
+    async def _advance(self) -> list[Event] | None:
+        """Run the flow until it has events for the caller; None once it is over."""
+        result: Any = None
+        error: HuggingChatError | None = None
+        try:
+            while True:
+                command = self._flow.throw(error) if error else self._flow.send(result)
+                result = error = None
+                if command.__class__ is Deliver:
+                    if command.events:
+                        return command.events
+                    continue
+                try:
+                    result = await self._perform(command)
+                except HuggingChatError as raised:
+                    error = raised
+        except StopIteration as stop:
+            self.answer = stop.value
+            return None
+
+    async def _perform(self, command: Any) -> Any:  # noqa: ANN401 - see protocol/flow.py
+        if command.__class__ is Read:
+            return await self._read(command.until)
+        if isinstance(command, Send):
+            return await self.transport.send(command.request)
+        if isinstance(command, Open):
+            self._stream, head = await self.transport.open(command.request)
+            return head
+        if isinstance(command, Ask):
+            return await self._ask(command.request)
+        if isinstance(command, Sleep):
+            await self.transport.sleep(command.seconds)
+        else:
+            self._drop()
+        return None
+
+    async def _read(self, until: float | None) -> Chunk | TimedOut | None:
+        if self._stream is None:
+            return None
+        chunk = await self._stream.read(until)
+        if chunk is None:
+            self._drop()
+        return chunk
+
+    def _drop(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    async def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
+        reply = self._on_elicitation(question) if self._on_elicitation else None
+        return await reply if isinstance(reply, Awaitable) else reply
+
+
+class AnswerStream:
+    """An answer while it comes: iterate over it for its events.
+
+    Nothing is sent before the first event is asked for. Leaving the loop early, an exception, or the
+    end of a `with` block closes the connection at once and stops the server's run.
+
+        with conversation.stream("Hello") as stream:
+            for event in stream:
+                ...
+    """
+
+    def __init__(self, core: SyncCore) -> None:
+        self._core = core
+        self._events = core.events()
+
+    def __iter__(self) -> Generator[Event, None, None]:
+        return self._events
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def __enter__(self) -> AnswerStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer after the last event, before that what has arrived of it."""
+        return self._core.current
+
+    def text(self) -> Generator[str, None, None]:
+        """Iterate over the pieces of text alone."""
+        return (event.text for event in self._events if isinstance(event, TextDelta))
+
+    def result(self) -> Answer:
+        """Read to the end and return the whole answer.
+
+        Raises:
+            HuggingChatError: The run did not end well; see `StreamError`.
+        """
+        for _ in self._events:
+            pass
+        return self._core.current
+
+    def stop(self) -> bool:
+        """Ask the server to stop the run; what was written by then still comes.
+
+        May be called from another thread. Returns whether there was a run to stop.
+
+        Raises:
+            ResponseError: The server refused.
+        """
+        return self._core.transport.run(leave.stop(self._core.server, self._core.run))
+
+    def close(self) -> None:
+        """Leave: close the connection, and stop the run if it is not over."""
+        self._events.close()
+        self._core.close()
+
+
+class AsyncAnswerStream:
+    """An answer while it comes: iterate over it for its events.
+
+    Nothing is sent before the first event is asked for. Leaving an `async with` block, an exception,
+    or the cancellation of the task closes the connection at once and stops the server's run.
+
+        async with conversation.stream("Hello") as stream:
+            async for event in stream:
+                ...
+    """
+
+    def __init__(self, core: AsyncCore) -> None:
+        self._core = core
+        self._events = core.events()
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._events
+
+    async def __anext__(self) -> Event:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> AsyncAnswerStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer after the last event, before that what has arrived of it."""
+        return self._core.current
+
+    async def text(self) -> AsyncGenerator[str, None]:
+        """Iterate over the pieces of text alone."""
+        async for event in self._events:
+            if isinstance(event, TextDelta):
+                yield event.text
+
+    async def result(self) -> Answer:
+        """Read to the end and return the whole answer.
+
+        Raises:
+            HuggingChatError: The run did not end well; see `StreamError`.
+        """
+        async for _ in self._events:
+            pass
+        return self._core.current
+
+    async def stop(self) -> bool:
+        """Ask the server to stop the run; what was written by then still comes.
+
+        May be called from another task. Returns whether there was a run to stop.
+
+        Raises:
+            ResponseError: The server refused.
+        """
+        return await self._core.transport.run(leave.stop(self._core.server, self._core.run))
+
+    async def close(self) -> None:
+        """Leave: close the connection, and stop the run if it is not over."""
+        await self._events.aclose()
+        await self._core.close()

@@ -1,0 +1,237 @@
+"""The asynchronous driver: curl's handles in the running event loop, no threads.
+
+libcurl tells the loop which sockets to watch and is called when they are ready, through curl_cffi's
+`AsyncCurl`, one per event loop. An exchange that is left is taken off the loop at once, which closes
+its connection. A client may be used in one event loop after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from curl_cffi import AsyncCurl, CurlError
+
+from hfchat_base.auth.session import Session
+from hfchat_base.errors import HuggingChatError, TransportError
+from hfchat_base.protocol.flow import Chunk, Command, Flow, Request, Response, Send, Sleep, TimedOut
+from hfchat_base.transport.exchange import Connection, Exchange, deadline, no_answer
+
+T = TypeVar("T")
+
+_CONTINUE: Final = 0  # CURLPAUSE_CONT, as libcurl documents it
+
+
+class AsyncTransport:
+    """Sends requests and runs flows in the running event loop.
+
+    Args:
+        connection: How to reach the server.
+        session: Whose cookies to send.
+        response_timeout: Seconds for a whole response, or None.
+        head_timeout: Seconds for the head of a stream, or None.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        *,
+        response_timeout: float | None,
+        head_timeout: float | None,
+    ) -> None:
+        self._connection = connection
+        self._session = session
+        self._response_timeout = response_timeout
+        self._head_timeout = head_timeout
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncCurl] = WeakKeyDictionary()
+        self._closed = False
+
+    async def send(self, request: Request) -> Response:
+        """Send a request and wait for the whole response.
+
+        Raises:
+            TransportError: There is none.
+        """
+        async with AsyncStream(self, request, is_stream=False) as stream:
+            head = await stream.open(self._response_timeout)
+            until = deadline(self._response_timeout)
+            pieces: list[bytes] = []
+            while (chunk := await stream.read(until)) is not None:
+                if isinstance(chunk, TimedOut):
+                    raise no_answer(request, self._response_timeout)
+                pieces.append(chunk.data)
+        return Response(head.status, head.headers, b"".join(pieces), head.at, head.had_session)
+
+    async def open(self, request: Request) -> tuple[AsyncStream, Response]:
+        """Send a request and wait for the head of the response.
+
+        Raises:
+            TransportError: There is none.
+        """
+        stream = AsyncStream(self, request, is_stream=True)
+        try:
+            return stream, await stream.open(self._head_timeout)
+        except BaseException:
+            stream.close()
+            raise
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow that opens no stream.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    outcome = await self._perform(command)
+                except HuggingChatError as error:
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            flow.close()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds."""
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        self._closed = True
+        curl = self._loops.pop(asyncio.get_running_loop(), None)
+        if curl is not None:
+            await curl.close()  # type: ignore[no-untyped-call]
+
+    def curl(self) -> AsyncCurl:
+        """The curl of the running event loop."""
+        if self._closed:
+            msg = "The client is closed."
+            raise HuggingChatError(msg)
+        loop = asyncio.get_running_loop()
+        curl = self._loops.get(loop)
+        if curl is None:
+            curl = self._loops[loop] = AsyncCurl(loop=loop)
+        return curl
+
+    async def _perform(self, command: Command) -> Response | None:
+        if isinstance(command, Sleep):
+            await self.sleep(command.seconds)
+            return None
+        assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
+        return await self.send(command.request)
+
+    def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
+        """Prepare a request."""
+        return Exchange(
+            self._connection,
+            self._session,
+            request,
+            is_stream=is_stream,
+            pauses=is_stream,
+        )
+
+
+class AsyncStream:
+    """A response that is read as it comes.
+
+    Args:
+        transport: Where the connections are.
+        request: What to send.
+        is_stream: See `Exchange`.
+    """
+
+    def __init__(self, transport: AsyncTransport, request: Request, *, is_stream: bool) -> None:
+        self._request = request
+        self._acurl = transport.curl()
+        self._exchange = transport.exchange(request, is_stream=is_stream)
+        self._is_open = True
+        self._ended = self._acurl.add_handle(self._exchange.curl)
+        self._ended.add_done_callback(self._on_end)
+
+    async def open(self, timeout: float | None) -> Response:  # noqa: ASYNC109 - ours is cheaper
+        """Wait for the head.
+
+        Raises:
+            TransportError: There is none, or not within `timeout` seconds.
+        """
+        until = deadline(timeout)
+        exchange = self._exchange
+        while not exchange.head_is_complete:
+            if exchange.is_done:
+                exchange.raise_error()
+            if not await self._wait(until):
+                raise no_answer(self._request, timeout)
+        return exchange.head(time.monotonic())
+
+    async def read(self, until: float | None) -> Chunk | TimedOut | None:
+        """Wait for more of the body; None at its clean end.
+
+        Raises:
+            TransportError: The connection was lost.
+        """
+        exchange = self._exchange
+        while True:
+            if data := exchange.take():
+                if exchange.is_paused:
+                    exchange.is_paused = False
+                    exchange.curl.pause(_CONTINUE)
+                return Chunk(data, time.monotonic())
+            if exchange.is_done:
+                exchange.raise_error()
+                return None
+            if not await self._wait(until):
+                return TimedOut(time.monotonic())
+
+    def close(self) -> None:
+        """Let go: the connection is kept if the response was read to its end, else dropped now."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._ended.remove_done_callback(self._on_end)
+        if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
+            self._acurl.remove_handle(self._exchange.curl)
+        self._exchange.curl.close()
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_open", False) and not self._acurl.loop.is_closed():
+            self.close()
+
+    async def _wait(self, until: float | None) -> bool:
+        """Wait until something has happened; False once the deadline has passed."""
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._exchange.on_news = lambda: _resolve(waiter, happened=True)
+        timer = None if left is None else loop.call_later(left, _resolve, waiter, False)
+        try:
+            return await waiter
+        finally:
+            self._exchange.on_news = None
+            if timer is not None:
+                timer.cancel()
+
+    def _on_end(self, ended: asyncio.Future[None]) -> None:
+        error = None if ended.cancelled() else ended.exception()
+        self._exchange.end(error if isinstance(error, CurlError) else None)
+
+
+def _resolve(waiter: asyncio.Future[bool], happened: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(happened)
+

@@ -1,0 +1,269 @@
+"""What callers hand in and get back, apart from events and errors.
+
+Plain data with no behaviour of its own; what needs a server is in `conversation.py` and
+`client.py`. `Upload` lives in `uploads.py`, because making one means reading files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
+
+from hfchat_base.events import ElicitationRequest, Source
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hfchat_base.uploads import Upload
+
+__all__ = [
+    "Answer",
+    "AnswerFile",
+    "ChatMessage",
+    "ConversationInfo",
+    "FinishReason",
+    "McpServer",
+    "McpServerConfig",
+    "Message",
+    "MessageFile",
+    "Model",
+    "OnElicitation",
+    "Role",
+    "Source",
+    "Timeouts",
+    "ToolRun",
+    "User",
+]
+
+Role = Literal["system", "user", "assistant"]
+
+FinishReason = Literal["stop", "interrupted"]
+"""``stop``: the model was done. ``interrupted``: this client stopped it. chat-ui does not tell a
+length limit from a natural end (S: ``finish_reason`` is not passed on)."""
+
+
+class McpServerConfig(TypedDict, total=False):
+    """A tool server of one's own: ``name`` and ``url``, and ``headers`` if it wants any."""
+
+    name: str
+    url: str
+    headers: Mapping[str, str]
+
+
+McpServer = Union[str, McpServerConfig]
+"""The name of one of the server's own MCP servers, or the address of another."""
+
+OnElicitation = Callable[
+    [ElicitationRequest],
+    Union[Mapping[str, Any], None, Awaitable[Union[Mapping[str, Any], None]]],
+]
+"""Gets a tool's question; returns the content to accept with, or None to decline.
+
+The asynchronous client also takes a coroutine function.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the server.
+
+    Attributes:
+        id: What requests name it by.
+        name: What people read.
+        description: A sentence, or empty.
+        accepts_images: Whether it sees images.
+        accepted_mime_types: MIME patterns of attachments that it sees, such as ``image/*``.
+        supports_tools: Whether the server offers it MCP tools.
+        supports_reasoning: Whether the server knows it as a thinking model.
+        generates_images: Whether its answers are images.
+        is_router: Whether it picks another model for each message.
+        unlisted: Whether the server hides it from its own list.
+        preprompt: The server's own system prompt for it, or empty.
+    """
+
+    id: str
+    name: str = ""
+    description: str = ""
+    accepts_images: bool = False
+    accepted_mime_types: tuple[str, ...] = ()
+    supports_tools: bool = False
+    supports_reasoning: bool = False
+    generates_images: bool = False
+    is_router: bool = False
+    unlisted: bool = False
+    preprompt: str = ""
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who the server thinks we are."""
+
+    id: str
+    username: str
+    email: str = ""
+    avatar_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFile:
+    """A file that is stored with a message; `sha` is what it is fetched by."""
+
+    name: str
+    sha: str
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message, one node of the conversation's tree.
+
+    Attributes:
+        id: The server's id.
+        role: ``system``, ``user`` or ``assistant``.
+        content: The text without the thinking.
+        parent_id: The message that this one answers or follows; None for the root.
+        children: Ids of the messages that follow, oldest first; siblings are branches.
+        reasoning: The thinking of an assistant's message.
+        files: What was attached or produced.
+        created_at: When it was stored, or None if the server did not say.
+        generation_id: The run that wrote it (current servers), or None.
+        interrupted: Whether that run was stopped early.
+        is_complete: Whether that run has ended; True for messages that no run wrote.
+        router: The route and model that answered, where a router did.
+    """
+
+    id: str
+    role: Role
+    content: str
+    parent_id: str | None = None
+    children: tuple[str, ...] = ()
+    reasoning: str = ""
+    files: tuple[MessageFile, ...] = ()
+    created_at: datetime | None = None
+    generation_id: str | None = None
+    interrupted: bool = False
+    is_complete: bool = True
+    router: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A row of the conversation list."""
+
+    id: str
+    title: str
+    model: str
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool that the server ran for the answer.
+
+    Attributes:
+        uuid: The server's id of this run.
+        name: The tool's name.
+        arguments: What the model called it with.
+        output: The text that it gave to the model, or None if it did not end well.
+        error: What went wrong, or None.
+    """
+
+    uuid: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    output: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFile:
+    """A file of an answer. `Conversation.download` fetches its bytes.
+
+    Attributes:
+        name: The server's name for it. Data, never a path to write to.
+        sha: What the file is fetched by.
+        mime: Its MIME type.
+        conversation_id: Where it is stored.
+    """
+
+    name: str
+    sha: str
+    mime: str
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, or with an error what had arrived of it.
+
+    Attributes:
+        text: The text without the thinking.
+        reasoning: The thinking.
+        files: Files of the answer, such as generated images.
+        sources: Pages that it leans on.
+        tool_runs: Tools that the server ran for it.
+        title: The conversation's title, if the server gave one during this run.
+        finish_reason: ``stop``, ``interrupted``, or None while it is not finished.
+        model: The model that was asked.
+        conversation_id: Where it is stored.
+        message_id: Its own id, what a next message continues from; None if it is not known.
+        generation_id: The run that wrote it (current servers), or None.
+        router: ``route``, ``model`` and ``provider`` that served it, as far as the server said.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    files: tuple[AnswerFile, ...] = ()
+    sources: tuple[Source, ...] = ()
+    tool_runs: tuple[ToolRun, ...] = ()
+    title: str | None = None
+    finish_reason: FinishReason | None = None
+    model: str = ""
+    conversation_id: str = ""
+    message_id: str | None = None
+    generation_id: str | None = None
+    router: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a history that a caller keeps, as `HuggingChat.chat` takes it.
+
+    Attributes:
+        role: ``system``, ``user`` or ``assistant``.
+        content: Its text.
+        files: What is attached to it.
+    """
+
+    role: Role
+    content: str
+    files: Sequence[Upload] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, all in seconds; None waits for ever.
+
+    They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
+    are no progress.
+
+    Attributes:
+        connect: For a connection.
+        response: For the whole of a short request, and for the headers of a stream.
+        first_event: From sending a message to the first event that is progress.
+        progress: Between two events that are progress.
+        total: For a whole answer.
+    """
+
+    connect: float | None = 15.0
+    response: float | None = 60.0
+    first_event: float | None = 180.0
+    progress: float | None = 120.0
+    total: float | None = None

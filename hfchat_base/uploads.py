@@ -1,0 +1,177 @@
+"""Attachments: whatever a caller has, as bytes with a name and a MIME type.
+
+Reading them happens here and nowhere else. How they are sent is known in `protocol/requests.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import mimetypes
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Union
+from urllib.parse import unquote_to_bytes
+
+from hfchat_base.errors import FileTooLargeError, InvalidRequestError
+from hfchat_base.protocol.facts import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["FileInput", "Upload"]
+
+FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes], Any]
+"""An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image."""
+
+_DATA_URL: Final = re.compile(r"data:(?P<mime>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.ASCII)
+_UNKNOWN_MIME: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An attachment.
+
+    Attributes:
+        name: What the server stores it as.
+        data: Its bytes.
+        mime: Its MIME type.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+    mime: str = _UNKNOWN_MIME
+
+    @classmethod
+    def of(cls, source: FileInput, *, name: str | None = None, mime: str | None = None) -> Upload:
+        """Make an attachment out of what a caller has.
+
+        Args:
+            source: An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image.
+            name: Its name, if the source does not tell a better one.
+            mime: Its MIME type, if it is not to be found out.
+
+        Raises:
+            FileTooLargeError: It is larger than a server takes.
+            InvalidRequestError: The source is none of these, or cannot be read.
+        """
+        if isinstance(source, Upload):
+            upload = source
+        elif isinstance(source, (bytes, bytearray, memoryview)):
+            upload = _named(bytes(source), name, mime)
+        elif isinstance(source, str) and source.startswith("data:"):
+            upload = _from_data_url(source, name, mime)
+        elif isinstance(source, (str, os.PathLike)):
+            upload = _from_path(source, name, mime)
+        elif _is_pil_image(source):
+            upload = _from_image(source, name)
+        elif hasattr(source, "read"):
+            upload = _from_file(source, name, mime)
+        else:
+            kind = type(source).__name__
+            msg = f"A file cannot be made of {kind}: give a path, bytes, a file, or a data URL."
+            raise InvalidRequestError(msg)
+        if not upload.data:
+            msg = f"The file {upload.name!r} is empty; the server would drop it in silence."
+            raise InvalidRequestError(msg)
+        if len(upload.data) > MAX_FILE_BYTES:
+            raise too_large(upload.name, len(upload.data))
+        return upload
+
+    @property
+    def is_image(self) -> bool:
+        """Whether only a model that sees images can take it."""
+        return self.mime.startswith("image/")
+
+
+def too_large(name: str, size: int) -> FileTooLargeError:
+    """Say that a file is over the limit; sizes in bytes."""
+    return FileTooLargeError(
+        f"The file {name!r} has {size:,} bytes; the server takes at most {MAX_FILE_BYTES:,}."
+    )
+
+
+def _named(data: bytes, name: str | None, mime: str | None) -> Upload:
+    mime = mime or _detect(data, name)
+    if not name:
+        name = "attachment" + (mimetypes.guess_extension(mime) or "")
+    return Upload(name, data, mime)
+
+
+def _detect(data: bytes, name: str | None) -> str:
+    import filetype  # noqa: PLC0415 - needed only with attachments
+
+    # The bytes know better than the name what a picture is; of text they know nothing.
+    found = filetype.guess_mime(data[:8192])
+    if isinstance(found, str):
+        return found
+    guessed = mimetypes.guess_type(name)[0] if name else None
+    if guessed:
+        return guessed
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return _UNKNOWN_MIME
+    return "text/plain"
+
+
+def _from_path(source: str | os.PathLike[str], name: str | None, mime: str | None) -> Upload:
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        msg = "A file cannot be a web address: download it, and give its bytes."
+        raise InvalidRequestError(msg)
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise too_large(path.name, size)
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"The file {str(path)!r} cannot be read: {error.strerror or error}."
+        raise InvalidRequestError(msg) from error
+    return _named(data, name or path.name, mime)
+
+
+def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
+    match = _DATA_URL.match(source)
+    if match is None:
+        msg = "The data URL is malformed: it should begin as data:image/png;base64,"
+        raise InvalidRequestError(msg)
+    payload = source[match.end() :]
+    parameters = match["parameters"].lower().split(";")
+    try:
+        if "base64" in parameters:
+            data = base64.b64decode(unquote_to_bytes(payload), validate=True)
+        else:
+            data = unquote_to_bytes(payload)
+    except binascii.Error as error:
+        msg = "The data URL holds no valid base64."
+        raise InvalidRequestError(msg) from error
+    return _named(data, name, mime or match["mime"] or None)
+
+
+def _from_file(source: IO[bytes], name: str | None, mime: str | None) -> Upload:
+    # One byte more than the limit tells that it is too large without reading all of it.
+    data: object = source.read(MAX_FILE_BYTES + 1)
+    if not isinstance(data, bytes):
+        msg = "The file is open as text: open it with mode 'rb'."
+        raise InvalidRequestError(msg)
+    own_name = getattr(source, "name", None)
+    if name is None and isinstance(own_name, str):
+        name = Path(own_name).name
+    return _named(data, name, mime)
+
+
+def _is_pil_image(source: object) -> TypeIs[Any]:
+    # Whoever holds a PIL image has imported PIL.
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(source, pil.Image)
+
+
+def _from_image(image: Any, name: str | None) -> Upload:  # noqa: ANN401 - PIL is optional
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return Upload(name or "image.png", buffer.getvalue(), "image/png")
