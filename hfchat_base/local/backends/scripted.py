@@ -79,9 +79,9 @@ def default_models(
         model.id: model
         for model in (
             _scripted("echo/base", _echo),
-            _scripted("echo/vision", _echo, multimodal=True),
-            _scripted("think/reasoner", _reason, legacy_reasoning=True),
-            _scripted("tools/agent", _agent, supports_tools=True),
+            replace(_scripted("echo/vision", _echo), multimodal=True),
+            replace(_scripted("think/reasoner", _reason), legacy_reasoning=True),
+            replace(_scripted("tools/agent", _agent), supports_tools=True),
             _scripted("slow/drip", _dripper(drip)),
             _scripted("long/flood", _flood),
             _scripted("script/agent", _follow_script),
@@ -102,16 +102,15 @@ def default_models(
     return [
         *listed,
         *(models[model_id] for model_id in models if model_id in absent),
-        _scripted("think/tags", _reason_in_tags, legacy_reasoning=True),
+        replace(_scripted("think/tags", _reason_in_tags), legacy_reasoning=True),
         _scripted("broken/filtered", _be_filtered),
         _scripted("image/painter", _paint),
-        _scripted("router/omni", _route, is_router=True),
+        replace(_scripted("router/omni", _route), is_router=True),
     ]
 
 
-def _scripted(model_id: str, function: Callable[[ChatRequest], Any], **traits: bool) -> LocalModel:
-    model = LocalModel(model_id, FunctionBackend(function), title=_recorded_title)
-    return replace(model, **traits)
+def _scripted(model_id: str, function: Callable[[ChatRequest], Any]) -> LocalModel:
+    return LocalModel(model_id, FunctionBackend(function), title=_recorded_title)
 
 
 def _recorded_title(prompt: str, generation: Generation) -> str:

@@ -52,7 +52,7 @@ def devalue_text(value: object) -> str:
     return json_text(slots)
 
 
-def js_literal(value: object, *, deferred_object: str) -> str:  # noqa: PLR0911 - one a type
+def js_literal(value: object, *, deferred_object: str) -> str:
     """Write a value as a JavaScript expression that is safe inside of a script element.
 
     Args:

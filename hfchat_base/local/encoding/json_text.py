@@ -17,7 +17,7 @@ __all__ = ["json_text", "plain"]
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def json_text(value: Any) -> str:  # noqa: ANN401 - any value of the wire
+def json_text(value: Any) -> str:
     """Write a value as compact JSON.
 
     U+2028 stays as it is, and a lone surrogate is escaped, both as in JavaScript.
@@ -26,7 +26,7 @@ def json_text(value: Any) -> str:  # noqa: ANN401 - any value of the wire
     return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any value of the wire
+def plain(value: Any) -> Any:
     """Turn a value into what JSON has: dates become text, undefined keys are left out."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if item is not UNDEFINED}

@@ -98,7 +98,7 @@ def utf16_prefix(text: str, units: int) -> str:
     return data.decode("utf-16-le", "surrogatepass")
 
 
-def stored(value: Any) -> Any:  # noqa: ANN401 - any value of the wire
+def stored(value: Any) -> Any:
     """Copy a value as the database keeps it: ``undefined`` inside of it becomes null."""
     if isinstance(value, dict):
         return {key: stored(item) for key, item in value.items()}

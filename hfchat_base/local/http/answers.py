@@ -153,7 +153,7 @@ def prefers_html(headers: Mapping[str, str]) -> bool:
     )
 
 
-async def json_body(request: Request) -> Any:  # noqa: ANN401 - whatever the client sent
+async def json_body(request: Request) -> Any:
     """Read the body as JSON.
 
     Args:

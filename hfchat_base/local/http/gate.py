@@ -81,7 +81,7 @@ class Gate:
             and not path.startswith(("/login", "/settings"))
         ):
             answer = _terse(request, 401, "You have to be logged in.")
-            await answer(scope, receive, self._dressed(send, session if refreshed else None))
+            await answer(scope, receive, self._dressed(send, None))
             return
         await self._app(scope, receive, self._dressed(send, session if refreshed else None))
 
@@ -91,9 +91,10 @@ class Gate:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message["headers"])
-                names = {name for name, _ in headers}
-                if self._state.generation == "current" and b"vary" not in names:
-                    headers.append((b"vary", b"Accept-Encoding"))
+                if self._state.generation == "current":
+                    varied = [value for name, value in headers if name == b"vary"]
+                    headers = [(name, value) for name, value in headers if name != b"vary"]
+                    headers.append((b"vary", b", ".join([*varied, b"Accept-Encoding"])))
                 if session is not None:
                     cookie = session_cookie(session.secret).encode()
                     headers.insert(0, (b"set-cookie", cookie))

@@ -53,7 +53,7 @@ def home_data(request: Request, state: ServerState) -> Response:
         request: The request.
         state: The server.
     """
-    return _data_answer([_layout_node(request, state), "null"], _assistants_chunk())
+    return _data_answer([_layout_node(request, state), "null"], _assistants_chunk(), {})
 
 
 def conversation_data(request: Request, state: ServerState) -> Response:
@@ -68,7 +68,8 @@ def conversation_data(request: Request, state: ServerState) -> Response:
     with_layout = wanted.startswith("1")
     layout = _layout_node(request, state) if with_layout else json_text({"type": "skip"})
     page = _page_node(request, state) if wanted.endswith("1") else json_text({"type": "skip"})
-    return _data_answer([layout, page], _assistants_chunk() if with_layout else "")
+    chunks = _assistants_chunk() if with_layout else ""
+    return _data_answer([layout, page], chunks, {"vary": "Accept"})
 
 
 def conversation_uses(request: Request) -> JsonObject:
@@ -160,11 +161,11 @@ def _assistants_chunk() -> str:
     return f'{{"type":"chunk","id":1,"data":{devalue_text([])}}}\n'
 
 
-def _data_answer(nodes: list[str], chunks: str) -> Response:
+def _data_answer(nodes: list[str], chunks: str, headers: dict[str, str]) -> Response:
     return text_answer(
         f'{{"type":"data","nodes":[{",".join(nodes)}]}}\n{chunks}',
         media="application/json",
-        headers={"cache-control": "private, no-store", "vary": "Accept-Encoding"},
+        headers={"cache-control": "private, no-store", **headers},
     )
 
 

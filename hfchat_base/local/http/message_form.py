@@ -74,6 +74,13 @@ async def read_message_form(
     if len(body) > body_bytes:
         raise Mishap("the body is too large", status=413 if generation == "current" else 500)
     form = await _parsed_form(request, len(body))
+    try:
+        return await _message(form, generation)
+    finally:
+        await form.close()
+
+
+async def _message(form: FormData, generation: Generation) -> MessageForm:
     data = form.get("data")
     if not isinstance(data, str):
         raise Refusal(400, "Invalid request")
@@ -130,7 +137,7 @@ def _from_fields(fields: JsonObject, generation: Generation) -> MessageForm:
     )
 
 
-def _optional(fields: JsonObject, key: str, kind: type) -> Any:  # noqa: ANN401 - of that type
+def _optional(fields: JsonObject, key: str, kind: type) -> Any:
     """Return a value of a type, or None if the key is left out; null is not the same."""
     if key not in fields:
         return None

@@ -17,7 +17,7 @@ from hfchat_base.local.http.answers import (
     json_answer,
     prefers_html,
 )
-from hfchat_base.local.http.asker import public_base, session_of
+from hfchat_base.local.http.asker import public_base, route_path, session_of
 from hfchat_base.local.http.documents import (
     conversation_document,
     conversation_entries,
@@ -90,7 +90,8 @@ def current_page(request: Request, state: ServerState) -> Response:
         found, shared = readable_conversation(request, state)
         document = superjson_text(conversation_document(found, shared=shared))
         scripts.append(_script(f"{base}/api/v2/conversations/{found.id}", document))
-    return html_answer(f"{_CURRENT_HEAD}{''.join(scripts)}{_TAIL}")
+    page = f"{_CURRENT_HEAD}{''.join(scripts)}{_TAIL}"
+    return html_answer(page, headers=_varied(request))
 
 
 def legacy_page(request: Request, state: ServerState) -> Response:
@@ -114,7 +115,7 @@ def legacy_page(request: Request, state: ServerState) -> Response:
         "\t});\n</script>\n"
         f"<script>{promises}.resolve({{id:1,data:[],error:void 0}})</script>\n"
     )
-    return html_answer(f"{_LEGACY_HEAD}{script}{_TAIL}")
+    return html_answer(f"{_LEGACY_HEAD}{script}{_TAIL}", headers=_varied(request))
 
 
 def wrong_method_page(state: ServerState) -> Response:
@@ -138,6 +139,12 @@ def not_found(request: Request) -> Response:
     if prefers_html(request.headers):
         return html_answer(f"{_CURRENT_HEAD}\t\t<h1>404</h1>\n{_TAIL}", status=404)
     return json_answer({"message": message}, status=404)
+
+
+def _varied(request: Request) -> dict[str, str]:
+    """Say so where the same path has data for others (R: ``login_required``)."""
+    both = route_path(request.scope).startswith(("/conversation/", "/settings"))
+    return {"vary": "Accept"} if both else {}
 
 
 def _script(url: str, body: str, *, cached: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Attachments and pictures, kept by conversation and SHA-256."""
+"""Attachments and pictures, kept by conversation and digest."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ class StoredFile:
 
     @property
     def sha(self) -> str:
-        """SHA-256 of the bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        """The name of its content: SHA-256, in hexadecimal, of the bytes *read as text*.
+
+        That is what chat-ui takes it of, also for images (R: ``image_upload``).
+        """
+        text = self.data.decode("utf-8-sig", "replace")
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def reference(self) -> JsonObject:
         """Describe it as a message's ``files`` do (R: ``image_upload``)."""
@@ -56,7 +60,7 @@ class Files:
 
         Args:
             conversation_id: The conversation, or share, it must belong to.
-            sha: Its SHA-256.
+            sha: Its digest (`StoredFile.sha`).
         """
         return self._files.get((conversation_id, sha))
 
