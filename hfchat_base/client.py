@@ -1,8 +1,8 @@
 """The client of a HuggingChat server: `HuggingChat` and `AsyncHuggingChat`.
 
-The two have the same names and signatures (a test holds them to it). What they do is written once, in
-`protocol/flows/`; here flows meet a transport. A client is cheap to make: it sends nothing before it
-is asked for something.
+The two have the same names and signatures (a test holds them to it). What they do is written once,
+in `protocol/flows/`; here flows meet a transport. A client is cheap to make: it sends nothing
+before it is asked for something.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import Final, TypeVar
+
+from typing_extensions import Self
 
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.find import find_session
@@ -47,6 +49,7 @@ BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 T = TypeVar("T")
+_Client = TypeVar("_Client", bound="_ClientBase")
 
 
 class _ClientBase:
@@ -71,6 +74,7 @@ class _ClientBase:
         endpoint = Endpoint.parse(address)
         timeouts = timeouts or Timeouts()
         self.ephemeral = ephemeral
+        self._timeouts = timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
         self._session = find_session(cookies, endpoint.host)
@@ -81,7 +85,7 @@ class _ClientBase:
             timeouts=timeouts,
             max_body_bytes=max_body_bytes,
         )
-        connection = Connection(
+        self._connection = Connection(
             endpoint,
             proxy=proxy,
             verify=verify,
@@ -89,11 +93,24 @@ class _ClientBase:
             headers=headers or {},
             connect_timeout=timeouts.connect,
         )
-        self._connect(connection, timeouts)
+        self._connect(self._connection, timeouts)
 
     def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
         """Make the transport."""
         raise NotImplementedError
+
+    def to_sync(self) -> HuggingChat:
+        """Make a synchronous client with the same session, settings, model list and history."""
+        return _beside(self, HuggingChat)
+
+    def to_async(self) -> AsyncHuggingChat:
+        """Make an asynchronous client with the same session, settings, model list and history."""
+        return _beside(self, AsyncHuggingChat)
+
+    def connect_like(self, other: _ClientBase) -> None:
+        """Share everything but the transport with another client."""
+        self.__dict__.update(other.__dict__)
+        self._connect(self._connection, self._timeouts)
 
     @property
     def base_url(self) -> str:
@@ -155,9 +172,7 @@ class _ClientBase:
         if isinstance(messages, str):
             messages = [ChatMessage("user", messages)]
         ask = chat.Ask(tuple(messages), model or self._model, web_search, tuple(mcp_servers))
-        return lambda run: chat.chat(
-            self.server, self._history, ask, run, ephemeral=self.ephemeral
-        )
+        return lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral)
 
     def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
         return conversations.create(self.server, model or self._model, system_prompt)
@@ -176,6 +191,12 @@ class _ClientBase:
         if self._model:
             return catalog.resolve(self._model).id
         return catalog.default.id if catalog.default else ""
+
+
+def _beside(client: _ClientBase, kind: type[_Client]) -> _Client:
+    twin = kind.__new__(kind)
+    twin.connect_like(client)
+    return twin
 
 
 def _state(stored: StoredConversation, model: str | None = None) -> ConversationState:
@@ -221,7 +242,7 @@ class HuggingChat(_ClientBase):
             head_timeout=timeouts.first_event,
         )
 
-    def __enter__(self) -> HuggingChat:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -321,8 +342,8 @@ class HuggingChat(_ClientBase):
     ) -> AnswerStream:
         """Answer a history that the caller keeps, as it comes.
 
-        The conversation that already holds the history's beginning is found, and only what is new is
-        sent. Calls may go on at the same time; each gets a conversation of its own then.
+        The conversation that already holds the history's beginning is found, and only what is new
+        is sent. Calls may go on at the same time; each gets a conversation of its own then.
 
         Args:
             messages: The whole history, or one user's message as text.
@@ -403,7 +424,7 @@ class AsyncHuggingChat(_ClientBase):
             head_timeout=timeouts.first_event,
         )
 
-    async def __aenter__(self) -> AsyncHuggingChat:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
