@@ -1,7 +1,7 @@
 """A conversation on the server, as an object: `Conversation` and `AsyncConversation`.
 
-The two have the same names and signatures (a test holds them to it). What they do is written once, in
-`protocol/flows/`; here flows meet the client that made the conversation.
+The two have the same names and signatures (a test holds them to it). What they do is written once,
+in `protocol/flows/`; here flows meet the client that made the conversation.
 """
 
 from __future__ import annotations
@@ -99,13 +99,15 @@ class Conversation(_ConversationBase):
 
         Args:
             text: What to say; not empty.
-            files: Paths, bytes, open files, data URLs, PIL images or `Upload`s, at most 10 MiB each.
+            files: Paths, bytes, open files, data URLs, PIL images or `Upload`s, at most 10 MiB
+            each.
                 With an image, a conversation whose model sees none is given one that does.
             web_search: Whether to search the web for this message.
             mcp_servers: Tool servers to offer: names of the server's own, or
                 ``{"name", "url", "headers"}``. By default none.
             on_elicitation: Gets a tool's question; returns the content to accept with, or None to
-                decline. By default questions are declined at once, so that no run waits for an hour.
+                decline. By default questions are declined at once, so that no run waits for an
+                hour.
             parent_id: The message to follow, to branch off; by default the last one.
 
         Returns:
@@ -408,9 +410,7 @@ class AsyncConversation(_ConversationBase):
     async def stop(self) -> bool:
         """Stop the run that this object reads; see `Conversation.stop`."""
         run = self._state.run
-        return run is not None and await self._client.run_flow(
-            leave.stop(self._client.server, run)
-        )
+        return run is not None and await self._client.run_flow(leave.stop(self._client.server, run))
 
     async def messages(self) -> list[Message]:
         """Read all messages; see `Conversation.messages`."""

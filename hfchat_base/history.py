@@ -1,10 +1,10 @@
 """A message list → the server-side conversation that already holds its beginning.
 
 Frameworks hand over the whole history at every call. chat-ui takes one user message at a time and
-keeps the rest itself, so sending a history again and again would cost quadratic traffic and lose the
-roles. What lives here is an index from "this beginning of a history" to "this message in that
-conversation", in memory, bounded, one per client, safe between threads and tasks. It decides what is
-new and where it goes; it sends nothing (`protocol/flows/chat.py` does).
+keeps the rest itself, so sending a history again and again would cost quadratic traffic and lose
+the roles. What lives here is an index from "this beginning of a history" to "this message in that
+conversation", in memory, bounded, one per client, safe between threads and tasks. It decides what
+is new and where it goes; it sends nothing (`protocol/flows/chat.py` does).
 
 The rules:
 
@@ -87,9 +87,7 @@ class History:
     def __len__(self) -> int:
         return len(self._places)
 
-    def plan(
-        self, model: str, messages: Sequence[ChatMessage], *, fresh: bool = False
-    ) -> Plan:
+    def plan(self, model: str, messages: Sequence[ChatMessage], *, fresh: bool = False) -> Plan:
         """Decide what to send, and take hold of the conversation that it goes to.
 
         A plan that holds a conversation has to be given back with `done` or `forget`.
@@ -125,9 +123,7 @@ class History:
             place.thread,
         )
 
-    def done(
-        self, plan: Plan, conversation_id: str, answer: str, message_id: str | None
-    ) -> None:
+    def done(self, plan: Plan, conversation_id: str, answer: str, message_id: str | None) -> None:
         """Remember where an answered history stands, and let go of its conversation.
 
         Args:
@@ -174,7 +170,9 @@ class History:
         return None
 
 
-def render(turns: Sequence[ChatMessage], *, continues: bool = False) -> tuple[str, tuple[Upload, ...]]:
+def render(
+    turns: Sequence[ChatMessage], *, continues: bool = False
+) -> tuple[str, tuple[Upload, ...]]:
     """Put messages into the one that the server takes.
 
     User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with
@@ -188,7 +186,9 @@ def render(turns: Sequence[ChatMessage], *, continues: bool = False) -> tuple[st
     if all(turn.role == "user" for turn in turns):
         return "\n\n".join(turn.content for turn in turns), files
     *before, last = turns
-    heading = "The conversation went on as follows" if continues else "This is our conversation so far"
+    heading = (
+        "The conversation went on as follows" if continues else "This is our conversation so far"
+    )
     if last.role == "assistant":
         before, request = [*turns], "Go on with your last message from where it ends."
     else:

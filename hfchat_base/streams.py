@@ -1,16 +1,18 @@
 """An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
 
 Here a flow that reads a stream meets its driver: commands are carried out, events handed to the
-caller, and whoever leaves early, by any door, leaves nothing behind. The state stands in a core that
-does not know the object the caller holds, so that dropping the object is enough to leave.
+caller, and whoever leaves early, by any door, leaves nothing behind. The state stands in a core
+that does not know the object the caller holds, so that dropping the object is enough to leave.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
+
+from typing_extensions import Self
 
 from hfchat_base.errors import HuggingChatError, InvalidRequestError
 from hfchat_base.events import ElicitationRequest, Event, TextDelta
@@ -124,12 +126,13 @@ class SyncCore(_Core[SyncTransport]):
             self.answer = stop.value
             return None
 
-    def _perform(self, command: Any) -> Any:  # noqa: ANN401 - see protocol/flow.py
+    def _perform(self, command: Any) -> Any:
         if command.__class__ is Read:
             return self._read(command.until)
         if isinstance(command, Send):
             return self.transport.send(command.request)
         if isinstance(command, Open):
+            self._drop()
             self._stream, head = self.transport.open(command.request)
             return head
         if isinstance(command, Ask):
@@ -158,7 +161,9 @@ class SyncCore(_Core[SyncTransport]):
         if inspect.isawaitable(reply):
             if inspect.iscoroutine(reply):
                 reply.close()
-            msg = "on_elicitation is a coroutine function; the synchronous client takes a plain one."
+            msg = (
+                "on_elicitation is a coroutine function; the synchronous client takes a plain one."
+            )
             raise InvalidRequestError(msg)
         return reply
 
@@ -205,12 +210,13 @@ class AsyncCore(_Core[AsyncTransport]):
             self.answer = stop.value
             return None
 
-    async def _perform(self, command: Any) -> Any:  # noqa: ANN401 - see protocol/flow.py
+    async def _perform(self, command: Any) -> Any:
         if command.__class__ is Read:
             return await self._read(command.until)
         if isinstance(command, Send):
             return await self.transport.send(command.request)
         if isinstance(command, Open):
+            self._drop()
             self._stream, head = await self.transport.open(command.request)
             return head
         if isinstance(command, Ask):
@@ -242,8 +248,8 @@ class AsyncCore(_Core[AsyncTransport]):
 class AnswerStream:
     """An answer while it comes: iterate over it for its events.
 
-    Nothing is sent before the first event is asked for. Leaving the loop early, an exception, or the
-    end of a `with` block closes the connection at once and stops the server's run.
+    Nothing is sent before the first event is asked for. Leaving the loop early, an exception, or
+    the end of a `with` block closes the connection at once and stops the server's run.
 
         with conversation.stream("Hello") as stream:
             for event in stream:
@@ -254,13 +260,13 @@ class AnswerStream:
         self._core = core
         self._events = core.events()
 
-    def __iter__(self) -> Generator[Event, None, None]:
+    def __iter__(self) -> Iterator[Event]:
         return self._events
 
     def __next__(self) -> Event:
         return next(self._events)
 
-    def __enter__(self) -> AnswerStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -304,8 +310,9 @@ class AnswerStream:
 class AsyncAnswerStream:
     """An answer while it comes: iterate over it for its events.
 
-    Nothing is sent before the first event is asked for. Leaving an `async with` block, an exception,
-    or the cancellation of the task closes the connection at once and stops the server's run.
+    Nothing is sent before the first event is asked for. Leaving an `async with` block, an
+    exception, or the cancellation of the task closes the connection at once and stops the server's
+    run.
 
         async with conversation.stream("Hello") as stream:
             async for event in stream:
@@ -316,13 +323,13 @@ class AsyncAnswerStream:
         self._core = core
         self._events = core.events()
 
-    def __aiter__(self) -> AsyncGenerator[Event, None]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
 
     async def __anext__(self) -> Event:
         return await anext(self._events)
 
-    async def __aenter__(self) -> AsyncAnswerStream:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

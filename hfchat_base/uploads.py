@@ -39,12 +39,16 @@ class Upload:
     Attributes:
         name: What the server stores it as.
         data: Its bytes.
-        mime: Its MIME type.
+        mime: Its MIME type; found out from the bytes and the name if it is left empty.
     """
 
     name: str
     data: bytes = field(repr=False)
-    mime: str = _UNKNOWN_MIME
+    mime: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.mime:
+            object.__setattr__(self, "mime", _detect(self.data, self.name))
 
     @classmethod
     def of(cls, source: FileInput, *, name: str | None = None, mime: str | None = None) -> Upload:
@@ -171,7 +175,7 @@ def _is_pil_image(source: object) -> TypeIs[Any]:
     return pil is not None and isinstance(source, pil.Image)
 
 
-def _from_image(image: Any, name: str | None) -> Upload:  # noqa: ANN401 - PIL is optional
+def _from_image(image: Any, name: str | None) -> Upload:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return Upload(name or "image.png", buffer.getvalue(), "image/png")

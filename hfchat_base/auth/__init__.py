@@ -1,3 +1,1 @@
-"""Sessions: where they come from (`find.py`), in which forms (`cookies.py`), what they are
-(`session.py`).
-"""
+"""Sessions: where they come from (`find.py`), in which forms (`cookies.py`), what they are."""

@@ -93,7 +93,7 @@ def _parse_text(text: str, host: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (p.partition("=") for p in pairs)}
 
 
-def _parse_export(parsed: Any, host: str) -> dict[str, str]:  # noqa: ANN401 - JSON
+def _parse_export(parsed: Any, host: str) -> dict[str, str]:
     if isinstance(parsed, dict):
         if isinstance(parsed.get("cookies"), list):
             return _parse_export(parsed["cookies"], host)

@@ -1,8 +1,8 @@
 """The cookies of one server, and where they came from.
 
-What lives here: which cookies are sent, and what a `Set-Cookie` of the server means for them (WIRE.md,
-rules 4 to 6). Where a session is found is decided in `auth/find.py`. No cookie value leaves this
-object but in the `Cookie` header: not in its repr, not in a pickle, not in an error.
+What lives here: which cookies are sent, and what a `Set-Cookie` of the server means for them
+(WIRE.md, rules 4 to 6). Where a session is found is decided in `auth/find.py`. No cookie value
+leaves this object but in the `Cookie` header: not in its repr, not in a pickle, not in an error.
 """
 
 from __future__ import annotations
@@ -94,6 +94,6 @@ class Session:
     def __repr__(self) -> str:
         return f"Session({', '.join(self._cookies)} from {self.source})"
 
-    def __reduce__(self) -> Any:  # noqa: ANN401 - the protocol's type
+    def __reduce__(self) -> Any:
         msg = "A session is not pickled: a pickle would hold its cookies in the clear."
         raise HuggingChatError(msg)

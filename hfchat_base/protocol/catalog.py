@@ -125,7 +125,7 @@ class Catalog:
         )
 
 
-def read_models(raw: Any) -> tuple[Model, ...]:  # noqa: ANN401 - JSON
+def read_models(raw: Any) -> tuple[Model, ...]:
     """Read a model list of either generation; entries without an id are left out."""
     if not isinstance(raw, list):
         return ()

@@ -4,8 +4,8 @@ The table at the end is the only place that knows how the wire spells the events
 Text is passed on as it came, but for the NUL padding. What the events add up to, and the thinking
 inside of the text, are somebody else's business (`transcript.py`, `think.py`).
 
-Whatever the bytes are, the result is an event or a `ProtocolError`; a new type, subtype or status of
-a newer server is no error but `Unknown`.
+Whatever the bytes are, the result is an event or a `ProtocolError`; a new type, subtype or status
+of a newer server is no error but `Unknown`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EXCERPT_CHARACTERS: Final = 80
 """How much of a bad line an error shows."""
 
 # The C scanner of `json` takes the lone surrogates that chat-ui makes by cutting UTF-16 (S), which
-# stricter parsers refuse, and is the fastest way to parse one decoded line with the standard library.
+# stricter parsers refuse, and is the standard library's fastest way to parse one decoded line.
 _scan = json.JSONDecoder().raw_decode
 
 Raw = dict[str, Any]
@@ -190,7 +190,9 @@ def _tool(raw: Raw) -> Event:
     subtype = raw.get("subtype")
     if subtype == "call":
         call = _object(raw, "call")
-        return ToolCall(_text(raw, "uuid"), _text(call, "name"), _object_or_empty(call, "parameters"))
+        return ToolCall(
+            _text(raw, "uuid"), _text(call, "name"), _object_or_empty(call, "parameters")
+        )
     if subtype == "eta":
         return ToolEta(_text(raw, "uuid"), _number(raw, "eta"))
     if subtype == "progress":
@@ -247,9 +249,7 @@ def _elicitation(raw: Raw) -> Event:
 
 
 def _router(raw: Raw) -> Event:
-    return RouterMetadata(
-        _text_or(raw, "route"), _text_or(raw, "model"), _text_or(raw, "provider")
-    )
+    return RouterMetadata(_text_or(raw, "route"), _text_or(raw, "model"), _text_or(raw, "provider"))
 
 
 def _file(raw: Raw) -> Event:

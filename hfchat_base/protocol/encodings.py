@@ -1,7 +1,7 @@
 """The two ways in which chat-ui wraps plain data: superjson and devalue.
 
-Only reading, and only as far as chat-ui uses them. Both end in plain Python data; dates stay the ISO
-strings that they are on the wire (`tree.py` reads those that matter).
+Only reading, and only as far as chat-ui uses them. Both end in plain Python data; dates stay the
+ISO strings that they are on the wire (`tree.py` reads those that matter).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HOLE: Final = -2
 _SPECIAL: Final = {-3: float("nan"), -4: float("inf"), -5: float("-inf"), -6: -0.0}
 
 
-def parse_json(body: bytes | str, what: str) -> Any:  # noqa: ANN401 - JSON
+def parse_json(body: bytes | str, what: str) -> Any:
     """Parse JSON.
 
     Args:
@@ -34,7 +34,7 @@ def parse_json(body: bytes | str, what: str) -> Any:  # noqa: ANN401 - JSON
         raise ProtocolError(msg, excerpt=text[:80]) from error
 
 
-def from_superjson(body: bytes | str, what: str) -> Any:  # noqa: ANN401 - JSON
+def from_superjson(body: bytes | str, what: str) -> Any:
     """Read superjson: the data is under ``json``; ``meta`` only tells the types of strings (R).
 
     Raises:
@@ -47,7 +47,7 @@ def from_superjson(body: bytes | str, what: str) -> Any:  # noqa: ANN401 - JSON
     return payload["json"]
 
 
-def from_devalue(values: Any, what: str) -> Any:  # noqa: ANN401 - JSON
+def from_devalue(values: Any, what: str) -> Any:
     """Read devalue: the first array holds everything, integers in it are indices (R).
 
     Raises:
@@ -66,7 +66,8 @@ def from_devalue(values: Any, what: str) -> Any:  # noqa: ANN401 - JSON
 def from_sveltekit_data(body: bytes, what: str) -> list[dict[str, Any]]:
     """Read a ``__data.json``: the data of each node that was sent, in order.
 
-    More lines than one may come, the later ones with deferred parts (R); only the first holds nodes.
+    More lines than one may come, the later ones with deferred parts (R); only the first holds
+    nodes.
 
     Raises:
         ProtocolError: It is not such a document.
@@ -91,7 +92,7 @@ class _Devalue:
         self._values = values
         self._known: dict[int, Any] = {}
 
-    def value(self, index: Any) -> Any:  # noqa: ANN401 - JSON
+    def value(self, index: Any) -> Any:
         if not isinstance(index, int) or isinstance(index, bool):
             msg = "an index is no integer"
             raise TypeError(msg)
@@ -116,14 +117,16 @@ class _Devalue:
         else:
             self._known[index] = raw
 
-    def _tagged(self, raw: list[Any]) -> Any:  # noqa: ANN401 - JSON
+    def _tagged(self, raw: list[Any]) -> Any:
         tag, *rest = raw
-        if tag == "Date" or tag == "BigInt":
+        if tag in ("Date", "BigInt"):
             return rest[0]
         if tag == "Set":
             return [self.value(item) for item in rest]
         if tag == "Map":
-            return {self.value(k): self.value(v) for k, v in zip(rest[::2], rest[1::2], strict=True)}
+            return {
+                self.value(k): self.value(v) for k, v in zip(rest[::2], rest[1::2], strict=True)
+            }
         if tag == "null":
             return {key: self.value(item) for key, item in zip(rest[::2], rest[1::2], strict=True)}
         # Custom types, such as the ObjectId of a conversation: the tag and one index.

@@ -1,9 +1,9 @@
 """What a flow may ask for, and what it is given.
 
 A flow is a generator that does everything which takes more than one request. It yields commands and
-is sent their results; errors of the transport are raised into it. It never touches a socket, a clock
-or a callback itself, so that the synchronous and the asynchronous driver (`transport/`) share it. The
-pattern is that of `httpx.Auth.auth_flow`.
+is sent their results; errors of the transport are raised into it. It never touches a socket, a
+clock or a callback itself, so that the synchronous and the asynchronous driver (`transport/`) share
+it. The pattern is that of `httpx.Auth.auth_flow`.
 
 What lives here is the vocabulary. The flows are in `flows/`.
 """

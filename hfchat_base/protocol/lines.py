@@ -1,9 +1,9 @@
 """Bytes as they arrive → whole lines, and server-sent-event frames made of such lines.
 
 The buffer has to do three things: take chunks cut anywhere (inside UTF-8, inside an escape), hand
-out each line once it is whole, and refuse a line that never ends, all in linear time and with memory
-bounded by one line. Lines end with the byte 0x0A and nothing else: the JSON of chat-ui may hold
-U+2028 and U+0085 unescaped (R), which `str.splitlines` would cut at.
+out each line once it is whole, and refuse a line that never ends, all in linear time and with
+memory bounded by one line. Lines end with the byte 0x0A and nothing else: the JSON of chat-ui may
+hold U+2028 and U+0085 unescaped (R), which `str.splitlines` would cut at.
 
 What a line means is not known here (`decode.py`).
 """

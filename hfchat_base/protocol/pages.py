@@ -32,7 +32,9 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE: Final = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|\r\n|.)", re.DOTALL)
+_ESCAPE: Final = re.compile(
+    r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|\r\n|.)", re.DOTALL
+)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
@@ -64,7 +66,7 @@ def legacy_active_model(html: str) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def parse_literal(script: str, start: int = 0) -> Any:  # noqa: ANN401 - JSON
+def parse_literal(script: str, start: int = 0) -> Any:
     """Read the JavaScript literal that begins at `start`; what follows it is not looked at.
 
     It knows what devalue writes into a page: unquoted keys, ``void 0``, ``new Date(…)``, escapes

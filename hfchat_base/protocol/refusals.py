@@ -1,7 +1,7 @@
 """A response that is no success → the error that says what to do.
 
-The table of what chat-ui, its proxies and its login answer, by status and by text: the server has no
-error codes, and its three 429s differ only in their words (R: ``usage_limits``). The words are
+The table of what chat-ui, its proxies and its login answer, by status and by text: the server has
+no error codes, and its three 429s differ only in their words (R: ``usage_limits``). The words are
 compared in lower case and by fragment, so that a reworded message falls back on its status.
 """
 

@@ -30,7 +30,7 @@ _CONVERSATION_ID: Final = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 _SHARE_ID: Final = re.compile(rf"[\w-]{{{SHARE_ID_CHARACTERS}}}", re.ASCII)
 _MESSAGE_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-# A browser's own Accept begins with text/html, which chat-ui answers with a page (R: `bad_requests`).
+# A browser's own Accept begins with text/html, which is answered with a page (R: `bad_requests`).
 _ACCEPT_JSON: Final = {"accept": "application/json"}
 _ACCEPT_ANY: Final = {"accept": "*/*"}
 
@@ -231,7 +231,9 @@ def share_conversation(endpoint: Endpoint, conversation_id: str) -> Request:
 
 def output_file(conversation_id: str, sha: str) -> Request:
     """Fetch a file of a conversation."""
-    return Request("GET", f"/conversation/{conversation_id}/output/{quote(sha, safe='')}", _ACCEPT_ANY)
+    return Request(
+        "GET", f"/conversation/{conversation_id}/output/{quote(sha, safe='')}", _ACCEPT_ANY
+    )
 
 
 def stop_generating(
@@ -247,6 +249,13 @@ def stop_generating(
         return _bare("POST", path, endpoint)
     body = {"generationId": generation_id, "seenContentLength": seen_units}
     return _json("POST", path, endpoint, body)
+
+
+def resume(conversation_id: str, generation_id: str) -> Request:
+    """The log of a run, from its start (current)."""
+    query = urlencode({"generationId": generation_id, "fromSeq": 0})
+    path = f"/conversation/{conversation_id}/stream?{query}"
+    return Request("GET", path, {"accept": "text/event-stream"})
 
 
 def answer_elicitation(
@@ -281,6 +290,7 @@ class Turn:
         generation_id: The run's own id, fresh for every run (current).
         web_search: Whether to search the web first.
         mcp_servers: The tool servers to offer.
+        resume_elicitation_id: The question whose reply lets a parked run go on (current).
     """
 
     conversation_id: str
@@ -291,6 +301,7 @@ class Turn:
     is_retry: bool = False
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    resume_elicitation_id: str | None = None
 
 
 def send_turn(
@@ -337,6 +348,8 @@ def _current_keys(turn: Turn) -> dict[str, Any]:
     }
     if addressed:
         keys["selectedMcpServers"] = addressed
+    if turn.resume_elicitation_id:
+        keys["resumeElicitationId"] = turn.resume_elicitation_id
     return keys
 
 

@@ -40,7 +40,7 @@ def _in_output(output: dict[str, Any]) -> Iterator[Source]:
         yield from _in_text(text)
 
 
-def _in_data(data: Any) -> Iterator[Source]:  # noqa: ANN401 - JSON
+def _in_data(data: Any) -> Iterator[Source]:
     if isinstance(data, dict):
         url = next(
             (

@@ -1,10 +1,10 @@
 """The thinking inside of an answer's text, split off while it streams.
 
 Current servers send ``<think>…</think>`` inside the stream tokens and the final text (R:
-``reasoning``); a tag may be cut across tokens. An opening tag counts only where a thought can begin:
-at the start of the text, of a line, right after another thought, or after a tool has run. A tag in
-the middle of a sentence is prose about tags, and taking it for a thought would hide the rest of the
-answer. White space around a thought that stands before any text belongs to neither.
+``reasoning``); a tag may be cut across tokens. An opening tag counts only where a thought can
+begin: at the start of the text, of a line, right after another thought, or after a tool has run. A
+tag in the middle of a sentence is prose about tags, and taking it for a thought would hide the rest
+of the answer. White space around a thought that stands before any text belongs to neither.
 
 The pieces that come out are a function of the text alone, not of how it was cut.
 """

@@ -1,16 +1,17 @@
 """The events of one run, added up to an answer.
 
 What lives here: which events a caller gets for one that was decoded (thinking split off, sources
-found in tool results, the end of a text that was not streamed), and what the answer is at any moment
-(so that an error can hold what had arrived). What does not: reading bytes, and deciding whether a
-run ended well (`flows/run.py`).
+found in tool results, the end of a text that was not streamed), and what the answer is at any
+moment (so that an error can hold what had arrived). What does not: reading bytes, and deciding
+whether a run ended well (`flows/run.py`).
 
 The rules for the final text (R: ``tool_call``, ``stop_generating``, ``upstream_cut_midstream``):
 
 * no tools: the server's final text is the answer. If it goes on where the stream ended, the rest is
   handed out as a delta first; if it differs otherwise, it wins.
 * with tools it leaves out what was said before the last call; that is put in front again.
-* in a run that this client stopped it may be a prefix of what was streamed; what was streamed stays.
+* in a run that this client stopped it may be a prefix of what was streamed; what was streamed
+  stays.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class Transcript:
             self._reasoning.append(reasoning)
             events.append(ReasoningDelta(reasoning))
         streamed = self.streamed_text
-        if self._tools:
+        if self._tools and not text.startswith(streamed):
             before = "".join(self._text[: self._said_before_tool])
             if not streamed.rstrip().endswith(text.strip()):
                 rest = self._go_on(streamed, before + text, events)

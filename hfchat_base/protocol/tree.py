@@ -75,7 +75,7 @@ class StoredConversation:
         return message
 
 
-def read_conversation(raw: Any, conversation_id: str) -> StoredConversation:  # noqa: ANN401 - JSON
+def read_conversation(raw: Any, conversation_id: str) -> StoredConversation:
     """Read a conversation out of parsed data.
 
     Raises:
@@ -96,7 +96,7 @@ def read_conversation(raw: Any, conversation_id: str) -> StoredConversation:  # 
     )
 
 
-def read_infos(raw: Any) -> Iterator[ConversationInfo]:  # noqa: ANN401 - JSON
+def read_infos(raw: Any) -> Iterator[ConversationInfo]:
     """Read the rows of a conversation list."""
     for row in _dicts(raw):
         identity = _string(row, "id") or _string(row, "_id")
@@ -146,19 +146,23 @@ def _read_message(raw: dict[str, Any]) -> Message:
 def _has_ended(raw: dict[str, Any]) -> bool:
     """Tell whether the run that writes this message is over.
 
-    A running one is stored with `updates` that grow; they end in a final answer, `finished` or
-    `error` (R). A message without updates was imported or comes from an old server.
+    A running one is stored with neither content nor updates (R). On current servers the updates of
+    one that is over end in a final answer, `finished` or `error`; on legacy ones, which store no
+    generation id, there is no such end if it was stopped (R: ``stop_generating``). A message with
+    content and no updates was imported or comes from an old server.
     """
     updates = raw.get("updates")
-    if raw.get("interrupted") is True or not isinstance(updates, list) or not updates:
-        return bool(raw.get("interrupted") is True or raw.get("content"))
+    if raw.get("interrupted") is True:
+        return True
+    if not raw.get("generationId") or not isinstance(updates, list) or not updates:
+        return bool(raw.get("content") or updates)
     return any(
         update.get("type") == "finalAnswer" or update.get("status") in ("finished", "error")
         for update in _dicts(updates)
     )
 
 
-def _dicts(raw: Any) -> Iterable[dict[str, Any]]:  # noqa: ANN401 - JSON
+def _dicts(raw: Any) -> Iterable[dict[str, Any]]:
     return (item for item in raw if isinstance(item, dict)) if isinstance(raw, list) else ()
 
 
@@ -167,7 +171,7 @@ def _string(raw: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _date(value: Any) -> datetime | None:  # noqa: ANN401 - JSON
+def _date(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:

@@ -4,6 +4,6 @@
 honestly, in how they wait, read and abort. No knowledge of chat-ui lives here.
 
 curl_cffi's own sessions are not used. Their streams take a thread each (sync) or one of ten slots
-(async), cannot be abandoned at once, follow the server's cookies, and send a browser's `Accept`; its
-handles below them have none of this and are as easy to drive.
+(async), cannot be abandoned at once, follow the server's cookies, and send a browser's `Accept`;
+its handles below them have none of this and are as easy to drive.
 """

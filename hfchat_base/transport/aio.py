@@ -1,8 +1,8 @@
 """The asynchronous driver: curl's handles in the running event loop, no threads.
 
 libcurl tells the loop which sockets to watch and is called when they are ready, through curl_cffi's
-`AsyncCurl`, one per event loop. An exchange that is left is taken off the loop at once, which closes
-its connection. A client may be used in one event loop after another.
+`AsyncCurl`, one per event loop. An exchange that is left is taken off the loop at once, which
+closes its connection. A client may be used in one event loop after another.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from curl_cffi import AsyncCurl, CurlError
+from typing_extensions import Self
 
 from hfchat_base.auth.session import Session
-from hfchat_base.errors import HuggingChatError, TransportError
+from hfchat_base.errors import HuggingChatError
 from hfchat_base.protocol.flow import Chunk, Command, Flow, Request, Response, Send, Sleep, TimedOut
 from hfchat_base.transport.exchange import Connection, Exchange, deadline, no_answer
 
@@ -156,7 +157,7 @@ class AsyncStream:
         self._ended = self._acurl.add_handle(self._exchange.curl)
         self._ended.add_done_callback(self._on_end)
 
-    async def open(self, timeout: float | None) -> Response:  # noqa: ASYNC109 - ours is cheaper
+    async def open(self, timeout: float | None) -> Response:
         """Wait for the head.
 
         Raises:
@@ -200,7 +201,7 @@ class AsyncStream:
             self._acurl.remove_handle(self._exchange.curl)
         self._exchange.curl.close()
 
-    async def __aenter__(self) -> AsyncStream:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -234,4 +235,3 @@ class AsyncStream:
 def _resolve(waiter: asyncio.Future[bool], happened: bool) -> None:
     if not waiter.done():
         waiter.set_result(happened)
-

@@ -279,7 +279,7 @@ class Exchange:
             self.on_news()
 
     def _explain(self, code: int) -> HuggingChatError:
-        """Turn libcurl's error into ours. Its own words are not passed on: they may quote a proxy."""
+        """Turn libcurl's error into ours. Its own words stay here: they may quote a proxy."""
         whom = self._connection.endpoint.origin
         name = next((c.name for c in CurlECode if c == code), str(code))
         if code in _PROXY or (not self.head_is_complete and self._refused_by_proxy(code)):

@@ -1,8 +1,8 @@
 """The synchronous driver: waits in the caller's own thread, one curl multi handle per exchange.
 
 Nothing runs in the background. Data moves only while somebody waits for it, so a slow reader slows
-the server down by TCP alone, leaving a stream means dropping a handle, and any number of threads can
-use one transport. Multi handles are kept for reuse, because the open connections live in them.
+the server down by TCP alone, leaving a stream means dropping a handle, and any number of threads
+can use one transport. Multi handles are kept for reuse, because the open connections live in them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from typing import Any, Final, TypeVar
 
 from curl_cffi import CurlECode, CurlError, ffi, lib
+from typing_extensions import Self
 
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
@@ -115,7 +116,7 @@ class SyncTransport:
         for multi in idle:
             lib.curl_multi_cleanup(multi)
 
-    def take_multi(self) -> Any:  # noqa: ANN401 - a C pointer
+    def take_multi(self) -> Any:
         """Take a multi handle, with the connections in it."""
         with self._lock:
             if self._closed:
@@ -125,7 +126,7 @@ class SyncTransport:
                 return self._idle.pop()
         return lib.curl_multi_init()
 
-    def give_multi(self, multi: Any) -> None:  # noqa: ANN401 - a C pointer
+    def give_multi(self, multi: Any) -> None:
         """Give a multi handle back."""
         with self._lock:
             if not self._closed and len(self._idle) < _MAX_IDLE:
@@ -143,9 +144,7 @@ class SyncTransport:
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""
         # Nothing arrives while nobody waits, so there is nothing to pause.
-        return Exchange(
-            self._connection, self._session, request, is_stream=is_stream, pauses=False
-        )
+        return Exchange(self._connection, self._session, request, is_stream=is_stream, pauses=False)
 
 
 class SyncStream:
@@ -210,7 +209,7 @@ class SyncStream:
         self._exchange.curl.close()
         self._transport.give_multi(multi)
 
-    def __enter__(self) -> SyncStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -249,4 +248,3 @@ class SyncStream:
             if message.msg == _DONE and not self._exchange.is_done:
                 code = message.data.result
                 self._exchange.end(CurlError("", CurlECode(code)) if code else None)
-

@@ -1,7 +1,7 @@
 """An answer to a whole history: find or make the conversation, send what is new, read the answer.
 
-The decisions are `history.py`'s; what lives here is their order, and what is done when the server has
-lost a conversation that we counted on.
+The decisions are `history.py`'s; what lives here is their order, and what is done when the server
+has lost a conversation that we counted on.
 """
 
 from __future__ import annotations

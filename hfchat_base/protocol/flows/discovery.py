@@ -38,7 +38,9 @@ def generation(server: Server) -> Flow[Generation]:
     if server.generation is None:
         yield from models(server)
     if server.generation is None:
-        msg = f"{server.endpoint.base_url} does not answer as a chat-ui server. Is base_url complete?"
+        msg = (
+            f"{server.endpoint.base_url} does not answer as a chat-ui server. Is base_url complete?"
+        )
         raise ProtocolError(msg)
     return server.generation
 
@@ -184,7 +186,7 @@ def _active_model(server: Server) -> Flow[str | None]:
         return None
 
 
-def _active_in(settings: Any) -> str | None:  # noqa: ANN401 - JSON
+def _active_in(settings: Any) -> str | None:
     active = settings.get("activeModel") if isinstance(settings, dict) else None
     return active if isinstance(active, str) else None
 

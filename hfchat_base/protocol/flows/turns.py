@@ -1,7 +1,7 @@
 """Messages in a conversation that a caller holds: say something, answer again, edit.
 
-What lives here is what such a conversation has to remember between its turns, and the care that only
-one run goes on in it. The run itself is `run.py`'s; whole histories are `chat.py`'s.
+What lives here is what such a conversation has to remember between its turns, and the care that
+only one run goes on in it. The run itself is `run.py`'s; whole histories are `chat.py`'s.
 """
 
 from __future__ import annotations

@@ -1,0 +1,170 @@
+"""A connection that was lost during an answer, mended: the caller sees a stream that paused.
+
+Closing a connection does not stop a run: it goes on and is stored (WIRE.md). Current servers keep a
+log of it, which is replayed from the start and cut down to what has not been seen. On legacy
+servers, and where the log is gone, the stored message is waited for, and what is missing is taken
+from there. A message is sent a second time only if it is known that the first never began.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Literal
+
+from hfchat_base.errors import (
+    HuggingChatError,
+    MissingAuthError,
+    ResponseError,
+    ServerError,
+    StreamTruncated,
+    TransportError,
+)
+from hfchat_base.events import Event, FinalAnswer, ReasoningDelta
+from hfchat_base.protocol import refusals, requests
+from hfchat_base.protocol.deadlines import Deadlines
+from hfchat_base.protocol.flow import Close, Deliver, Flow, open_stream, sleep
+from hfchat_base.protocol.flows import conversations
+from hfchat_base.protocol.flows.reading import LogReader, Run, follow, read_refusal
+from hfchat_base.protocol.requests import Turn
+from hfchat_base.protocol.server import Server
+from hfchat_base.protocol.tree import StoredConversation
+from hfchat_base.types import Message
+
+_State = Literal["lost", "absent", "waiting"]
+
+_log = logging.getLogger("hfchat")
+
+_ATTEMPTS: Final = 8
+"""How many times in a row to try without anything new coming."""
+
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+_ABSENT_ATTEMPTS: Final = 4
+"""How often a run must be looked for in vain before it counts as never begun. The server stores
+it before the first token, but not before it has read the request (R, S)."""
+
+_PATIENCE_SECONDS: Final = 600.0
+"""How long to wait for a stored message to be complete, where no total deadline is set: without a
+log nothing of it can be seen before."""
+
+
+def is_needed(run: Run) -> bool:
+    """Tell whether a stream that has ended lacks something."""
+    if not run.is_running or run.transcript.final is not None:
+        return False
+    # Legacy ends a stopped run with no word (R: `stop_generating`).
+    return not (run.stop_requested and run.generation_id is None)
+
+
+def mend(
+    server: Server, turn: Turn, run: Run, deadlines: Deadlines | None, lost: HuggingChatError | None
+) -> Flow[bool]:
+    """Get the rest of a run whose connection was lost.
+
+    Args:
+        server: Who was answering.
+        turn: What was sent.
+        run: What has been seen.
+        deadlines: The run's, or None if not even the head of the response came.
+        lost: How the connection was lost, or None if it was closed in the middle.
+
+    Returns:
+        Whether it was mended; False if the run is known never to have begun.
+
+    Raises:
+        StreamTruncated: It could not be mended.
+        StreamStalled: The run makes no progress.
+        GenerationFailed: The server reports that the model failed.
+    """
+    _log.info("the connection was lost during an answer; looking for the rest of it")
+    patience = server.timeouts.total or _PATIENCE_SECONDS
+    attempts = absent = 0
+    while attempts < _ATTEMPTS and patience > 0:
+        pause = min(_FIRST_PAUSE_SECONDS * 2.0**attempts, _LONGEST_PAUSE_SECONDS)
+        yield from sleep(pause)
+        attempts += 1
+        seen = run.seen_characters, run.seen_events
+        state: _State = "lost"
+        try:
+            state = yield from _try(server, turn, run, deadlines)
+        except (TransportError, ServerError) as error:
+            lost = error
+        except (ResponseError, MissingAuthError) as error:
+            lost = error
+            break
+        if not is_needed(run):
+            return True
+        absent = absent + 1 if state == "absent" else 0
+        if absent >= _ABSENT_ATTEMPTS and seen == (0, 0):
+            return False
+        if state == "waiting":
+            patience -= pause
+            attempts = min(attempts, _ATTEMPTS - 2)
+        elif seen != (run.seen_characters, run.seen_events):
+            attempts = 0
+    raise StreamTruncated(
+        "The connection was lost during the answer, and the rest of it could not be had. What had"
+        " arrived is in .partial.",
+        partial=run.answer(),
+    ) from lost
+
+
+def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> Flow[_State]:
+    """Look for the rest of a run once; tell what is known of it if that did not bring the end."""
+    if run.generation_id is not None:
+        end = yield from _replay(server, run, deadlines)
+        if not is_needed(run) or end is None:
+            return "lost"
+    # A log that is "gone" may just not be there yet; one that ended without a final answer was
+    # cleaned up. In both cases the conversation knows.
+    stored = yield from conversations.read(server, run.conversation_id)
+    message = _written(stored, turn, run)
+    if message is None:
+        return "absent"
+    if message.is_complete:
+        yield Deliver(_take_stored(run, message))
+    return "waiting"
+
+
+def _replay(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[str | None]:
+    """Replay the log of a run; tell how it ended, None if it was cut off."""
+    assert run.generation_id is not None  # noqa: S101 - legacy has no log
+    request = requests.resume(run.conversation_id, run.generation_id)
+    head = yield from open_stream(request)
+    if head.status != 200 or head.content_type != "text/event-stream":  # noqa: PLR2004
+        whole = yield from read_refusal(server, head)
+        refusals.check_json(whole, request)
+        return "gone"
+    reader = LogReader(run)
+    yield from follow(server, run, reader, deadlines or Deadlines(server.timeouts, head.at))
+    if reader.end is None:
+        yield Close()
+    return reader.end
+
+
+def _written(stored: StoredConversation, turn: Turn, run: Run) -> Message | None:
+    """Find the message that a run writes to."""
+    if run.generation_id is not None:
+        return stored.written_by(run.generation_id)
+    latest = stored.latest()
+    if latest.role != "assistant" or latest.id == turn.message_id:
+        return None
+    # It has to stand where the turn was sent: below the parent, or beside what is done again.
+    ancestors = {message.id for message in stored.path_to(latest.id)}
+    if turn.is_retry:
+        redone = stored.message(turn.message_id)
+        return latest if redone.parent_id in ancestors else None
+    return latest if turn.message_id in ancestors else None
+
+
+def _take_stored(run: Run, message: Message) -> list[Event]:
+    """Take what is missing out of a stored message that is complete."""
+    run.transcript.message_id = message.id
+    events: list[Event] = []
+    known = run.answer().reasoning
+    if message.reasoning.startswith(known) and message.reasoning != known:
+        events += run.transcript.take(ReasoningDelta(message.reasoning[len(known) :]))
+    events += run.transcript.take(FinalAnswer(message.content, message.interrupted))
+    run.is_running = False
+    return events
