@@ -66,14 +66,12 @@ def from_devalue(values: Any, what: str) -> Any:
 def from_sveltekit_data(body: bytes, what: str) -> list[dict[str, Any]]:
     """Read a ``__data.json``: the data of each node that was sent, in order.
 
-    More lines than one may come, the later ones with deferred parts (R); only the first holds
-    nodes.
+    A refusal is not noticed here; see `refusals.check_data`.
 
     Raises:
         ProtocolError: It is not such a document.
     """
-    first = parse_json(body.split(b"\n", 1)[0], what)
-    nodes = first.get("nodes") if isinstance(first, dict) else None
+    nodes = sveltekit_document(body, what).get("nodes")
     if not isinstance(nodes, list):
         msg = f"The server's {what} is not SvelteKit data."
         raise ProtocolError(msg)
@@ -83,6 +81,22 @@ def from_sveltekit_data(body: bytes, what: str) -> list[dict[str, Any]]:
         if isinstance(node, dict) and node.get("type") == "data"
     ]
     return [node for node in data if isinstance(node, dict)]
+
+
+def sveltekit_document(body: bytes, what: str) -> dict[str, Any]:
+    """Parse a ``__data.json`` without reading its nodes.
+
+    More lines than one may come, the later ones with deferred parts (R); only the first holds
+    nodes.
+
+    Raises:
+        ProtocolError: It is not such a document.
+    """
+    first = parse_json(body.split(b"\n", 1)[0], what)
+    if not isinstance(first, dict):
+        msg = f"The server's {what} is not SvelteKit data."
+        raise ProtocolError(msg)
+    return first
 
 
 class _Devalue:

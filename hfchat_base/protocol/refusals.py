@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from hfchat_base.errors import (
     TooManyConversationsError,
     UnexpectedPageError,
 )
+from hfchat_base.protocol import encodings
 from hfchat_base.protocol.facts import RATE_LIMIT_WINDOW_SECONDS
 from hfchat_base.protocol.flow import Request, Response
 
@@ -66,6 +68,36 @@ def check_json(response: Response, request: Request) -> Response:
     check(response, request)
     if is_page(response):
         raise unexpected_page(response, request)
+    return response
+
+
+def check_data(response: Response, request: Request, what: str) -> Response:
+    """Pass a success that carries SvelteKit data on.
+
+    Within its 200 such a document may tell of a redirect, or of an error in place of a node's data:
+    ``{"type":"error","error":{"message":"Conversation not found."},"status":404}``.
+
+    Args:
+        response: What came.
+        request: What was asked.
+        what: What it should have been, for the error.
+
+    Raises:
+        HuggingChatError: It is none; see `refusal`.
+        ProtocolError: It is no such document.
+    """
+    check_json(response, request)
+    document = encodings.sveltekit_document(response.body, what)
+    if document.get("type") == "redirect":
+        headers = {"location": str(document.get("location", ""))}
+        raise refusal(replace(response, status=302, headers=headers, body=b""), request)
+    nodes = document.get("nodes")
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, dict) and node.get("type") == "error":
+            status = node.get("status")
+            body = json.dumps(node.get("error")).encode()
+            status = status if isinstance(status, int) else 500
+            raise refusal(replace(response, status=status, body=body), request)
     return response
 
 

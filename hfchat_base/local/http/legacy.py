@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
 from starlette.routing import Route
 
-from hfchat_base.local.http.answers import json_answer, text_answer
+from hfchat_base.local.http.answers import Mishap, json_answer, text_answer
 from hfchat_base.local.http.asker import session_of
 from hfchat_base.local.http.current import v1_user_answer
 from hfchat_base.local.http.documents import conversation_entries
@@ -16,7 +17,6 @@ from hfchat_base.local.http.pages import legacy_page, not_found
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.encoding.values import JsonObject
@@ -44,6 +44,11 @@ class LegacyRoutes:
             Route("/api/models", self.models),
             Route("/api/conversations", self.conversations),
             Route("/api/conversation/{id}", self.conversation),
+            Route(
+                "/api/conversation/{id}/message/{message}",
+                self.delete_message,
+                methods=["DELETE"],
+            ),
             Route("/api/user", self.user),
             Route("/api/tools/search", self.tools),
             Route("/api/assistants", self.assistants),
@@ -100,6 +105,24 @@ class LegacyRoutes:
         if not is_object_id(conversation_id) or found is None:
             return json_answer({"message": "Conversation not found"}, status=404)
         return json_answer(self._api_document(found))
+
+    async def delete_message(self, request: Request) -> Response:
+        """Delete a message and everything below it; one that is not there counts as deleted.
+
+        Args:
+            request: The request.
+
+        Raises:
+            Mishap: The conversation's id is none.
+        """
+        conversation_id = request.path_params["id"]
+        if not is_object_id(conversation_id):
+            raise Mishap("not an object id")
+        found = self._state.conversations.of(session_of(request).owner, conversation_id)
+        if found is None:
+            return json_answer({"message": "Conversation not found"}, status=404)
+        found.delete_below(request.path_params["message"])
+        return Response()
 
     async def user(self, request: Request) -> Response:
         """Tell who is asking.

@@ -47,11 +47,13 @@ def read(server: Server, conversation_id: str) -> Flow[StoredConversation]:
     """
     kind = yield from discovery.generation(server)
     request = requests.read_conversation(kind, conversation_id)
-    response = refusals.check_json((yield from send(request)), request)
+    response = yield from send(request)
     what = f"conversation {conversation_id}"
     if kind == "current":
+        refusals.check_json(response, request)
         raw = encodings.from_superjson(response.body, what)
     else:
+        refusals.check_data(response, request, what)
         nodes = encodings.from_sveltekit_data(response.body, what)
         raw = next((node for node in reversed(nodes) if "messages" in node), None)
     return read_conversation(raw, conversation_id)

@@ -193,8 +193,9 @@ def _active_in(settings: Any) -> str | None:
 
 def _home_nodes() -> Flow[list[dict[str, Any]]]:
     request: Request = requests.home_data()
-    response: Response = refusals.check_json((yield from send(request)), request)
-    return encodings.from_sveltekit_data(response.body, "page data")
+    what = "page data"
+    response: Response = refusals.check_data((yield from send(request)), request, what)
+    return encodings.from_sveltekit_data(response.body, what)
 
 
 def default_model(server: Server) -> Flow[Model]:
