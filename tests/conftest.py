@@ -1,0 +1,100 @@
+"""Fixtures for all tests: a local server of each generation, and clients of it.
+
+The servers live as long as the test session and forget their requests before each test. A client
+of its own is a guest of its own, so tests do not see each other's conversations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hfchat_base import AsyncHuggingChat, HuggingChat
+from hfchat_base.local import LocalServer, scripted_tool_servers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from hfchat_base.protocol.facts import Generation
+
+TOKEN_DELAY = 0.02
+"""Seconds between two tokens of `slow/drip`, which says forty."""
+
+_VARIABLES = (
+    "HUGGINGCHAT_BASE_URL",
+    "HUGGINGCHAT_COOKIES",
+    "HUGGINGCHAT_COOKIE_FILE",
+    "HUGGINGCHAT_MODEL",
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def make_server(generation: Generation) -> LocalServer:
+    """Make a server with the scripted models and tools, not started."""
+    return LocalServer(
+        generation=generation, tool_servers=scripted_tool_servers(), token_delay=TOKEN_DELAY
+    )
+
+
+@pytest.fixture(scope="session")
+def _current_server() -> Iterator[LocalServer]:
+    with make_server("current") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _legacy_server() -> Iterator[LocalServer]:
+    with make_server("legacy") as server:
+        yield server
+
+
+@pytest.fixture
+def current_server(_current_server: LocalServer) -> LocalServer:
+    """A server of the current generation."""
+    _current_server.clear_requests()
+    return _current_server
+
+
+@pytest.fixture
+def legacy_server(_legacy_server: LocalServer) -> LocalServer:
+    """A server of the legacy generation."""
+    _legacy_server.clear_requests()
+    return _legacy_server
+
+
+@pytest.fixture(params=["current", "legacy"])
+def generation(request: pytest.FixtureRequest) -> Generation:
+    """Each generation in turn."""
+    generation: Generation = request.param
+    return generation
+
+
+@pytest.fixture
+def server(
+    generation: Generation, _current_server: LocalServer, _legacy_server: LocalServer
+) -> LocalServer:
+    """A server of each generation in turn."""
+    server = _current_server if generation == "current" else _legacy_server
+    server.clear_requests()
+    return server
+
+
+@pytest.fixture
+def client(server: LocalServer) -> Iterator[HuggingChat]:
+    """A guest of `server`."""
+    with HuggingChat(server.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(server: LocalServer) -> AsyncIterator[AsyncHuggingChat]:
+    """A guest of `server`, asynchronously."""
+    async with AsyncHuggingChat(server.base_url) as client:
+        yield client
