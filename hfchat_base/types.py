@@ -27,6 +27,7 @@ __all__ = [
     "McpServerConfig",
     "Message",
     "MessageFile",
+    "MessageState",
     "Model",
     "OnElicitation",
     "Role",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 Role = Literal["system", "user", "assistant"]
+
+MessageState = Literal["running", "complete", "interrupted", "failed"]
 
 FinishReason = Literal["stop", "interrupted"]
 """``stop``: the model was done. ``interrupted``: this client stopped it. chat-ui does not tell a
@@ -131,8 +134,7 @@ class Message:
         files: What was attached or produced.
         created_at: When it was stored, or None if the server did not say.
         generation_id: The run that wrote it (current servers), or None.
-        interrupted: Whether that run was stopped early.
-        is_complete: Whether that run has ended; True for messages that no run wrote.
+        state: How that run ended, or ``running``; ``complete`` for messages that no run wrote.
         router: The route and model that answered, where a router did.
     """
 
@@ -145,9 +147,18 @@ class Message:
     files: tuple[MessageFile, ...] = ()
     created_at: datetime | None = None
     generation_id: str | None = None
-    interrupted: bool = False
-    is_complete: bool = True
+    state: MessageState = "complete"
     router: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing more will be written to it."""
+        return self.state != "running"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether its run was stopped before the model was done."""
+        return self.state == "interrupted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from hfchat_base.errors import MessageNotFoundError, ProtocolError
 from hfchat_base.protocol.think import split
-from hfchat_base.types import ConversationInfo, Message, MessageFile, Role
+from hfchat_base.types import ConversationInfo, Message, MessageFile, MessageState, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,31 +135,33 @@ def _read_message(raw: dict[str, Any]) -> Message:
         ),
         created_at=_date(raw.get("createdAt")),
         generation_id=_string(raw, "generationId") or None,
-        interrupted=raw.get("interrupted") is True,
-        is_complete=role != "assistant" or _has_ended(raw),
+        state=_state(raw) if role == "assistant" else "complete",
         router={k: v for k, v in router.items() if isinstance(v, str)}
         if isinstance(router, dict)
         else {},
     )
 
 
-def _has_ended(raw: dict[str, Any]) -> bool:
-    """Tell whether the run that writes this message is over.
+def _state(raw: dict[str, Any]) -> MessageState:
+    """Tell what has become of the run that writes a message, by the `updates` stored with it.
 
-    A running one is stored with neither content nor updates (R). On current servers the updates of
-    one that is over end in a final answer, `finished` or `error`; on legacy ones, which store no
-    generation id, there is no such end if it was stopped (R: ``stop_generating``). A message with
-    content and no updates was imported or comes from an old server.
+    They end in a final answer or an `error` (R). Current servers store them while the run goes on;
+    legacy ones only at its end, or when the reader's connection is lost, which ends it as well
+    (S). A message without updates was imported, or nothing of its run was stored yet.
     """
-    updates = raw.get("updates")
+    updates = list(_dicts(raw.get("updates")))
     if raw.get("interrupted") is True:
-        return True
-    if not raw.get("generationId") or not isinstance(updates, list) or not updates:
-        return bool(raw.get("content") or updates)
-    return any(
-        update.get("type") == "finalAnswer" or update.get("status") in ("finished", "error")
-        for update in _dicts(updates)
-    )
+        return "interrupted"
+    if any(update.get("status") == "error" for update in updates):
+        return "failed"
+    if any(
+        update.get("type") == "finalAnswer" or update.get("status") == "finished"
+        for update in updates
+    ):
+        return "complete"
+    if not updates:
+        return "complete" if raw.get("content") else "running"
+    return "running" if raw.get("generationId") else "interrupted"
 
 
 def _dicts(raw: Any) -> Iterable[dict[str, Any]]:

@@ -163,7 +163,9 @@ class Exchange:
         if error is not None:
             self._error = self._explain(int(error.code))
         elif not self.head_is_complete:
-            self._error = ProtocolError("The server's response has no head.")
+            # libcurl takes a head that was cut off for a short one.
+            whom = self._connection.endpoint.origin
+            self._error = TransportError(f"The connection to {whom} was lost.")
         self._tell()
 
     def raise_error(self) -> None:

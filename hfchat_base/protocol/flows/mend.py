@@ -19,7 +19,7 @@ from hfchat_base.errors import (
     StreamTruncated,
     TransportError,
 )
-from hfchat_base.events import Event, FinalAnswer, ReasoningDelta
+from hfchat_base.events import Event, FinalAnswer, ReasoningDelta, TextDelta
 from hfchat_base.protocol import refusals, requests
 from hfchat_base.protocol.deadlines import Deadlines
 from hfchat_base.protocol.flow import Close, Deliver, Flow, open_stream, sleep
@@ -30,7 +30,7 @@ from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation
 from hfchat_base.types import Message
 
-_State = Literal["lost", "absent", "waiting"]
+_State = Literal["lost", "absent", "waiting", "over"]
 
 _log = logging.getLogger("hfchat")
 
@@ -95,6 +95,8 @@ def mend(
             break
         if not is_needed(run):
             return True
+        if state == "over":
+            break
         absent = absent + 1 if state == "absent" else 0
         if absent >= _ABSENT_ATTEMPTS and seen == (0, 0):
             return False
@@ -122,9 +124,10 @@ def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> F
     message = _written(stored, turn, run)
     if message is None:
         return "absent"
-    if message.is_complete:
-        yield Deliver(_take_stored(run, message))
-    return "waiting"
+    if not message.is_complete:
+        return "waiting"
+    yield Deliver(_take_stored(run, message))
+    return "over"
 
 
 def _replay(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[str | None]:
@@ -159,12 +162,16 @@ def _written(stored: StoredConversation, turn: Turn, run: Run) -> Message | None
 
 
 def _take_stored(run: Run, message: Message) -> list[Event]:
-    """Take what is missing out of a stored message that is complete."""
+    """Take what is missing out of a stored message to which nothing will be added."""
     run.transcript.message_id = message.id
     events: list[Event] = []
-    known = run.answer().reasoning
-    if message.reasoning.startswith(known) and message.reasoning != known:
-        events += run.transcript.take(ReasoningDelta(message.reasoning[len(known) :]))
-    events += run.transcript.take(FinalAnswer(message.content, message.interrupted))
-    run.is_running = False
+    known = run.answer()
+    if message.reasoning.startswith(known.reasoning) and message.reasoning != known.reasoning:
+        events += run.transcript.take(ReasoningDelta(message.reasoning[len(known.reasoning) :]))
+    if message.state == "complete" or run.stop_requested:
+        run.is_running = False
+        return events + run.transcript.take(FinalAnswer(message.content, message.interrupted))
+    # It ended badly, so this is a part at most.
+    if message.content.startswith(known.text) and message.content != known.text:
+        events += run.transcript.take(TextDelta(message.content[len(known.text) :]))
     return events
