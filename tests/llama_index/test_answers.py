@@ -1,0 +1,179 @@
+"""The eight methods: what goes in, what comes out, whole and streamed, sync and async."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.llms import ChatMessage, CustomLLM, MessageRole
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+
+from hfchat_base.errors import GenerationFailed
+from hfchat_base.local import LocalServer
+from llama_index_huggingchat import HuggingChatLLM
+
+HELLO = [ChatMessage("hello there")]
+
+
+def test_base_classes() -> None:
+    """LlamaIndex recognises the class as each of the bases that it asks for."""
+    names = {base.__name__ for base in inspect.getmro(HuggingChatLLM)}
+    assert {BaseLLM.__name__, CustomLLM.__name__, FunctionCallingLLM.__name__} <= names
+
+
+def test_class_name() -> None:
+    """The name in serialized objects is in snake case."""
+    assert HuggingChatLLM.class_name() == "huggingchat_llm"
+
+
+def test_chat(llm: HuggingChatLLM) -> None:
+    """A chat is answered with an assistant's message."""
+    response = llm.chat(HELLO)
+    assert response.message.role is MessageRole.ASSISTANT
+    assert response.message.content == "You said: hello there"
+
+
+def test_chat_tells_where_it_is_stored(llm: HuggingChatLLM) -> None:
+    """A response tells its model, its end, and the ids to open or continue it by."""
+    told = llm.chat(HELLO).additional_kwargs
+    assert told["model"] == "echo/base"
+    assert told["finish_reason"] == "stop"
+    assert len(told["conversation_id"]) == 24
+    assert told["message_id"]
+
+
+def test_message_carries_no_metadata(llm: HuggingChatLLM) -> None:
+    """A message has no additional keywords, which LlamaIndex would write into prompts."""
+    assert llm.chat(HELLO).message.additional_kwargs == {}
+
+
+async def test_achat(llm: HuggingChatLLM) -> None:
+    """A chat is answered asynchronously."""
+    response = await llm.achat(HELLO)
+    assert response.message.content == "You said: hello there"
+
+
+def test_stream_chat(llm: HuggingChatLLM) -> None:
+    """A streamed chat has deltas that add up to the message, which is whole in each response."""
+    said = ""
+    for response in llm.stream_chat(HELLO):
+        said += response.delta or ""
+        assert response.message.content == said
+    assert said == "You said: hello there"
+    assert response.additional_kwargs["finish_reason"] == "stop"
+
+
+async def test_astream_chat(llm: HuggingChatLLM) -> None:
+    """An asynchronous stream says the same."""
+    said = ""
+    async for response in await llm.astream_chat(HELLO):
+        said += response.delta or ""
+        assert response.message.content == said
+    assert said == "You said: hello there"
+
+
+def test_complete(llm: HuggingChatLLM) -> None:
+    """A prompt is answered as a user's only message."""
+    assert llm.complete("hello there").text == "You said: hello there"
+
+
+async def test_acomplete(llm: HuggingChatLLM) -> None:
+    """A prompt is answered asynchronously."""
+    assert (await llm.acomplete("hello there")).text == "You said: hello there"
+
+
+def test_stream_complete(llm: HuggingChatLLM) -> None:
+    """A streamed completion has deltas that add up to the text."""
+    responses = list(llm.stream_complete("hello there"))
+    assert "".join(response.delta or "" for response in responses) == responses[-1].text
+    assert responses[-1].text == "You said: hello there"
+
+
+async def test_astream_complete(llm: HuggingChatLLM) -> None:
+    """An asynchronous stream says the same."""
+    said = [response.delta async for response in await llm.astream_complete("hello there")]
+    assert "".join(said) == "You said: hello there"
+
+
+def test_prompt_is_formatted_once(server: LocalServer) -> None:
+    """`completion_to_prompt` is applied, but not to a prompt that is formatted already."""
+    llm = HuggingChatLLM(
+        base_url=server.base_url, completion_to_prompt=lambda prompt: f"<<{prompt}>>"
+    )
+    assert llm.complete("a").text == "You said: <<a>>"
+    assert llm.complete("a", formatted=True).text == "You said: a"
+
+
+def test_reasoning_is_a_thinking_block(llm: HuggingChatLLM) -> None:
+    """Thinking stands in a block of its own, before the text."""
+    thinking, text = llm.chat(HELLO, model="think/tags").message.blocks
+    assert thinking.block_type == "thinking"
+    assert thinking.content is not None
+    assert "The user wrote: hello there" in thinking.content
+    assert text.block_type == "text"
+    assert text.text == "After thinking, the answer is 42."
+
+
+def test_reasoning_streams_as_thinking_deltas(llm: HuggingChatLLM) -> None:
+    """Thinking streams beside the text, in the place where LlamaIndex's agents look for it."""
+    responses = list(llm.stream_chat(HELLO, model="think/tags"))
+    thinking = "".join(r.additional_kwargs.get("thinking_delta", "") for r in responses)
+    assert "The user wrote: hello there" in thinking
+    assert "".join(r.delta or "" for r in responses) == "After thinking, the answer is 42."
+
+
+def test_model_of_a_call(llm: HuggingChatLLM) -> None:
+    """A call may name another model."""
+    assert llm.chat(HELLO, model="think/reasoner").additional_kwargs["model"] == "think/reasoner"
+
+
+def test_model_of_the_object(server: LocalServer) -> None:
+    """The object's model answers where a call names none."""
+    llm = HuggingChatLLM("think/reasoner", base_url=server.base_url)
+    assert llm.chat(HELLO).additional_kwargs["model"] == "think/reasoner"
+
+
+def test_no_argument_at_all(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any argument the environment says where the server is and which model answers."""
+    monkeypatch.setenv("HUGGINGCHAT_BASE_URL", server.base_url)
+    monkeypatch.setenv("HUGGINGCHAT_MODEL", "think/reasoner")
+    assert HuggingChatLLM().complete("hello").text == "After thinking, the answer is 42."
+
+
+def test_unknown_settings_are_warned_about_once(llm: HuggingChatLLM) -> None:
+    """What the server cannot honour is said to be dropped, once for each name."""
+    with pytest.warns(UserWarning, match="no setting for temperature"):
+        llm.chat(HELLO, temperature=0.2)
+    assert llm.chat(HELLO, temperature=0.3).message.content == "You said: hello there"
+
+
+def test_unknown_arguments_are_warned_about(server: LocalServer) -> None:
+    """The same goes for what the object is made with."""
+    with pytest.warns(UserWarning, match="no setting for max_tokens, temperature"):
+        HuggingChatLLM(base_url=server.base_url, temperature=0, max_tokens=100)
+
+
+def test_failure_keeps_what_had_arrived(llm: HuggingChatLLM) -> None:
+    """A model that fails is one of our errors, whole and streamed."""
+    with pytest.raises(GenerationFailed, match="500"):
+        llm.chat(HELLO, model="broken/http500")
+    with pytest.raises(GenerationFailed, match="500"):
+        list(llm.stream_chat(HELLO, model="broken/http500"))
+
+
+def test_generated_files_are_image_blocks(llm: HuggingChatLLM) -> None:
+    """An image that the server made comes with its bytes."""
+    response = llm.chat(HELLO, model="image/painter")
+    image = response.message.blocks[-1]
+    assert image.block_type == "image"
+    assert image.image_mimetype == "image/png"
+    assert image.resolve_image().read().startswith(b"\x89PNG")
+    assert response.additional_kwargs["files"][0]["name"] == "picture.png"
+
+
+def test_router_is_told(current_server: LocalServer) -> None:
+    """What a router picked stands beside the message (legacy servers do not tell)."""
+    llm = HuggingChatLLM(base_url=current_server.base_url)
+    router = llm.chat(HELLO, model="router/omni").additional_kwargs["router"]
+    assert router["model"] == "echo/base"
