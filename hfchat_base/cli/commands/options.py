@@ -1,0 +1,77 @@
+"""Options that several commands have, and the client that is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hfchat_base.cli.downloads import DEFAULT_FOLDER
+from hfchat_base.client import HuggingChat
+
+__all__ = [
+    "BaseUrl",
+    "DownloadFolder",
+    "Files",
+    "Mcp",
+    "ModelName",
+    "System",
+    "WebSearch",
+    "connect",
+]
+
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Address of the server.  [default: $HUGGINGCHAT_BASE_URL, or HuggingChat]",
+        show_default=False,
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Model to ask.  [default: $HUGGINGCHAT_MODEL, or the server's first]",
+        show_default=False,
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option(
+        "--system", "-s", metavar="TEXT", help="What the model is told first.", show_default=False
+    ),
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="Attach a file; may be given several times.",
+        show_default=False,
+    ),
+]
+WebSearch = Annotated[
+    bool, typer.Option("--web-search", "-w", help="Search the web for the answer.")
+]
+Mcp = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SERVER",
+        help="Offer a tool server: its name, its URL, or name=URL; may be given several times.",
+        show_default=False,
+    ),
+]
+DownloadFolder = Annotated[
+    Path, typer.Option("--downloads", metavar="FOLDER", help="Where files of answers are saved.")
+]
+DEFAULT_DOWNLOADS = DEFAULT_FOLDER
+
+
+def connect(base_url: str | None, model: str | None = None) -> HuggingChat:
+    """Make the client of a command."""
+    return HuggingChat(base_url, model=model)

@@ -1,0 +1,1 @@
+"""The interactive chat: reading lines, the loop, and its slash commands."""

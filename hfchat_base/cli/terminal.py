@@ -1,0 +1,109 @@
+"""Where output goes, and what text from elsewhere has to go through first.
+
+Whatever a server says is data: no escape sequence of it reaches the terminal (`clean`), and no
+square bracket of it is Rich markup (`Text` objects, never f-strings, carry it).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
+
+__all__ = ["THEME", "Terminal", "clean", "clean_line", "note"]
+
+THEME: Final = Theme(
+    {
+        "hfchat.accent": "bold yellow",
+        "hfchat.prompt": "bold yellow",
+        "hfchat.note": "dim",
+        "hfchat.reasoning": "dim italic",
+        "hfchat.name": "bold",
+        "hfchat.good": "green",
+        "hfchat.bad": "red",
+        "hfchat.error": "bold red",
+        "hfchat.link": "cyan",
+        "markdown.code": "bold cyan",
+        "markdown.code_block": "cyan",
+        "markdown.h1": "bold underline",
+        "markdown.h2": "bold",
+        "markdown.h3": "bold italic",
+        "bar.complete": "yellow",
+        "bar.finished": "green",
+        "bar.pulse": "yellow",
+    }
+)
+
+_SEQUENCE: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC
+    r"|[ -/]+[0-~])"  # the short ones with intermediates
+)
+# Tab and newline stay. The bidirectional overrides can make a name read as another.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Take out of a text what a terminal would obey rather than show."""
+    text = _CONTROL.sub("", _SEQUENCE.sub("", text))
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def clean_line(text: str, limit: int = 0) -> str:
+    """Make one line of a name, a title or a message, without what a terminal would obey.
+
+    Args:
+        text: What a server said.
+        limit: The most characters, or 0 for all.
+    """
+    line = " ".join(clean(text).split())
+    return f"{line[: limit - 1]}…" if 0 < limit < len(line) else line
+
+
+def note(*parts: str | tuple[str, str]) -> Text:
+    """Put a dim line together out of texts, or pairs of a text and its style."""
+    return Text.assemble(*parts, style="hfchat.note")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command writes.
+
+    Attributes:
+        out: Standard output: what was asked for.
+        err: Standard error: errors, and what is said about the output when it goes elsewhere.
+    """
+
+    out: Console
+    err: Console
+
+    @classmethod
+    def detect(cls) -> Terminal:
+        """Look at the streams of this process as they are now."""
+        return cls(_console(), _console(stderr=True))
+
+    @property
+    def is_rich(self) -> bool:
+        """Whether the output is for a person's eyes rather than for a file or a program."""
+        return self.out.is_terminal
+
+    @property
+    def notes(self) -> Console:
+        """Where to say what does not belong to the output itself."""
+        return self.out if self.is_rich else self.err
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody to answer a question."""
+        return sys.stdin.isatty()
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Numbers and paths in somebody's text are no more important than the rest of it.
+    return Console(stderr=stderr, theme=THEME, highlight=False, emoji=False)
