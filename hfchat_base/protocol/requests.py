@@ -341,6 +341,8 @@ def _current_keys(turn: Turn) -> dict[str, Any]:
             raise InvalidRequestError(msg)
         headers = [{"key": k, "value": v} for k, v in (server.get("headers") or {}).items()]
         addressed.append({"name": server["name"], "url": server["url"], "headers": headers})
+        # The names choose among one's own servers, too.
+        named.append(server["name"])
     keys: dict[str, Any] = {
         "generationId": turn.generation_id,
         # Left out, it would switch all of the server's own MCP servers on (S).
