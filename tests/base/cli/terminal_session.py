@@ -1,0 +1,128 @@
+"""A real terminal around the command, for what only shows on one: animation, Ctrl-C, questions."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+SECONDS = 20.0
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\r|\x01|\x02")
+_COMMAND = "from hfchat_base.cli import main; main()"
+
+
+class TerminalSession:
+    """The command in a pseudo-terminal of 100 columns and 40 lines.
+
+    Args:
+        arguments: What follows `hfchat`.
+        environment: Variables on top of this process's own.
+    """
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        variables = {"TERM": "xterm-256color", "PYTHONWARNINGS": "error", **(environment or {})}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, **variables},
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+        )
+        os.close(slave)
+        self.raw = ""
+        self._seen = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+    @property
+    def text(self) -> str:
+        """Everything so far without escape sequences, redrawn frames included."""
+        return _SEQUENCE.sub("", self.raw)
+
+    def expect(self, wanted: str, seconds: float = SECONDS) -> str:
+        """Wait until a text appears behind what was expected before; return what came until it.
+
+        Raises:
+            AssertionError: It does not appear in time.
+        """
+        until = time.monotonic() + seconds
+        while (found := self.text.find(wanted, self._seen)) < 0:
+            if not self._read(until):
+                raise AssertionError(f"{wanted!r} did not appear; there was:\n{self.text}")
+        before, self._seen = self.text[self._seen : found], found + len(wanted)
+        return before
+
+    def send(self, text: str) -> None:
+        """Type something."""
+        os.write(self._master, text.encode())
+
+    def line(self, text: str) -> None:
+        """Type a line."""
+        self.send(f"{text}\r")
+
+    def ctrl_c(self) -> None:
+        """Press Ctrl-C."""
+        self.send("\x03")
+
+    def ctrl_d(self) -> None:
+        """Press Ctrl-D."""
+        self.send("\x04")
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the process alone."""
+        self._process.send_signal(signal.SIGINT)
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """Wait for the end of the process and return its exit code."""
+        until = time.monotonic() + seconds
+        while self._read(until):
+            pass
+        return self._process.wait(max(0.1, until - time.monotonic()))
+
+    def _read(self, until: float) -> bool:
+        """Take in what has come; False at the end or after the deadline."""
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([self._master], [], [], left)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # how Linux tells that the other side has closed
+            return False
+        self.raw += data.decode(errors="replace")
+        return bool(data)
+
+
+def _take_terminal() -> None:
+    """Make the terminal on standard input the session's own, so that Ctrl-C arrives as SIGINT."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,0 +1,84 @@
+"""The recordings of real servers, as bytes and as what they mean.
+
+`tests/recordings/README.md` tells their form. What lives here is reading them; what should come of
+each is told in the tests.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from hfchat_base.protocol.facts import Generation
+
+RECORDINGS: Final = Path(__file__).parent.parent / "recordings"
+
+_SPACES: Final = " " * 4096
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What happened in one scenario.
+
+    Attributes:
+        generation: Which server.
+        scenario: The name.
+        exchanges: Requests with their responses, in the order in which they ended.
+    """
+
+    generation: Generation
+    scenario: str
+    exchanges: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.generation}-{self.scenario}"
+
+    @property
+    def streams(self) -> list[dict[str, Any]]:
+        """The exchanges that were answered with a stream of events."""
+        return [
+            exchange
+            for exchange in self.exchanges
+            if "chunks" in exchange["response"]
+            and exchange["response"]["headers"].get("content-type") == "application/jsonl"
+        ]
+
+    def find(self, method: str, path: str) -> dict[str, Any]:
+        """Find the first exchange of a method whose path holds a text."""
+        return next(
+            e
+            for e in self.exchanges
+            if e["request"]["method"] == method and path in e["request"]["path"]
+        )
+
+
+def body_of(exchange: dict[str, Any]) -> bytes:
+    """The bytes of a recorded response, with the spaces put back."""
+    response = exchange["response"]
+    text = response.get("text")
+    if text is None:
+        text = "".join(piece for _, piece in response["chunks"])
+    return bytes(text.replace("<4096 spaces>", _SPACES).encode())
+
+
+@cache
+def load(generation: Generation, scenario: str) -> Recording:
+    """Read a recording."""
+    path = RECORDINGS / generation / f"{scenario}.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    return Recording(generation, scenario, raw["exchanges"])
+
+
+def all_with_streams() -> list[Recording]:
+    """All recordings in which a message was answered."""
+    generations: tuple[Generation, ...] = ("current", "legacy")
+    recordings = [
+        load(generation, path.stem)
+        for generation in generations
+        for path in sorted((RECORDINGS / generation).glob("*.json"))
+    ]
+    return [recording for recording in recordings if recording.streams]
