@@ -25,7 +25,7 @@ def generation(request: pytest.FixtureRequest) -> Generation:
 @pytest.fixture
 def server() -> Iterator[LocalServer]:
     """A current server with the scripted models and tools, in a hurry."""
-    with LocalServer(tool_servers=scripted_tool_servers(), token_delay=0.02) as server:
+    with LocalServer(tool_servers=scripted_tool_servers(), token_delay=0.01) as server:
         yield server
 
 
@@ -39,12 +39,12 @@ def chat(server: LocalServer) -> Iterator[Chat]:
 @pytest.fixture
 def legacy_chat() -> Iterator[Chat]:
     """A client of a legacy server."""
-    with LocalServer(generation="legacy", token_delay=0.02) as server, Chat(server) as chat:
+    with LocalServer(generation="legacy", token_delay=0.01) as server, Chat(server) as chat:
         yield chat
 
 
 @pytest.fixture
 def either_chat(generation: Generation) -> Iterator[Chat]:
     """A client of a server of each generation in turn."""
-    with LocalServer(generation=generation, token_delay=0.02) as server, Chat(server) as chat:
+    with LocalServer(generation=generation, token_delay=0.01) as server, Chat(server) as chat:
         yield chat

@@ -278,7 +278,9 @@ def test_sync_model_does_not_hold_up_the_server() -> None:
     with LocalServer(models=[model]) as server, Chat(server) as chat, Chat(server) as other:
         answer = chat.under_way(chat.create("my/model"), "hi")
         answer.wait_for('{"type":"title"')
-        answer.wait_for('keepAlive"}\n{"type":"title","title":"hi"}\n{"type":"status","status":"keep')
+        answer.wait_for(
+            'keepAlive"}\n{"type":"title","title":"hi"}\n{"type":"status","status":"keep'
+        )
         assert other.http.get("/api/v2/user").status_code == 200
         gate.set()
         assert final(answer.finish()) == "done"

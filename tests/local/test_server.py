@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -68,15 +69,20 @@ def test_stop_does_not_wait_for_readers() -> None:
     """Whoever reads a resume log, or a stream of the OpenAI path, is cut off."""
     with LocalServer(token_delay=5) as server, Chat(server) as chat:
         conversation = chat.create("slow/drip")
-        chat.under_way(conversation, "go").wait_for("tok0")
-        reader = threading.Thread(
-            target=chat.http.get, args=(f"/conversation/{conversation}/stream",)
-        )
+        answer = chat.under_way(conversation, "go")
+        answer.wait_for("tok0")
+
+        def read() -> None:
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                chat.http.get(f"/conversation/{conversation}/stream")
+
+        reader = threading.Thread(target=read)
         reader.start()
         body = {"model": "slow/drip", "messages": [], "stream": True}
         with chat.http.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())
             server.stop()
+        answer.finish()
         reader.join(timeout=5)
         assert not reader.is_alive()
 
@@ -94,7 +100,12 @@ def test_requests_are_recorded(server: LocalServer, chat: Chat) -> None:
     """What was asked, and how much was answered, is on record until it is cleared."""
     chat.http.post("/conversation?x=1", json={"model": "no/such"}, headers={"X-Test": "yes"})
     seen = server.requests[-1]
-    assert (seen.method, seen.path, seen.query, seen.status) == ("POST", "/conversation", "x=1", 400)
+    assert (seen.method, seen.path, seen.query, seen.status) == (
+        "POST",
+        "/conversation",
+        "x=1",
+        400,
+    )
     assert seen.headers["x-test"] == "yes"
     assert b"no/such" in seen.body
     assert seen.sent_bytes == len('{"message":"Invalid request"}')

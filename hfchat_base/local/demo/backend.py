@@ -45,13 +45,14 @@ class DemoBackend:
 
     Args:
         engine: The engine, which must be running. It is kept alive by this object.
-        system_prompt: System message for conversations that have none.
+        system_prompt: System message for conversations that have none; if None, the model's own
+            template decides.
         max_tokens: Where answers are cut off; small models like to go round in circles.
     """
 
-    def __init__(self, engine: DemoEngine, *, system_prompt: str, max_tokens: int) -> None:
+    def __init__(self, engine: DemoEngine, *, system_prompt: str | None, max_tokens: int) -> None:
         self._engine = engine
-        self._system: JsonObject = {"role": "system", "content": system_prompt}
+        self._system_prompt = system_prompt
         self._max_tokens = max_tokens
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
@@ -93,8 +94,9 @@ class DemoBackend:
 
     def _body(self, request: ChatRequest) -> JsonObject:
         messages = request.messages
-        if not messages or messages[0]["role"] != "system":
-            messages = [self._system, *messages]
+        has_own = bool(messages) and messages[0]["role"] == "system"
+        if self._system_prompt is not None and not has_own:
+            messages = [{"role": "system", "content": self._system_prompt}, *messages]
         return {
             "messages": messages,
             "temperature": 0 if request.temperature is None else request.temperature,

@@ -23,8 +23,11 @@ __all__ = ["demo_model", "engine_model"]
 
 _SMOLLM2_ID: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-_SYSTEM_PROMPT: Final = "You are a helpful assistant. Answer briefly."
-"""11 of 12 small questions right; 8 with the prompt that SmolLM2's template brings itself."""
+_SMOLLM2_SYSTEM_PROMPT: Final = ""
+"""Empty, and sent all the same: 31 of 34 small questions right, 27 to 30 with eight other prompts.
+
+With none at all its template brings one of its own, and the answers become French gibberish.
+"""
 
 _SMOLLM2_TOKENS: Final = 400
 _OTHER_TOKENS: Final = 2048
@@ -65,7 +68,7 @@ def engine_model(engine: DemoEngine) -> LocalModel:
     name = re.sub(r"[^\w.-]+", "-", engine.gguf.stem)
     backend = DemoBackend(
         engine,
-        system_prompt=_SYSTEM_PROMPT,
+        system_prompt=_SMOLLM2_SYSTEM_PROMPT if own else None,
         max_tokens=_SMOLLM2_TOKENS if own else _OTHER_TOKENS,
     )
     return LocalModel(

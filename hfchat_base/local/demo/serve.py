@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 from typing import Any
@@ -58,7 +59,9 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
 
 def _processors() -> int:
     """Count those that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _wait_for_the_end(parent: int) -> None:
@@ -69,12 +72,10 @@ def _wait_for_the_end(parent: int) -> None:
     """
     if sys.platform == "win32":
         sys.stdin.buffer.read()
-        return
-    import select  # noqa: PLC0415 - on Windows it cannot wait for a pipe
-
-    while os.getppid() == parent:
-        if select.select([sys.stdin.buffer], [], [], _WATCH_SECONDS)[0]:
-            return
+    else:  # select cannot wait for a pipe on Windows
+        while os.getppid() == parent:
+            if select.select([sys.stdin.buffer], [], [], _WATCH_SECONDS)[0]:
+                return
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def _cache_folders() -> Iterator[Path]:
     regular = user_cache_path("hfchat", appauthor=False)
     if regular.is_absolute():  # it begins with "~" for a user without a home
         yield regular
-    user = os.getuid() if sys.platform != "win32" else "user"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
     yield Path(tempfile.gettempdir()).absolute() / f"hfchat-{user}"
 
 
@@ -134,7 +134,7 @@ def _writable(folders: list[Path]) -> Path:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mine = sys.platform == "win32" or folder.stat().st_uid == os.getuid()
+            mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
             if mine and os.access(folder, os.W_OK | os.X_OK):
                 return folder
     raise HuggingChatError(

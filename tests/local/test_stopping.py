@@ -1,0 +1,197 @@
+"""Stopping a run, leaving it, and two of them at once."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
+from tests.local.chat import Chat, final
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def test_stop_cuts_to_what_was_seen(chat: Chat) -> None:
+    """The stored answer ends where the client that stopped it had stopped reading."""
+    conversation, run = chat.create("slow/drip"), _new_id()
+    answer = chat.under_way(conversation, "go", generationId=run)
+    answer.wait_for("tok5 ")
+    chat.stop(conversation, generationId=run, seenContentLength=7)
+    events = answer.finish()
+    assert final(events) == "tok0 to"
+    assert events[-1] == {"type": "status", "status": "finished"}
+    stored = chat.messages(conversation)[-1]
+    assert (stored["content"], stored["interrupted"]) == ("tok0 to", True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"generationId": _new_id(), "seenContentLength": 1},
+        {"generationId": 1, "seenContentLength": 1},
+        {"seenContentLength": -1},
+    ],
+)
+def test_stop_without_a_matching_point_cuts_nothing(chat: Chat, body: dict[str, object]) -> None:
+    """A stop that names no point, or another run's, keeps all that was said."""
+    conversation = chat.create("slow/drip")
+    answer = chat.under_way(conversation, "go", generationId=_new_id())
+    answer.wait_for("tok1 ")
+    chat.stop(conversation, **body)
+    assert final(answer.finish()).startswith("tok0 tok1 ")
+
+
+def test_stop_needs_no_body(chat: Chat) -> None:
+    """The body is a hint: even broken JSON stops the run."""
+    conversation = chat.create("slow/drip")
+    answer = chat.under_way(conversation, "go")
+    answer.wait_for("tok1 ")
+    path = f"/conversation/{conversation}/stop-generating"
+    json = {"content-type": "application/json"}
+    assert chat.http.post(path, content=b"{", headers=json).status_code == 200
+    assert '"interrupted": true' in str(answer.finish()[-2]).replace("'", '"').replace(
+        "True", "true"
+    )
+
+
+def test_stop_counts_utf16_units() -> None:
+    """The point is counted as JavaScript counts, even through the middle of a character."""
+
+    async def smile(_request: ChatRequest) -> AsyncIterator[str]:
+        import asyncio  # noqa: PLC0415 - only here
+
+        while True:
+            yield "🙂"
+            await asyncio.sleep(0.02)
+
+    model = LocalModel("my/smile", FunctionBackend(smile))
+    with LocalServer(models=[model]) as server, Chat(server) as chat:
+        conversation, run = chat.create("my/smile"), _new_id()
+        answer = chat.under_way(conversation, "go", generationId=run)
+        answer.wait_for("🙂")
+        chat.stop(conversation, generationId=run, seenContentLength=1)
+        assert final(answer.finish()) == "\ud83d"
+
+
+def test_stop_before_the_first_token() -> None:
+    """A model that has not said anything yet is stopped too, and that is no error."""
+
+    async def ponder(_request: ChatRequest) -> str:
+        import asyncio  # noqa: PLC0415 - only here
+
+        await asyncio.sleep(60)
+        return "late"
+
+    model = LocalModel("my/pondering", FunctionBackend(ponder))
+    with LocalServer(models=[model]) as server, Chat(server) as chat:
+        conversation = chat.create("my/pondering")
+        answer = chat.under_way(conversation, "go")
+        answer.wait_for("keepAlive")
+        chat.stop(conversation)
+        assert answer.finish()[-2:] == [
+            {"type": "finalAnswer", "text": "", "interrupted": True},
+            {"type": "status", "status": "finished"},
+        ]
+
+
+def test_late_stop_hits_the_next_run(chat: Chat) -> None:
+    """A stop that comes after the end aborts what is sent next, as on the real server."""
+    conversation = chat.create("slow/drip")
+    chat.send(conversation, "go")
+    chat.stop(conversation)
+    events = chat.send(conversation, "go")
+    assert next(event for event in events if event["type"] == "finalAnswer")["interrupted"]
+    assert not chat.send(conversation, "go")[-2]["interrupted"]
+
+
+def test_late_stop_is_forgotten(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a few seconds a late stop hits nobody any more."""
+    monkeypatch.setattr("hfchat_base.local.generation.run._STALE_MARKER_SECONDS", 0.0)
+    conversation = chat.create("slow/drip")
+    chat.stop(conversation)
+    assert not chat.send(conversation, "go")[-2]["interrupted"]
+
+
+def test_legacy_stop_ends_the_stream(legacy_chat: Chat) -> None:
+    """The legacy stream just ends after the next token, and what was said is stored."""
+    conversation = legacy_chat.create("slow/drip")
+    answer = legacy_chat.under_way(conversation, "go")
+    answer.wait_for("tok2 ")
+    legacy_chat.stop(conversation)
+    assert answer.finish()[-1]["type"] == "stream"
+    assert legacy_chat.messages(conversation)[-1]["content"].startswith("tok0 tok1 tok2 ")
+
+
+def test_stop_of_somebody_elses_run(server: LocalServer, chat: Chat) -> None:
+    """Only the owner can stop a run."""
+    conversation = chat.create("slow/drip")
+    with Chat(server) as other:
+        refused = other.http.post(f"/conversation/{conversation}/stop-generating", json={})
+    assert refused.status_code == 404
+
+
+def test_run_survives_its_client(either_chat: Chat) -> None:
+    """When the client leaves, the run goes on and its answer is stored."""
+    conversation = either_chat.create("slow/drip")
+    answer = either_chat.under_way(conversation, "go")
+    answer.wait_for("tok1 ")
+    answer.leave()
+    deadline = time.monotonic() + 10
+    while not either_chat.messages(conversation)[-1]["content"].endswith("tok39"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_answer_is_stored_before_its_first_token(chat: Chat) -> None:
+    """The empty answer can be found by its generation id while the run goes on."""
+    conversation, run = chat.create("slow/drip"), _new_id()
+    answer = chat.under_way(conversation, "go", generationId=run)
+    answer.wait_for("started")
+    stored = chat.messages(conversation)[-1]
+    assert (stored["generationId"], stored["content"]) == (run, "")
+    answer.finish()
+
+
+def test_long_run_is_stored_meanwhile(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From time to time the unfinished answer is stored, with the place in the log."""
+    monkeypatch.setattr("hfchat_base.local.generation.run._SNAPSHOT_TICKS", 1)
+    conversation = chat.create("slow/drip")
+    answer = chat.under_way(conversation, "go")
+    answer.wait_for("tok20 ")
+    stored = chat.messages(conversation)[-1]
+    assert stored["content"].startswith("tok0 ")
+    assert stored["materializedSeq"] > 2
+    assert "interrupted" not in stored
+    answer.finish()
+
+
+def test_later_end_wins(either_chat: Chat) -> None:
+    """Of two runs in one conversation the one that ends first is stored empty."""
+    conversation = either_chat.create("slow/drip")
+    root = either_chat.messages(conversation)[0]["id"]
+    first = either_chat.under_way(conversation, "first", parent=root)
+    first.wait_for("tok1 ")
+    second = either_chat.under_way(conversation, "second", parent=root)
+    assert final(first.finish()) == final(second.finish())
+    contents = [message["content"] for message in either_chat.messages(conversation)]
+    assert contents[1:4] == ["first", "", "second"]
+    assert contents[4].endswith("tok39")
+
+
+def test_deleted_conversation_stays_deleted(chat: Chat) -> None:
+    """A run whose conversation is deleted ends well, and brings nothing back."""
+    conversation = chat.create("slow/drip")
+    answer = chat.under_way(conversation, "go")
+    answer.wait_for("tok1 ")
+    chat.http.delete(f"/api/v2/conversations/{conversation}")
+    assert final(answer.finish()).endswith("tok39")
+    assert chat.http.get(f"/api/v2/conversations/{conversation}").status_code == 404
