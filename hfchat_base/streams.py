@@ -75,8 +75,8 @@ class _Core(Generic[_Transport]):
 
     def owes_farewell(self) -> bool:
         """Whether anything is."""
-        running = self.run.is_running and self._stops_on_leave and not self.run.stop_requested
-        return running or self.run.to_delete is not None
+        stops = self._stops_on_leave and self.run.can_be_stopped
+        return stops or self.run.to_delete is not None
 
     def let_go(self) -> bool:
         """Close the flow; False if that was done before."""

@@ -15,10 +15,8 @@ _log = logging.getLogger("hfchat")
 
 def stop(server: Server, run: Run) -> Flow[bool]:
     """Ask the server to stop a run that is going on; tell whether there was one.
-
-    Never after its end: the marker that a late stop leaves would abort the next run (S).
     """
-    if not run.is_running or run.stop_requested:
+    if not run.can_be_stopped:
         return False
     run.stop_requested = True
     yield from conversations.stop(

@@ -89,6 +89,15 @@ class Run:
         return self.transcript.answer(finish_reason)
 
     @property
+    def can_be_stopped(self) -> bool:
+        """Whether a stop would still find the run at work.
+
+        With the final answer it is over, whatever may follow: a stop that comes then would abort
+        the next run (S).
+        """
+        return self.is_running and self.transcript.final is None and not self.stop_requested
+
+    @property
     def stop_came_late(self) -> bool:
         """Whether the answer was whole before the server heard of the stop."""
         final = self.transcript.final
