@@ -33,11 +33,14 @@ from hfchat_base.transport.exchange import Connection
 from hfchat_base.transport.sync import SyncTransport
 from hfchat_base.types import (
     Answer,
+    AsHistory,
     ChatMessage,
     ConversationInfo,
     McpServer,
     Model,
     OnElicitation,
+    Retries,
+    Retry,
     Timeouts,
     User,
 )
@@ -69,6 +72,9 @@ class _ClientBase:
         verify: bool | str = True,
         impersonate: str | None = "chrome",
         max_body_bytes: int = MAX_BODY_BYTES,
+        retries: Retries | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
+        messages_per_minute: int | None = None,
     ) -> None:
         address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         endpoint = Endpoint.parse(address)
@@ -84,6 +90,9 @@ class _ClientBase:
             has_account=not self._session.is_guest,
             timeouts=timeouts,
             max_body_bytes=max_body_bytes,
+            retries=retries,
+            on_retry=on_retry,
+            messages_per_minute=messages_per_minute,
         )
         self._connection = Connection(
             endpoint,
@@ -168,10 +177,13 @@ class _ClientBase:
         mcp_servers: Sequence[McpServer],
         *,
         web_search: bool,
+        as_history: AsHistory | None = None,
     ) -> Callable[[Run], Flow[Answer]]:
         if isinstance(messages, str):
             messages = [ChatMessage("user", messages)]
-        ask = chat.Ask(tuple(messages), model or self._model, web_search, tuple(mcp_servers))
+        ask = chat.Ask(
+            tuple(messages), model or self._model, web_search, tuple(mcp_servers), as_history
+        )
         return lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral)
 
     def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
@@ -228,6 +240,10 @@ class HuggingChat(_ClientBase):
         verify: Whether to check certificates, or the path of a file with the ones to trust.
         impersonate: The browser whose TLS and headers to imitate (see curl_cffi), or None.
         max_body_bytes: The largest request body that the server takes, in bytes.
+        retries: How often to try again what is safe to repeat.
+        on_retry: Told of every pause before another attempt, with its reason and length.
+        messages_per_minute: The server's limit. By default it is learnt when it is met; calls then
+            wait for their turn, so that a batch of any size finishes.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
@@ -339,6 +355,7 @@ class HuggingChat(_ClientBase):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
+        as_history: AsHistory | None = None,
     ) -> AnswerStream:
         """Answer a history that the caller keeps, as it comes.
 
@@ -351,12 +368,17 @@ class HuggingChat(_ClientBase):
             web_search: See `Conversation.stream`.
             mcp_servers: See `Conversation.stream`.
             on_elicitation: See `Conversation.stream`.
+            as_history: Gets the answer and returns the history, answer included, under which it
+                will be continued. By default that is `messages` and the answer's text.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
         return self.open_stream(
-            self._chat(messages, model, mcp_servers, web_search=web_search), on_elicitation
+            self._chat(
+                messages, model, mcp_servers, web_search=web_search, as_history=as_history
+            ),
+            on_elicitation,
         )
 
     def chat(
@@ -482,10 +504,14 @@ class AsyncHuggingChat(_ClientBase):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
+        as_history: AsHistory | None = None,
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self.open_stream(
-            self._chat(messages, model, mcp_servers, web_search=web_search), on_elicitation
+            self._chat(
+                messages, model, mcp_servers, web_search=web_search, as_history=as_history
+            ),
+            on_elicitation,
         )
 
     async def chat(

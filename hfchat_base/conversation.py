@@ -283,7 +283,7 @@ class Conversation(_ConversationBase):
             FileNotAvailableError: The server does not have it.
         """
         sha = file if isinstance(file, str) else file.sha
-        return self._client.run_flow(conversations.download(self.id, sha))
+        return self._client.run_flow(conversations.download(self._client.server, self.id, sha))
 
     def _stream(self, flow: _AnswerFlow, on_elicitation: OnElicitation | None) -> AnswerStream:
         return self._client.open_stream(flow, on_elicitation)
@@ -442,7 +442,9 @@ class AsyncConversation(_ConversationBase):
     async def download(self, file: AnswerFile | str) -> bytes:
         """Fetch a file of an answer; see `Conversation.download`."""
         sha = file if isinstance(file, str) else file.sha
-        return await self._client.run_flow(conversations.download(self.id, sha))
+        return await self._client.run_flow(
+            conversations.download(self._client.server, self.id, sha)
+        )
 
     def _stream(self, flow: _AnswerFlow, on_elicitation: OnElicitation | None) -> AsyncAnswerStream:
         return self._client.open_stream(flow, on_elicitation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,6 +22,7 @@ from hfchat_base.protocol.flow import (
     Chunk,
     Deliver,
     Flow,
+    Now,
     Open,
     Read,
     Send,
@@ -137,6 +139,8 @@ class SyncCore(_Core[SyncTransport]):
             return head
         if isinstance(command, Ask):
             return self._ask(command.request)
+        if isinstance(command, Now):
+            return time.monotonic()
         if isinstance(command, Sleep):
             self.transport.sleep(command.seconds)
         else:
@@ -221,6 +225,8 @@ class AsyncCore(_Core[AsyncTransport]):
             return head
         if isinstance(command, Ask):
             return await self._ask(command.request)
+        if isinstance(command, Now):
+            return time.monotonic()
         if isinstance(command, Sleep):
             await self.transport.sleep(command.seconds)
         else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "AnswerFile",
+    "AsHistory",
     "ChatMessage",
     "ConversationInfo",
     "FinishReason",
@@ -30,6 +31,9 @@ __all__ = [
     "MessageState",
     "Model",
     "OnElicitation",
+    "Retries",
+    "Retry",
+    "RetryReason",
     "Role",
     "Source",
     "Timeouts",
@@ -256,6 +260,46 @@ class ChatMessage:
     role: Role
     content: str
     files: Sequence[Upload] = ()
+
+
+RetryReason = Literal["connection", "overloaded", "pace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A pause before something is tried again, as `on_retry` is told of it.
+
+    Attributes:
+        reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504 on reading), or
+            ``pace`` (the server's limit of messages per minute).
+        attempt: How many attempts have failed.
+        wait: How long the pause is, in seconds.
+    """
+
+    reason: RetryReason
+    attempt: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often to try again what is safe to repeat.
+
+    Attributes:
+        attempts: Attempts in all at a request; 1 for none again.
+        rate_limit_attempts: Attempts in all at a message that the limit per minute refuses.
+        first_wait: The longest first pause, in seconds; it doubles each time.
+        longest_wait: The longest pause, in seconds.
+    """
+
+    attempts: int = 3
+    rate_limit_attempts: int = 5
+    first_wait: float = 0.5
+    longest_wait: float = 8.0
+
+
+AsHistory = Callable[[Answer], Sequence[ChatMessage]]
+"""From an answer to the history, answer included, that the caller will hand over next time."""
 
 
 @dataclass(frozen=True, slots=True)

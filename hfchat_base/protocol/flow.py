@@ -126,7 +126,12 @@ class Sleep:
     seconds: float
 
 
-Command = Union[Send, Open, Read, Close, Deliver, Ask, Sleep]
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Ask what time it is on the driver's monotonic clock, in seconds."""
+
+
+Command = Union[Send, Open, Read, Close, Deliver, Ask, Sleep, Now]
 
 Flow = Generator[Command, Any, T]
 """A flow that ends in a T."""
@@ -148,6 +153,12 @@ def read(until: float | None) -> Flow[Chunk | TimedOut | None]:
     """Wait for more of the open stream, typed."""
     result: Chunk | TimedOut | None = yield Read(until)
     return result
+
+
+def now() -> Flow[float]:
+    """Ask what time it is, typed."""
+    at: float = yield Now()
+    return at
 
 
 def sleep(seconds: float) -> Flow[None]:

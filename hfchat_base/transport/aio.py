@@ -17,7 +17,18 @@ from typing_extensions import Self
 
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.protocol.flow import Chunk, Command, Flow, Request, Response, Send, Sleep, TimedOut
+from hfchat_base.protocol.flow import (
+    Chunk,
+    Command,
+    Flow,
+    Now,
+    Request,
+    Response,
+    Send,
+    Sleep,
+    TimedOut,
+)
+from hfchat_base.transport import pauses
 from hfchat_base.transport.exchange import Connection, Exchange, deadline, no_answer
 
 T = TypeVar("T")
@@ -102,7 +113,7 @@ class AsyncTransport:
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many seconds."""
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds * pauses.factor)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
@@ -122,7 +133,9 @@ class AsyncTransport:
             curl = self._loops[loop] = AsyncCurl(loop=loop)
         return curl
 
-    async def _perform(self, command: Command) -> Response | None:
+    async def _perform(self, command: Command) -> Response | float | None:
+        if isinstance(command, Now):
+            return time.monotonic()
         if isinstance(command, Sleep):
             await self.sleep(command.seconds)
             return None

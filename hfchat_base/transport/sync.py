@@ -16,7 +16,18 @@ from typing_extensions import Self
 
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
-from hfchat_base.protocol.flow import Chunk, Command, Flow, Request, Response, Send, Sleep, TimedOut
+from hfchat_base.protocol.flow import (
+    Chunk,
+    Command,
+    Flow,
+    Now,
+    Request,
+    Response,
+    Send,
+    Sleep,
+    TimedOut,
+)
+from hfchat_base.transport import pauses
 from hfchat_base.transport.exchange import Connection, Exchange, deadline, no_answer
 
 T = TypeVar("T")
@@ -106,7 +117,7 @@ class SyncTransport:
 
     def sleep(self, seconds: float) -> None:
         """Wait so many seconds."""
-        time.sleep(seconds)
+        time.sleep(seconds * pauses.factor)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -134,7 +145,9 @@ class SyncTransport:
                 return
         lib.curl_multi_cleanup(multi)
 
-    def _perform(self, command: Command) -> Response | None:
+    def _perform(self, command: Command) -> Response | float | None:
+        if isinstance(command, Now):
+            return time.monotonic()
         if isinstance(command, Sleep):
             self.sleep(command.seconds)
             return None

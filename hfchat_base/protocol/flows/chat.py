@@ -27,7 +27,7 @@ from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.run import answer as run_answer
 from hfchat_base.protocol.requests import Turn, check_text
 from hfchat_base.protocol.server import Server
-from hfchat_base.types import Answer, ChatMessage, McpServer
+from hfchat_base.types import Answer, AsHistory, ChatMessage, McpServer
 
 _log = logging.getLogger("hfchat")
 
@@ -48,12 +48,15 @@ class Ask:
         model: A model's id or short name, or None for the default.
         web_search: Whether to search the web first.
         mcp_servers: The tool servers to offer.
+        as_history: Under which history the answer will be continued, if not under `messages` and
+            its text.
     """
 
     messages: Sequence[ChatMessage]
     model: str | None = None
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    as_history: AsHistory | None = None
 
 
 def chat(server: Server, history: History, ask: Ask, run: Run, *, ephemeral: bool) -> Flow[Answer]:
@@ -111,7 +114,8 @@ def _send(
         history.forget(conversation_id)
         history.release(plan)
     else:
-        history.done(plan, conversation_id, answer.text, answer.message_id)
+        known_as = ask.as_history(answer) if ask.as_history else None
+        history.done(plan, conversation_id, answer, known_as)
     return answer
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.protocol import encodings, refusals, requests
 from hfchat_base.protocol.facts import CONVERSATIONS_PER_PAGE
-from hfchat_base.protocol.flow import Flow, Response, send
+from hfchat_base.protocol.flow import Flow, Response
 from hfchat_base.protocol.flows import discovery
+from hfchat_base.protocol.flows.retries import send
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation, read_conversation, read_infos
 from hfchat_base.types import ConversationInfo
@@ -29,11 +30,11 @@ def create(
     """
     identity = yield from _model_id(server, model)
     request = requests.create_conversation(server.endpoint, identity, system_prompt)
-    response = yield from send(request)
+    response = yield from send(server, request)
     if response.status == 400:  # noqa: PLR2004 - all that chat-ui says of an unknown model (R)
         resolved = yield from _explain_refused_model(server, identity)
         request = requests.create_conversation(server.endpoint, resolved, system_prompt)
-        response = yield from send(request)
+        response = yield from send(server, request)
     refusals.check_json(response, request)
     return (yield from _created(server, response))
 
@@ -47,7 +48,7 @@ def read(server: Server, conversation_id: str) -> Flow[StoredConversation]:
     """
     kind = yield from discovery.generation(server)
     request = requests.read_conversation(kind, conversation_id)
-    response = yield from send(request)
+    response = yield from send(server, request)
     what = f"conversation {conversation_id}"
     if kind == "current":
         refusals.check_json(response, request)
@@ -63,7 +64,7 @@ def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], b
     """Read one page of the list, counted from 0; tell whether more follow."""
     kind = yield from discovery.generation(server)
     request = requests.list_conversations(kind, page)
-    response = refusals.check_json((yield from send(request)), request)
+    response = refusals.check_json((yield from send(server, request)), request)
     what = "conversation list"
     if kind == "legacy":
         rows = encodings.parse_json(response.body, what)
@@ -80,27 +81,27 @@ def update(server: Server, conversation_id: str, changes: Mapping[str, str]) -> 
     """Change the title or the model of a conversation."""
     kind = yield from discovery.generation(server)
     request = requests.update_conversation(kind, server.endpoint, conversation_id, changes)
-    refusals.check((yield from send(request)), request)
+    refusals.check((yield from send(server, request)), request)
 
 
 def delete(server: Server, conversation_id: str) -> Flow[None]:
     """Delete a conversation."""
     kind = yield from discovery.generation(server)
     request = requests.delete_conversation(kind, server.endpoint, conversation_id)
-    refusals.check((yield from send(request)), request)
+    refusals.check((yield from send(server, request)), request)
 
 
 def delete_message(server: Server, conversation_id: str, message_id: str) -> Flow[None]:
     """Delete a message and all that follow it."""
     kind = yield from discovery.generation(server)
     request = requests.delete_message(kind, server.endpoint, conversation_id, message_id)
-    refusals.check((yield from send(request)), request)
+    refusals.check((yield from send(server, request)), request)
 
 
 def share(server: Server, conversation_id: str) -> Flow[str]:
     """Make a public copy of a conversation and return its address."""
     request = requests.share_conversation(server.endpoint, conversation_id)
-    response = refusals.check_json((yield from send(request)), request)
+    response = refusals.check_json((yield from send(server, request)), request)
     raw = encodings.parse_json(response.body, "share")
     # Current answers with an id, legacy with the whole address (R: `manage`).
     if isinstance(raw, dict) and isinstance(share_id := raw.get("shareId"), str):
@@ -120,7 +121,7 @@ def import_share(server: Server, share_id: str) -> Flow[StoredConversation]:
     kind = yield from discovery.generation(server)
     if kind == "current":
         request = requests.import_share(server.endpoint, share_id)
-        response = refusals.check_json((yield from send(request)), request)
+        response = refusals.check_json((yield from send(server, request)), request)
         raw = encodings.from_superjson(response.body, "imported share")
         conversation_id = raw.get("conversationId") if isinstance(raw, dict) else None
         if not isinstance(conversation_id, str):
@@ -129,18 +130,18 @@ def import_share(server: Server, share_id: str) -> Flow[StoredConversation]:
         return (yield from read(server, conversation_id))
     model = yield from _model_id(server, None)
     request = requests.create_conversation(server.endpoint, model, None, share_id=share_id)
-    response = refusals.check_json((yield from send(request)), request)
+    response = refusals.check_json((yield from send(server, request)), request)
     return (yield from _created(server, response))
 
 
-def download(conversation_id: str, sha: str) -> Flow[bytes]:
+def download(server: Server, conversation_id: str, sha: str) -> Flow[bytes]:
     """Fetch a file of a conversation.
 
     Raises:
         FileNotAvailableError: It is not there.
     """
     request = requests.output_file(conversation_id, sha)
-    return refusals.check((yield from send(request)), request).body
+    return refusals.check((yield from send(server, request)), request).body
 
 
 def stop(
@@ -151,7 +152,7 @@ def stop(
     request = requests.stop_generating(
         kind, server.endpoint, conversation_id, generation_id, seen_units
     )
-    refusals.check((yield from send(request)), request)
+    refusals.check((yield from send(server, request)), request)
 
 
 def _model_id(server: Server, model: str | None) -> Flow[str]:

@@ -17,7 +17,8 @@ from hfchat_base.errors import (
 from hfchat_base.protocol import catalog, encodings, pages, refusals, requests
 from hfchat_base.protocol.catalog import Catalog
 from hfchat_base.protocol.facts import Generation
-from hfchat_base.protocol.flow import Flow, Request, Response, send
+from hfchat_base.protocol.flow import Flow, Request, Response
+from hfchat_base.protocol.flows.retries import send
 from hfchat_base.protocol.server import Server
 from hfchat_base.types import Model, User
 
@@ -76,7 +77,7 @@ def whoami(server: Server) -> Flow[User | None]:
     """Ask the server who we are: None for a guest (R: ``login_required``)."""
     kind = yield from generation(server)
     request = requests.user(kind)
-    response = yield from send(request)
+    response = yield from send(server, request)
     if kind == "legacy" and response.status == _UNAUTHORIZED:
         return None
     refusals.check_json(response, request)
@@ -122,7 +123,7 @@ def _from_current_route(server: Server) -> Flow[Found]:
     if server.generation == "legacy":
         return (), None
     request = requests.models("current")
-    response = yield from send(request)
+    response = yield from send(server, request)
     refusals.check(response, request)
     if refusals.is_page(response):
         return (), None
@@ -133,7 +134,7 @@ def _from_current_route(server: Server) -> Flow[Found]:
 
 def _from_legacy_route(server: Server) -> Flow[Found]:
     request = requests.models("legacy")
-    response = yield from send(request)
+    response = yield from send(server, request)
     refusals.check_json(response, request)
     found = catalog.read_models(encodings.parse_json(response.body, "model list"))
     _note_generation(server, "legacy")
@@ -142,7 +143,7 @@ def _from_legacy_route(server: Server) -> Flow[Found]:
 
 def _from_page(server: Server) -> Flow[Found]:
     request = requests.home_page()
-    response = yield from send(request)
+    response = yield from send(server, request)
     refusals.check(response, request)
     html = response.body.decode(errors="replace")
     for path, body in pages.fetched_responses(html).items():
@@ -159,7 +160,7 @@ def _from_page(server: Server) -> Flow[Found]:
 def _from_page_data(server: Server) -> Flow[Found]:
     if server.generation == "current":
         return (), None
-    for node in (yield from _home_nodes()):
+    for node in (yield from _home_nodes(server)):
         if found := catalog.read_models(node.get("models")):
             _note_generation(server, "legacy")
             return found, _active_in(node.get("settings"))
@@ -176,10 +177,10 @@ def _active_model(server: Server) -> Flow[str | None]:
     """The model that the account has chosen; it is a preference, so a failure is none of ours."""
     try:
         if server.generation == "legacy":
-            nodes = yield from _home_nodes()
+            nodes = yield from _home_nodes(server)
             return next((m for node in nodes if (m := _active_in(node.get("settings")))), None)
         request = requests.settings()
-        response = refusals.check_json((yield from send(request)), request)
+        response = refusals.check_json((yield from send(server, request)), request)
         return _active_in(encodings.from_superjson(response.body, "settings"))
     except (ResponseError, ProtocolError, MissingAuthError) as error:
         _log.debug("the account's active model could not be read: %s", error)
@@ -191,10 +192,10 @@ def _active_in(settings: Any) -> str | None:
     return active if isinstance(active, str) else None
 
 
-def _home_nodes() -> Flow[list[dict[str, Any]]]:
+def _home_nodes(server: Server) -> Flow[list[dict[str, Any]]]:
     request: Request = requests.home_data()
     what = "page data"
-    response: Response = refusals.check_data((yield from send(request)), request, what)
+    response: Response = refusals.check_data((yield from send(server, request)), request, what)
     return encodings.from_sveltekit_data(response.body, what)
 
 

@@ -32,8 +32,8 @@ from hfchat_base.protocol.flow import (
     TimedOut,
     read,
     read_all,
-    send,
 )
+from hfchat_base.protocol.flows.retries import send
 from hfchat_base.protocol.lines import LineBuffer, ServerSentEvents
 from hfchat_base.protocol.requests import Turn
 from hfchat_base.protocol.server import Server
@@ -81,8 +81,6 @@ class Run:
             generation_id=self.generation_id,
         )
         self.seen_characters = self.seen_events = 0
-        # From here on the server may be at work, whatever becomes of the connection.
-        self.is_running = True
 
     def answer(self, finish_reason: FinishReason | None = None) -> Answer:
         """What the run adds up to by now."""
@@ -300,7 +298,7 @@ def _answer_elicitation(server: Server, run: Run, question: ElicitationRequest) 
     request = requests.answer_elicitation(
         server.endpoint, run.conversation_id, question.elicitation_id, content
     )
-    response = refusals.check((yield from send(request)), request)
+    response = refusals.check((yield from send(server, request)), request)
     raw = encodings.parse_json(response.body, "reply to an elicitation")
     if isinstance(raw, dict) and raw.get("resume") is True:
         run.parked_elicitation = question.elicitation_id

@@ -19,13 +19,14 @@ from typing import Final
 from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
+    RateLimitError,
     StreamTruncated,
     TransportError,
 )
 from hfchat_base.protocol import refusals, requests
 from hfchat_base.protocol.deadlines import Deadlines
-from hfchat_base.protocol.flow import Deliver, Flow, open_stream
-from hfchat_base.protocol.flows import conversations, discovery, mend
+from hfchat_base.protocol.flow import Deliver, Flow, Request, Response, open_stream
+from hfchat_base.protocol.flows import conversations, discovery, mend, retries
 from hfchat_base.protocol.flows.reading import LineReader, Run, follow, read_refusal
 from hfchat_base.protocol.requests import Turn
 from hfchat_base.protocol.server import Server
@@ -89,19 +90,39 @@ def _send(
     request = requests.send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
     try:
-        head = yield from open_stream(request)
-        if head.status != 200 or refusals.is_page(head):  # noqa: PLR2004
-            run.is_running = False
-            whole = yield from read_refusal(server, head)
-            refusals.check_json(whole, request)
+        head = yield from _open(server, run, request)
         deadlines = Deadlines(server.timeouts, head.at)
         yield from follow(server, run, LineReader(), deadlines)
     except TransportError as error:
         if not error.may_have_arrived:
-            run.is_running = False
             raise
         return deadlines, error
     return deadlines, None
+
+
+def _open(server: Server, run: Run, request: Request) -> Flow[Response]:
+    """Send a message until the server takes it, as far as that is safe and allowed."""
+    attempt = 0
+    while True:
+        attempt += 1
+        yield from retries.keep_pace(server)
+        # From here on the server may be at work, whatever becomes of the connection.
+        run.is_running = True
+        try:
+            head = yield from open_stream(request)
+            if head.status == 200 and not refusals.is_page(head):  # noqa: PLR2004
+                return head
+            run.is_running = False
+            whole = yield from read_refusal(server, head)
+            refusals.check_json(whole, request)
+        except RateLimitError as error:
+            if not (yield from retries.may_send_again(server, error, attempt)):
+                raise
+        except TransportError as error:
+            run.is_running = error.may_have_arrived
+            if error.may_have_arrived or attempt >= server.retries.attempts:
+                raise
+            yield from retries.wait(server, "connection", attempt)
 
 
 def _unpark(server: Server, turn: Turn, run: Run) -> Flow[Turn]:
