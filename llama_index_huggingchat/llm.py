@@ -304,12 +304,17 @@ class HuggingChatLLM(CustomLLM):
     def _fetch(self, file: AnswerFile, reply: Reply) -> None:
         """Fetch a file while its conversation is there; without it the answer still counts."""
         try:
-            reply.attach(file, self._client.run_flow(download(file.conversation_id, file.sha)))
+            reply.attach(
+                file,
+                self._client.run_flow(
+                    download(self._client.server, file.conversation_id, file.sha)
+                ),
+            )
         except HuggingChatError as error:
             _log.warning("the file %r of an answer could not be fetched: %s", file.name, error)
 
     async def _afetch(self, file: AnswerFile, reply: Reply) -> None:
-        flow = download(file.conversation_id, file.sha)
+        flow = download(self._client.server, file.conversation_id, file.sha)
         try:
             reply.attach(file, await self._async_client.run_flow(flow))
         except HuggingChatError as error:

@@ -1,14 +1,50 @@
-"""Fixtures for the LlamaIndex wrapper."""
+"""Fixtures for the LlamaIndex wrapper: LLMs of scripted models, and of one that can read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from llama_index.core import Settings
 
 from hfchat_base.local import LocalServer
+from hfchat_base.protocol.facts import Generation
 from llama_index_huggingchat import HuggingChatLLM
+from tests.llama_index.corpus import WordEmbedding
+from tests.llama_index.reader import reader_model
 
 
 @pytest.fixture
 def llm(server: LocalServer) -> HuggingChatLLM:
-    """A guest of a server of each generation in turn."""
+    """A guest of a server of each generation in turn, with the scripted models."""
     return HuggingChatLLM(base_url=server.base_url)
+
+
+@pytest.fixture(scope="session")
+def _reader_servers() -> Iterator[dict[Generation, LocalServer]]:
+    models = [reader_model()]
+    with (
+        LocalServer(models=models) as current,
+        LocalServer(models=models, generation="legacy") as legacy,
+    ):
+        yield {"current": current, "legacy": legacy}
+
+
+@pytest.fixture
+def reader_server(
+    _reader_servers: dict[Generation, LocalServer], generation: Generation
+) -> LocalServer:
+    """A server of each generation in turn, whose model can read."""
+    server = _reader_servers[generation]
+    server.clear_requests()
+    return server
+
+
+@pytest.fixture
+def reader(reader_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> HuggingChatLLM:
+    """An LLM that can read, as LlamaIndex's default; made with no argument at all."""
+    monkeypatch.setenv("HUGGINGCHAT_BASE_URL", reader_server.base_url)
+    llm = HuggingChatLLM()
+    monkeypatch.setattr(Settings, "_llm", llm)
+    monkeypatch.setattr(Settings, "_embed_model", WordEmbedding())
+    return llm

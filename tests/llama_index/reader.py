@@ -1,0 +1,110 @@
+"""A model that can read, and knows nothing else: what stands behind the server in these tests.
+
+It sees what any model sees, the chat messages that really arrive, and does what they ask for as
+well as word counting goes: it answers a question with the sentence of the prompt that fits best,
+picks from lists, splits and rephrases questions, finds keywords. It shares no code with the client.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Any, Final
+
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
+
+UNKNOWN: Final = "I don't know."
+
+_STOP_WORDS: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """a about an and are as at be by do does for from has have how in information is it its of
+        on or the this to what when where which who why with""",
+    )
+)
+_SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]?")
+_TOOLS: Final = re.compile(
+    r"<Tools>\s*```json\s*(.*?)```\s*<User Question>\s*(.*?)\s*\n", re.DOTALL
+)
+_FOLLOW_UP: Final = re.compile(
+    r"(?:<?Chat History[:>]|<?Follow Up (?:Input|Message)[:>]|<?Standalone question[:>])"
+)
+_LABEL: Final = re.compile(r"^[A-Z][a-z]+(?: [A-Z][a-z]+)?: ")
+
+
+def reader_model() -> LocalModel:
+    """The model as a server lists it."""
+    return LocalModel("test/reader", FunctionBackend(answer))
+
+
+def answer(request: ChatRequest) -> str:
+    """Do what the last message asks for."""
+    task = request.last_user_text
+    if "list of relevant sub-questions" in task:
+        return _split_question(task)
+    if "standalone question" in task.lower():
+        return _rephrase(task)
+    if "in a numbered list" in task:
+        return _choose(task)
+    if "unique keywords" in task:
+        return ", ".join(
+            word for word, _ in Counter(_words(task.split(". Give")[0])).most_common(3)
+        )
+    return _find(request)
+
+
+def _find(request: ChatRequest) -> str:
+    """Answer with the sentence of the whole prompt that shares most words with the question."""
+    texts = [_text(message) for message in request.messages]
+    question = _question(texts[-1])
+    wanted = set(_words(question))
+    sentences = [
+        _LABEL.sub("", sentence.strip())
+        for text in texts
+        for sentence in _SENTENCE.findall(text)
+        if "?" not in sentence and sentence.strip() != question
+    ]
+    best = max(sentences, key=lambda s: len(wanted & set(_words(s))), default="")
+    return best if wanted & set(_words(best)) else UNKNOWN
+
+
+def _question(text: str) -> str:
+    labelled = re.findall(r"(?:Query|query is as follows): (.+)", text)
+    asked = labelled or re.findall(r"[^.!?\n]+\?", text)
+    return str((asked or text.strip().splitlines())[-1]).strip()
+
+
+def _choose(task: str) -> str:
+    choices = re.findall(r"^\((\d+)\) (.+)$", task, re.MULTILINE)
+    wanted = set(_words(task.rpartition("question: '")[2].split("'")[0]))
+    number, summary = max(choices, key=lambda choice: len(wanted & set(_words(choice[1]))))
+    return json.dumps([{"choice": int(number), "reason": f"It is about {summary}"}])
+
+
+def _split_question(task: str) -> str:
+    tools, question = _TOOLS.findall(task)[-1]
+    items = [
+        {"sub_question": f"{question.rstrip('?')} {name}?", "tool_name": name}
+        for name in json.loads(tools)
+    ]
+    return f"```json\n{json.dumps({'items': items})}\n```"
+
+
+def _rephrase(task: str) -> str:
+    _, history, follow_up, _ = _FOLLOW_UP.split(task)
+    names = re.findall(r"\b[A-Z][a-z]+\b", history)
+    topic = next((name for name in reversed(names) if name.lower() not in _STOP_WORDS), "it")
+    return re.sub(r"\bit\b", topic, follow_up.strip())
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def _words(text: str) -> list[str]:
+    words = re.findall(r"[a-z]+", text.lower())
+    return [word.removesuffix("s") for word in words if word not in _STOP_WORDS]
