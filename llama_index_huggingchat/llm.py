@@ -2,7 +2,7 @@
 
 Eight public methods (chat and completion, whole and streamed, sync and async) stand over four cores
 without decorators, so that one call is one event. How messages go in is known in `messages.py`, how
-answers come out in `responses.py`.
+answers come out in `responses.py`, how LlamaIndex offers tools in `function_calling.py`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.events import File
 from hfchat_base.protocol.flows.conversations import download
+from hfchat_base.tools import Offer
 from hfchat_base.types import AnswerFile, McpServer, OnElicitation, Timeouts
+from llama_index_huggingchat.function_calling import PromptCallingLLM
 from llama_index_huggingchat.messages import history_of
 from llama_index_huggingchat.responses import Reply, completion_of
+from llama_index_huggingchat.tools import offer_of
 
 __all__ = ["HuggingChatLLM"]
 
@@ -55,25 +58,19 @@ DEFAULT_NUM_OUTPUT: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """One call: the history, and what HuggingChat is told about it."""
+    """One call: the history, the tools, and what the client is told about it."""
 
     history: list[hfchat_base.ChatMessage]
-    model: str | None
-    web_search: bool
-    mcp_servers: Sequence[McpServer]
-    on_elicitation: OnElicitation | None
+    offer: Offer
+    stops: Sequence[str]
+    options: dict[str, Any]
 
-    def options(self) -> dict[str, Any]:
-        """The keyword arguments of `stream_chat`."""
-        return {
-            "model": self.model,
-            "web_search": self.web_search,
-            "mcp_servers": self.mcp_servers,
-            "on_elicitation": self.on_elicitation,
-        }
+    def reply(self, *, streams: bool) -> Reply:
+        """Begin to answer."""
+        return Reply(self.history, self.offer, stops=self.stops, streams=streams)
 
 
-class HuggingChatLLM(CustomLLM):
+class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     """A HuggingChat server as a LlamaIndex LLM.
 
     Works without any argument: the server, the session and the model then come from the environment
@@ -118,6 +115,9 @@ class HuggingChatLLM(CustomLLM):
     )
     num_output: int = Field(
         default=DEFAULT_NUM_OUTPUT, gt=0, description="Tokens to leave for the answer."
+    )
+    is_function_calling_model: bool = Field(
+        default=True, description="Offer tools by prompt; without, agents reason in text (ReAct)."
     )
     web_search: bool = Field(default=False, description="Search the web for every message.")
     ephemeral: bool = Field(
@@ -199,7 +199,8 @@ class HuggingChatLLM(CustomLLM):
         Args:
             messages: The whole history.
             kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``, in place of what
-                this object was made with.
+                this object was made with; ``stop``, one or more texts that end the answer;
+                ``tools``, ``tool_choice``, ``allow_parallel_tool_calls``.
 
         Raises:
             ResponseError: The server refused the message.
@@ -264,41 +265,67 @@ class HuggingChatLLM(CustomLLM):
     # --- the cores --------------------------------------------------------------------------------
 
     def _chat(self, ask: _Ask) -> ChatResponse:
-        reply = Reply()
-        with self._client.stream_chat(ask.history, **ask.options()) as stream:
-            for event in stream:
-                reply.take(event)
-                if isinstance(event, File):
-                    self._fetch(stream.answer.files[-1], reply)
+        reply = ask.reply(streams=False)
+        while reply.goes_on:
+            with self._client.stream_chat(
+                reply.messages, as_history=reply.as_history, **ask.options
+            ) as stream:
+                for event in stream:
+                    reply.take(event)
+                    if isinstance(event, File):
+                        self._fetch(stream.answer.files[-1], reply)
+                    if reply.is_stopped:
+                        break
+                reply.end(stream.answer)
         return reply.whole(stream.answer)
 
     def _stream_chat(self, ask: _Ask) -> ChatResponseGen:
-        reply = Reply()
-        with self._client.stream_chat(ask.history, **ask.options()) as stream:
-            for event in stream:
-                if reply.take(event):
-                    yield reply.partial()
-                elif isinstance(event, File):
-                    self._fetch(stream.answer.files[-1], reply)
+        reply = ask.reply(streams=True)
+        while reply.goes_on:
+            with self._client.stream_chat(
+                reply.messages, as_history=reply.as_history, **ask.options
+            ) as stream:
+                for event in stream:
+                    if response := reply.take(event):
+                        yield response
+                    elif isinstance(event, File):
+                        self._fetch(stream.answer.files[-1], reply)
+                    if reply.is_stopped:
+                        break
+                if response := reply.end(stream.answer):
+                    yield response
         yield reply.whole(stream.answer)
 
     async def _achat(self, ask: _Ask) -> ChatResponse:
-        reply = Reply()
-        async with self._async_client.stream_chat(ask.history, **ask.options()) as stream:
-            async for event in stream:
-                reply.take(event)
-                if isinstance(event, File):
-                    await self._afetch(stream.answer.files[-1], reply)
+        reply = ask.reply(streams=False)
+        while reply.goes_on:
+            async with self._async_client.stream_chat(
+                reply.messages, as_history=reply.as_history, **ask.options
+            ) as stream:
+                async for event in stream:
+                    reply.take(event)
+                    if isinstance(event, File):
+                        await self._afetch(stream.answer.files[-1], reply)
+                    if reply.is_stopped:
+                        break
+                reply.end(stream.answer)
         return reply.whole(stream.answer)
 
     async def _astream_chat(self, ask: _Ask) -> ChatResponseAsyncGen:
-        reply = Reply()
-        async with self._async_client.stream_chat(ask.history, **ask.options()) as stream:
-            async for event in stream:
-                if reply.take(event):
-                    yield reply.partial()
-                elif isinstance(event, File):
-                    await self._afetch(stream.answer.files[-1], reply)
+        reply = ask.reply(streams=True)
+        while reply.goes_on:
+            async with self._async_client.stream_chat(
+                reply.messages, as_history=reply.as_history, **ask.options
+            ) as stream:
+                async for event in stream:
+                    if response := reply.take(event):
+                        yield response
+                    elif isinstance(event, File):
+                        await self._afetch(stream.answer.files[-1], reply)
+                    if reply.is_stopped:
+                        break
+                if response := reply.end(stream.answer):
+                    yield response
         yield reply.whole(stream.answer)
 
     def _fetch(self, file: AnswerFile, reply: Reply) -> None:
@@ -328,15 +355,20 @@ class HuggingChatLLM(CustomLLM):
         return self._ask([hfchat_base.ChatMessage("user", prompt)], kwargs)
 
     def _ask(self, history: list[hfchat_base.ChatMessage], kwargs: dict[str, Any]) -> _Ask:
-        ask = _Ask(
-            history,
-            kwargs.pop("model", None) or self.model,
-            kwargs.pop("web_search", self.web_search),
-            kwargs.pop("mcp_servers", self._mcp_servers),
-            kwargs.pop("on_elicitation", self._on_elicitation),
+        stop = kwargs.pop("stop", None) or ()
+        offer = offer_of(
+            kwargs.pop("tools", None),
+            kwargs.pop("tool_choice", None),
+            parallel=kwargs.pop("allow_parallel_tool_calls", True),
         )
+        options = {
+            "model": kwargs.pop("model", None) or self.model,
+            "web_search": kwargs.pop("web_search", self.web_search),
+            "mcp_servers": kwargs.pop("mcp_servers", self._mcp_servers),
+            "on_elicitation": kwargs.pop("on_elicitation", self._on_elicitation),
+        }
         self._drop(kwargs)
-        return ask
+        return _Ask(history, offer, [stop] if isinstance(stop, str) else stop, options)
 
     def _drop(self, arguments: Mapping[str, Any]) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""
@@ -356,6 +388,8 @@ class HuggingChatLLM(CustomLLM):
             context_window=self.context_window,
             num_output=self.num_output,
             is_chat_model=True,
+            is_function_calling_model=self.is_function_calling_model
+            and not (known and known.generates_images),
             model_name=known.id if known else self.model or "unknown",
         )
 

@@ -4,13 +4,14 @@ What lives here: which role a message gets, and which of its blocks become text 
 the server is sent of it, and where, is decided in `hfchat_base/history.py`.
 
 * ``system``, ``developer`` → system; ``assistant``, ``model``, ``chatbot`` → assistant; else user.
+* A tool's result is what the user says, in the form that the model was told to expect.
 * An assistant's thinking, citations and files are left out: they are the server's own, which keeps
   them with the answer, and the text alone is what its history is known by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -30,8 +31,10 @@ from llama_index.core.base.llms.types import (
 
 import hfchat_base
 from hfchat_base.errors import InvalidRequestError
+from hfchat_base.tools import assistant_text, result_text
 from hfchat_base.types import Role
 from hfchat_base.uploads import Upload
+from llama_index_huggingchat.tools import calls_of
 
 __all__ = ["history_of"]
 
@@ -44,7 +47,7 @@ _ROLES: Final[dict[MessageRole, Role]] = {
 }
 
 
-def history_of(messages: Iterable[ChatMessage]) -> list[hfchat_base.ChatMessage]:
+def history_of(messages: Sequence[ChatMessage]) -> list[hfchat_base.ChatMessage]:
     """Put LlamaIndex's messages into those of the base client.
 
     Args:
@@ -54,15 +57,24 @@ def history_of(messages: Iterable[ChatMessage]) -> list[hfchat_base.ChatMessage]
         InvalidRequestError: A block cannot be sent (sound, film), or an attachment cannot be read.
         FileTooLargeError: An attachment is larger than the server takes.
     """
-    return [_message(message) for message in messages]
+    names = {call.id: call.name for message in messages for call in calls_of(message)}
+    return [_message(message, names) for message in messages]
 
 
-def _message(message: ChatMessage) -> hfchat_base.ChatMessage:
+def _message(message: ChatMessage, names: Mapping[str, str]) -> hfchat_base.ChatMessage:
     role = _ROLES.get(message.role, "user")
     if role == "assistant":
-        return hfchat_base.ChatMessage(role, _text_of(message.blocks))
+        text = assistant_text(_text_of(message.blocks), calls_of(message))
+        return hfchat_base.ChatMessage(role, text)
     text, files = _contents(message.blocks)
+    if message.role in (MessageRole.TOOL, MessageRole.FUNCTION):
+        text = result_text(_tool_name(message, names), text)
     return hfchat_base.ChatMessage(role, text, tuple(files))
+
+
+def _tool_name(message: ChatMessage, names: Mapping[str, str]) -> str:
+    told = message.additional_kwargs
+    return names.get(told.get("tool_call_id", "")) or told.get("name") or "tool"
 
 
 def _text_of(blocks: Iterable[Any]) -> str:

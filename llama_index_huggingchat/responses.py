@@ -1,17 +1,19 @@
 """The events of an answer → LlamaIndex's responses.
 
-`Reply` collects one answer and says at any moment what LlamaIndex should see of it. Not here: where
-the events come from (`llm.py`).
+`Reply` collects one answer, asked for more than once if a forced tool call does not come, and says
+at any moment what LlamaIndex should see of it. Not here: where the events come from (`llm.py`).
 
 Every response carries the whole message so far, and in `delta` what is new of its text. Thinking
-comes as ``additional_kwargs["thinking_delta"]`` and adds up to a `ThinkingBlock`. What HuggingChat
-tells beside the message stands in the `additional_kwargs` of the last *response* and not of its
-message, because LlamaIndex writes a message's into the prompts that condense a chat.
+comes as ``additional_kwargs["thinking_delta"]`` and adds up to a `ThinkingBlock`. Calls stand in
+blocks and, for LlamaIndex's older consumers, in the message's ``additional_kwargs["tool_calls"]``.
+What HuggingChat tells beside the message stands in the `additional_kwargs` of the last *response*
+and not of its message, because LlamaIndex writes a message's into the prompts that condense a chat.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -25,40 +27,96 @@ from llama_index.core.base.llms.types import (
     MessageRole,
     TextBlock,
     ThinkingBlock,
+    ToolCallBlock,
 )
 
+import hfchat_base
 from hfchat_base.events import Event, ReasoningDelta, Source, TextDelta
+from hfchat_base.tools import BrokenCall, Call, Dialog, Offer, Piece, assistant_text
 from hfchat_base.types import Answer, AnswerFile
+from llama_index_huggingchat.tools import partial_call, wire_calls
 
 __all__ = ["Reply", "completion_of"]
 
 
 class Reply:
-    """One answer, from its first event to the whole."""
+    """One answer, from its first event to the whole.
 
-    def __init__(self) -> None:
+    Args:
+        history: What is to be answered.
+        offer: The tools that may be called.
+        stops: Stop sequences.
+        streams: Whether responses are wanted while the answer comes.
+    """
+
+    def __init__(
+        self,
+        history: Sequence[hfchat_base.ChatMessage],
+        offer: Offer,
+        *,
+        stops: Sequence[str] = (),
+        streams: bool,
+    ) -> None:
+        self._offer = offer
+        self._dialog = Dialog(history, offer, stops=stops, streams=streams)
+        self._streams = streams
+        self._files: list[tuple[AnswerFile, bytes]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._written = ""
         self._text = ""
         self._thinking = ""
-        self._delta = ""
-        self._thinking_delta = ""
-        self._files: list[tuple[AnswerFile, bytes]] = []
+        self._calls: list[Call] = []
+        self._partial_call: Call | None = None
 
-    def take(self, event: Event) -> bool:
-        """Add an event; tell whether a stream should pass on a response for it."""
-        if isinstance(event, TextDelta):
-            self._text += event.text
-            self._delta, self._thinking_delta = event.text, ""
-            return True
+    @property
+    def goes_on(self) -> bool:
+        """Whether `messages` have to be sent (again)."""
+        return self._dialog.goes_on
+
+    @property
+    def messages(self) -> Sequence[hfchat_base.ChatMessage]:
+        """What has to be sent now."""
+        return self._dialog.messages
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop sequence has come: the rest of the answer is of no use."""
+        return self._dialog.is_stopped
+
+    def as_history(self, answer: Answer) -> Sequence[hfchat_base.ChatMessage]:
+        """The history under which this answer will be continued: see `HuggingChat.stream_chat`."""
+        history = self._dialog.as_history(answer)
+        if self._dialog.goes_on:
+            return history
+        text, calls = self._settled()
+        return [*history[:-1], hfchat_base.ChatMessage("assistant", assistant_text(text, calls))]
+
+    def take(self, event: Event) -> ChatResponse | None:
+        """Add an event; return the response that a stream passes on for it, if any."""
+        pieces = self._dialog.take(event)
+        if not self._streams:
+            return None
         if isinstance(event, ReasoningDelta):
             self._thinking += event.text
-            self._delta, self._thinking_delta = "", event.text
-            return True
-        return False
+            return self._response(additional_kwargs={"thinking_delta": event.text})
+        if isinstance(event, TextDelta):
+            self._written += event.text
+            return self._grown(pieces) or self._partial()
+        return None
 
-    def partial(self) -> ChatResponse:
-        """Make the response for the last event."""
-        told = {"thinking_delta": self._thinking_delta} if self._thinking_delta else {}
-        return ChatResponse(message=self._message(), delta=self._delta, additional_kwargs=told)
+    def end(self, answer: Answer) -> ChatResponse | None:
+        """Say that the answer is over; `goes_on` tells whether it has to be asked for again.
+
+        Returns:
+            The response for what had been held back, if there was any.
+        """
+        pieces = self._dialog.end(answer)
+        if self.goes_on:
+            self._begin()
+            return None
+        return self._grown(pieces)
 
     def attach(self, file: AnswerFile, data: bytes) -> None:
         """Add a file of the answer, with its bytes."""
@@ -70,23 +128,64 @@ class Reply:
         Args:
             answer: The finished answer.
         """
-        self._text, self._thinking = answer.text, answer.reasoning
-        message = self._message(
+        self._text, self._calls = self._settled()
+        self._thinking, self._partial_call = answer.reasoning, None
+        return self._response(
             *(_citation(source) for source in answer.sources),
             *(_file_block(file, data) for file, data in self._files),
-        )
-        return ChatResponse(
-            message=message,
-            delta="",
             raw=dataclasses.asdict(answer),
             additional_kwargs=_additional(answer),
         )
 
-    def _message(self, *more: ContentBlock) -> ChatMessage:
+    def _settled(self) -> tuple[str, list[Call]]:
+        """The text and the calls of the answer as they are handed out.
+
+        LlamaIndex knows no broken calls, so their text counts as text.
+        """
+        calls = [call for call in self._dialog.calls if isinstance(call, Call)]
+        broken = [call.text for call in self._dialog.calls if isinstance(call, BrokenCall)]
+        if not self._offer.is_parallel:
+            calls = calls[:1]
+        return "\n".join([self._dialog.text, *broken]), calls
+
+    def _grown(self, pieces: Iterable[Piece]) -> ChatResponse | None:
+        delta, calls = "", len(self._calls)
+        for piece in pieces:
+            if isinstance(piece, str):
+                delta += piece
+            elif isinstance(piece, Call) and (self._offer.is_parallel or not self._calls):
+                self._calls.append(piece)
+        if not delta and len(self._calls) == calls:
+            return None
+        self._text += delta
+        self._partial_call = None
+        return self._response(delta=delta)
+
+    def _partial(self) -> ChatResponse | None:
+        """Show a call that is still being written, if there is more of it than before."""
+        if self._calls:
+            return None
+        call = partial_call(self._offer, self._written)
+        if call is None or (self._partial_call and call.arguments == self._partial_call.arguments):
+            return None
+        self._partial_call = call
+        return self._response()
+
+    def _response(self, *more: ContentBlock, delta: str = "", **told: Any) -> ChatResponse:
+        calls = [*self._calls, *([self._partial_call] if self._partial_call else [])]
         blocks: list[ContentBlock] = [TextBlock(text=self._text), *more]
         if self._thinking:
             blocks.insert(0, ThinkingBlock(content=self._thinking))
-        return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
+        blocks += [
+            ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+            for call in calls
+        ]
+        message = ChatMessage(
+            role=MessageRole.ASSISTANT,
+            blocks=blocks,
+            additional_kwargs={"tool_calls": wire_calls(calls)} if calls else {},
+        )
+        return ChatResponse(message=message, delta=delta, **told)
 
 
 def completion_of(response: ChatResponse) -> CompletionResponse:
