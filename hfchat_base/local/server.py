@@ -177,15 +177,24 @@ class LocalServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn, with an event for "started"."""
+    """uvicorn, with events for "started" and "leave" in place of looking around ten times a second.
+
+    Attributes:
+        ready: Set when it is up, or will never be.
+        leave: Set, in the event loop, to shut it down.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self.leave = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()
 
 
 class _Running:
@@ -245,7 +254,7 @@ class _Running:
         await close()
         for task in list(self._uvicorn.server_state.tasks):
             task.cancel()
-        self._uvicorn.should_exit = True
+        self._uvicorn.leave.set()
 
 
 def _listening(host: str, port: int) -> socket.socket:

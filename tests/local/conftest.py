@@ -1,7 +1,8 @@
-"""Fixtures of the local server's tests."""
+"""Fixtures of the local server's tests. Servers are shared by the tests of a module."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from hfchat_base.protocol.facts import Generation
 
+TOKEN_DELAY = 0.01
+
 
 @pytest.fixture(params=["current", "legacy"])
 def generation(request: pytest.FixtureRequest) -> Generation:
@@ -22,29 +25,43 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     return value
 
 
+@pytest.fixture(scope="module")
+def _servers() -> Iterator[dict[Generation, LocalServer]]:
+    """One server of each generation, in a hurry; the current one with the scripted tools."""
+    with ExitStack() as stack:
+        current = LocalServer(tool_servers=scripted_tool_servers(), token_delay=TOKEN_DELAY)
+        legacy = LocalServer(generation="legacy", token_delay=TOKEN_DELAY)
+        yield {
+            "current": stack.enter_context(current),
+            "legacy": stack.enter_context(legacy),
+        }
+
+
 @pytest.fixture
-def server() -> Iterator[LocalServer]:
-    """A current server with the scripted models and tools, in a hurry."""
-    with LocalServer(tool_servers=scripted_tool_servers(), token_delay=0.01) as server:
-        yield server
+def server(_servers: dict[Generation, LocalServer]) -> LocalServer:
+    """A current server with the scripted models and tools."""
+    _servers["current"].clear_requests()
+    return _servers["current"]
 
 
 @pytest.fixture
 def chat(server: LocalServer) -> Iterator[Chat]:
-    """A client of that server."""
+    """A client of that server, with a session of its own."""
     with Chat(server) as chat:
         yield chat
 
 
 @pytest.fixture
-def legacy_chat() -> Iterator[Chat]:
-    """A client of a legacy server."""
-    with LocalServer(generation="legacy", token_delay=0.01) as server, Chat(server) as chat:
+def legacy_chat(_servers: dict[Generation, LocalServer]) -> Iterator[Chat]:
+    """A client of a legacy server, with a session of its own."""
+    _servers["legacy"].clear_requests()
+    with Chat(_servers["legacy"]) as chat:
         yield chat
 
 
 @pytest.fixture
-def either_chat(generation: Generation) -> Iterator[Chat]:
-    """A client of a server of each generation in turn."""
-    with LocalServer(generation=generation, token_delay=0.01) as server, Chat(server) as chat:
+def either_chat(generation: Generation, _servers: dict[Generation, LocalServer]) -> Iterator[Chat]:
+    """A client of a server of each generation in turn, with a session of its own."""
+    _servers[generation].clear_requests()
+    with Chat(_servers[generation]) as chat:
         yield chat

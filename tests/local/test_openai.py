@@ -33,9 +33,9 @@ def upstream() -> Iterator[LocalServer]:
 def chat(upstream: LocalServer) -> Iterator[Chat]:
     """A client of a server whose models are those of the one behind it."""
     models = openai_models(f"{upstream.base_url}/v1", "key", supports_tools=True)
-    with LocalServer(models=models, tool_servers=scripted_tool_servers()) as server:
-        with Chat(server) as chat:
-            yield chat
+    server = LocalServer(models=models, tool_servers=scripted_tool_servers())
+    with server, Chat(server) as chat:
+        yield chat
 
 
 def _complete(chat: Chat, **body: object) -> Any:

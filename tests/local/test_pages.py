@@ -72,21 +72,48 @@ def test_browser_is_sent_home(either_chat: Chat) -> None:
     [
         ("*/*", 404),
         ("application/json", 404),
+        ("text/event-stream", 404),
+        ("nonsense", 404),
         ("text/html", 405),
         ("text/*", 405),
-        ("text/html;q=0.1, application/json", 404),
-        ("text/html;q=x, */*", 404),
-        ("text/html, application/json", 404),
+        ("application/json, text/html;q=0.1", 405),
+        ("text/html;q=0.9, */*", 404),
+        ("text/html;q=1.2.3, */*", 404),
+        ("*/*, text/html", 405),
     ],
 )
 def test_accept_decides_between_page_and_data(chat: Chat, accept: str, status: int) -> None:
-    """Only a client that would rather have HTML than JSON is answered with a page."""
+    """A client that mentions HTML, and not everything before it, is answered with a page."""
     answer = chat.http.post(
         f"/conversation/{'0' * 24}",
         headers={"accept": accept, "origin": chat.origin},
         files={"data": (None, "{}")},
     )
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("*/*", "application/json"),
+        ("application/json, text/html", "application/json"),
+        ("text/html, application/json", "text/html"),
+        ("text/event-stream", "text/html"),
+    ],
+)
+def test_accept_decides_on_the_form_of_errors(chat: Chat, accept: str, media: str) -> None:
+    """Errors are told in JSON only to those who take JSON, and no less gladly than HTML."""
+    refused = chat.http.get(f"/api/v2/conversations/{'0' * 24}", headers={"accept": accept})
+    assert refused.status_code == 404
+    assert refused.headers["content-type"] == media
+
+
+@pytest.mark.parametrize("path", ["/settings", f"/conversation/{'0' * 24}"])
+def test_pages_with_data_beside_them(either_chat: Chat, path: str) -> None:
+    """Where other methods have data, a GET that does not ask for HTML is refused."""
+    refused = either_chat.http.get(path)
+    assert (refused.status_code, refused.text) == (405, "GET method not allowed")
+    assert refused.headers["allow"].startswith("POST")
 
 
 def test_legacy_layout_has_two_lines(legacy_chat: Chat) -> None:

@@ -114,6 +114,6 @@ def test_log_connection_is_capped(chat: Chat, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_legacy_has_no_log(legacy_chat: Chat) -> None:
-    """The legacy generation has no such path."""
-    conversation = legacy_chat.create()
-    assert legacy_chat.http.get(f"/conversation/{conversation}/stream").status_code == 404
+    """The legacy generation has no such path, and shows a page."""
+    answer = legacy_chat.http.get(f"/conversation/{legacy_chat.create()}/stream")
+    assert answer.headers["content-type"] == "text/html"

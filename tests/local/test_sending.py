@@ -152,11 +152,12 @@ def test_continue_appends_to_the_answer(legacy_chat: Chat) -> None:
     assert refused.json() == {"message": "Can only continue the last message"}
 
 
-def test_model_that_is_gone(chat: Chat) -> None:
+def test_model_that_is_gone() -> None:
     """A conversation whose model is no longer there answers 410."""
-    conversation = chat.create()
-    chat.server._state.models = chat.server._state.models[1:]
-    response = chat.post(conversation, "hi")
+    with LocalServer() as server, Chat(server) as chat:
+        conversation = chat.create()
+        server._state.models = server._state.models[1:]
+        response = chat.post(conversation, "hi")
     assert (response.status_code, response.json()) == (
         410,
         {"message": "Model not available anymore"},

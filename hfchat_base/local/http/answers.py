@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.encoding.superjson import superjson_text
+from hfchat_base.local.http.negotiation import wants_json_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ __all__ = [
     "json_answer",
     "json_body",
     "mishap_answer",
-    "prefers_html",
     "refusal_answer",
     "superjson_answer",
     "text_answer",
@@ -132,27 +132,6 @@ def mishap_answer(request: Request, mishap: Exception) -> Response:
     return _error_answer(request, cast("Mishap", mishap).status, words)
 
 
-def prefers_html(headers: Mapping[str, str]) -> bool:
-    """Tell whether a client would rather have a page than data.
-
-    Args:
-        headers: The request's headers. Without ``accept`` data is preferred.
-    """
-    qualities = {"text/html": 0.0, "application/json": 0.0}
-    precision = {"text/html": -1, "application/json": -1}
-    for entry in headers.get("accept", "*/*").split(","):
-        media, _, parameters = entry.strip().partition(";")
-        quality = _quality(parameters)
-        for candidate in qualities:
-            match = _match_precision(media.strip(), candidate)
-            if match > precision[candidate]:
-                precision[candidate], qualities[candidate] = match, quality
-    return (qualities["text/html"], precision["text/html"]) > (
-        qualities["application/json"],
-        precision["application/json"],
-    )
-
-
 async def json_body(request: Request) -> Any:
     """Read the body as JSON.
 
@@ -169,29 +148,10 @@ async def json_body(request: Request) -> Any:
 
 
 def _error_answer(request: Request, status: int, words: dict[str, str]) -> Response:
-    if prefers_html(request.headers):
+    if not wants_json_errors(request.headers):
         message = words["message"].replace("&", "&amp;").replace("<", "&lt;")
         return html_answer(
             f"<!doctype html>\n<html><body><h1>{status}</h1><p>{message}</p></body></html>",
             status=status,
         )
     return json_answer(words, status=status)
-
-
-def _quality(parameters: str) -> float:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.strip().partition("=")
-        if name == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
-
-
-def _match_precision(media: str, candidate: str) -> int:
-    if media == candidate:
-        return 2
-    if media == f"{candidate.partition('/')[0]}/*":
-        return 1
-    return 0 if media == "*/*" else -1

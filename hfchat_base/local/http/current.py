@@ -24,7 +24,7 @@ from hfchat_base.local.http.documents import (
     user_document,
 )
 from hfchat_base.local.http.lookup import is_object_id, own_conversation, readable_conversation
-from hfchat_base.local.http.pages import current_page, not_found
+from hfchat_base.local.http.pages import current_page, data_refusal, missing_page
 from hfchat_base.local.store.settings import SettingsRefused
 from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS
 
@@ -280,15 +280,11 @@ class CurrentRoutes:
         Args:
             request: The request.
         """
-        return current_page(request, self._state)
+        return data_refusal(request) or current_page(request, self._state)
 
-    async def nothing(self, request: Request) -> Response:
-        """Say that there is nothing here.
-
-        Args:
-            request: The request.
-        """
-        return not_found(request)
+    async def nothing(self, _request: Request) -> Response:
+        """Say that there is nothing here."""
+        return missing_page()
 
     def _page(self, request: Request) -> tuple[list[Conversation], bool]:
         number = request.query_params.get("p", "")

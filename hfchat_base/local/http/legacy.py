@@ -13,7 +13,7 @@ from hfchat_base.local.http.current import v1_user_answer
 from hfchat_base.local.http.documents import conversation_entries
 from hfchat_base.local.http.legacy_data import conversation_data, home_data
 from hfchat_base.local.http.lookup import is_object_id
-from hfchat_base.local.http.pages import legacy_page, not_found
+from hfchat_base.local.http.pages import data_refusal, legacy_page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,7 +37,7 @@ class LegacyRoutes:
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
-        pages = ("/", "/settings", "/conversation/{id}", "/r/{id}", "/api/v2/{path:path}")
+        pages = ("/", "/settings", "/conversation/{id}", "/r/{id}", "/{path:path}")
         self.routes: list[BaseRoute] = [
             Route("/__data.json", self.home_data),
             Route("/conversation/{id}/__data.json", self.conversation_data),
@@ -54,7 +54,6 @@ class LegacyRoutes:
             Route("/api/assistants", self.assistants),
             Route("/healthcheck", self.health),
             *(Route(path, self.page) for path in pages),
-            Route("/{path:path}", self.nothing, methods=["GET", "POST", "PATCH", "DELETE"]),
         ]
 
     async def home_data(self, request: Request) -> Response:
@@ -155,20 +154,12 @@ class LegacyRoutes:
         return text_answer("OK", media="text/plain;charset=UTF-8")
 
     async def page(self, request: Request) -> Response:
-        """Return a page, also where the current generation has data (R: ``models``).
+        """Return a page, also for paths that lead nowhere (R: ``models``).
 
         Args:
             request: The request.
         """
-        return legacy_page(request, self._state)
-
-    async def nothing(self, request: Request) -> Response:
-        """Say that there is nothing here.
-
-        Args:
-            request: The request.
-        """
-        return not_found(request)
+        return data_refusal(request) or legacy_page(request, self._state)
 
     def _has_tools(self, model_id: str) -> bool:
         model = self._state.model(model_id)

@@ -6,17 +6,14 @@ literal in their start-up script.
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
 from hfchat_base.local.encoding.devalue import js_literal
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.encoding.superjson import superjson_text
-from hfchat_base.local.http.answers import (
-    html_answer,
-    json_answer,
-    prefers_html,
-)
+from hfchat_base.local.http.answers import html_answer, text_answer
 from hfchat_base.local.http.asker import public_base, route_path, session_of
 from hfchat_base.local.http.documents import (
     conversation_document,
@@ -32,6 +29,7 @@ from hfchat_base.local.http.legacy_data import (
     layout_document,
 )
 from hfchat_base.local.http.lookup import readable_conversation
+from hfchat_base.local.http.negotiation import wants_page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from hfchat_base.local.encoding.values import JsonObject
     from hfchat_base.local.state import ServerState
 
-__all__ = ["current_page", "legacy_page", "not_found", "wrong_method_page"]
+__all__ = ["current_page", "data_refusal", "legacy_page", "missing_page", "wrong_method_page"]
 
 _CURRENT_HEAD = (
     '<!doctype html>\n<html lang="en">\n\t<head>\n\t\t<meta charset="utf-8" />\n\t\t<meta\n'
@@ -54,6 +52,7 @@ _LEGACY_HEAD = (
 )
 _TAIL = "\t</body>\n</html>\n"
 _CACHED_SECONDS = 60
+_CONVERSATION = re.compile(r"/conversation/[^/]+")
 _UNSAFE_IN_SCRIPT = {"<": "\\u003C", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -129,22 +128,42 @@ def wrong_method_page(state: ServerState) -> Response:
     return html_answer(f"{_LEGACY_HEAD}{_TAIL}", headers={"allow": "GET"})
 
 
-def not_found(request: Request) -> Response:
-    """Say that a path leads nowhere.
+def missing_page() -> Response:
+    """Say that a path of the current generation leads nowhere; to everybody as a page (S)."""
+    return html_answer(f"{_CURRENT_HEAD}\t\t<h1>404</h1>\n{_TAIL}", status=404)
+
+
+def data_refusal(request: Request) -> Response | None:
+    """Refuse a GET for data where only other methods have any (S).
 
     Args:
         request: The request.
+
+    Returns:
+        The refusal, or None if the request is for the page.
     """
-    message = f"Page {request.url.path} not found"
-    if prefers_html(request.headers):
-        return html_answer(f"{_CURRENT_HEAD}\t\t<h1>404</h1>\n{_TAIL}", status=404)
-    return json_answer({"message": message}, status=404)
+    methods = _data_methods(request)
+    if not methods or wants_page(request.headers):
+        return None
+    return text_answer(
+        "GET method not allowed",
+        status=405,
+        media="text/plain;charset=UTF-8",
+        headers={"allow": methods},
+    )
+
+
+def _data_methods(request: Request) -> str:
+    """Name the methods for which a page's path has data too."""
+    path = route_path(request.scope)
+    if path == "/settings":
+        return "POST"
+    return "POST, PATCH, DELETE" if _CONVERSATION.fullmatch(path) else ""
 
 
 def _varied(request: Request) -> dict[str, str]:
     """Say so where the same path has data for others (R: ``login_required``)."""
-    both = route_path(request.scope).startswith(("/conversation/", "/settings"))
-    return {"vary": "Accept"} if both else {}
+    return {"vary": "Accept"} if _data_methods(request) else {}
 
 
 def _script(url: str, body: str, *, cached: bool = False) -> str:

@@ -12,10 +12,11 @@ from starlette.routing import Route
 from hfchat_base.local.encoding.values import JsonObject, now, utf16_length
 from hfchat_base.local.generation.run import Run
 from hfchat_base.local.generation.turn import Turn
-from hfchat_base.local.http.answers import Mishap, Refusal, json_answer, json_body, prefers_html
+from hfchat_base.local.http.answers import Mishap, Refusal, json_answer, json_body
 from hfchat_base.local.http.asker import session_of
 from hfchat_base.local.http.lookup import is_object_id, own_conversation
 from hfchat_base.local.http.message_form import read_message_form
+from hfchat_base.local.http.negotiation import wants_page
 from hfchat_base.local.http.pages import wrong_method_page
 from hfchat_base.local.store.conversations import StopMarker, TreeError
 from hfchat_base.local.tools import selected_servers
@@ -64,7 +65,7 @@ class SendRoutes:
         Args:
             request: The request.
         """
-        if prefers_html(request.headers):
+        if wants_page(request.headers):
             return wrong_method_page(self._state)
         kept = own_conversation(request, self._state)
         model = self._admit(request, kept)
