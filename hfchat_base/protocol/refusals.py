@@ -212,7 +212,8 @@ def _by_status(  # noqa: PLR0911 - a table
 
 
 def _forbidden(words: str, message: str, request: Request) -> HuggingChatError:
-    if "origin" in words or "referer" in words:
+    # The words of chat-ui (R: `bad_requests`), and of SvelteKit where its own check is on (S).
+    if any(word in words for word in ("origin", "referer", "cross-site")):
         return OriginRejectedError(
             "The server refused the Origin of the request. If a proxy stands in between, let it"
             " pass the Origin and Host headers on, and give base_url as the server knows itself."
