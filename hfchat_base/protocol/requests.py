@@ -1,30 +1,26 @@
 """Requests as chat-ui wants them: one function a route.
 
 What is known here: paths, headers and bodies of both generations, and which input the server would
-refuse with a 500, so that it is refused before it is sent. When they are sent is known in `flows/`.
+refuse with a 500, so that it is refused before it is sent. The form that a message is sent in has a
+file of its own (`turn.py`). When they are sent is known in `flows/`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from hfchat_base.errors import FileTooLargeError, InvalidRequestError
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.protocol.facts import (
-    MAX_BODY_BYTES,
     MAX_TITLE_CHARACTERS,
     SHARE_ID_CHARACTERS,
-    WEB_SEARCH_SERVER,
     Generation,
 )
 from hfchat_base.protocol.flow import Request
-from hfchat_base.types import McpServer
-from hfchat_base.uploads import Upload
 
 _CONVERSATION_ID: Final = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 _SHARE_ID: Final = re.compile(rf"[\w-]{{{SHARE_ID_CHARACTERS}}}", re.ASCII)
@@ -32,7 +28,7 @@ _MESSAGE_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", 
 
 # A browser's own Accept begins with text/html, which is answered with a page (R: `bad_requests`).
 _ACCEPT_JSON: Final = {"accept": "application/json"}
-_ACCEPT_ANY: Final = {"accept": "*/*"}
+ACCEPT_ANY: Final = {"accept": "*/*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ def home_page() -> Request:
 
 def home_data() -> Request:
     """The page's data in devalue form (legacy)."""
-    return Request("GET", "/__data.json", _ACCEPT_ANY)
+    return Request("GET", "/__data.json", ACCEPT_ANY)
 
 
 def user(generation: Generation) -> Request:
@@ -191,7 +187,7 @@ def read_conversation(generation: Generation, conversation_id: str) -> Request:
     if generation == "current":
         return Request("GET", f"/api/v2/conversations/{conversation_id}", _ACCEPT_JSON)
     path = f"/conversation/{conversation_id}/__data.json?x-sveltekit-invalidated=01"
-    return Request("GET", path, _ACCEPT_ANY)
+    return Request("GET", path, ACCEPT_ANY)
 
 
 def list_conversations(generation: Generation, page: int) -> Request:
@@ -232,7 +228,7 @@ def share_conversation(endpoint: Endpoint, conversation_id: str) -> Request:
 def output_file(conversation_id: str, sha: str) -> Request:
     """Fetch a file of a conversation."""
     return Request(
-        "GET", f"/conversation/{conversation_id}/output/{quote(sha, safe='')}", _ACCEPT_ANY
+        "GET", f"/conversation/{conversation_id}/output/{quote(sha, safe='')}", ACCEPT_ANY
     )
 
 
@@ -272,120 +268,6 @@ def answer_elicitation(
     if content is not None:
         body["content"] = dict(content)
     return _json("POST", f"/conversation/{conversation_id}/elicitation", endpoint, body)
-
-
-# --- sending a message ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What is sent to get one answer.
-
-    Attributes:
-        conversation_id: Where.
-        message_id: The parent; with `is_retry` the message to do again.
-        text: What the user says; None when an assistant's message is done again.
-        files: What is attached.
-        is_retry: Answer again as a sibling, or with a user's message and a text: an edit.
-        generation_id: The run's own id, fresh for every run (current).
-        web_search: Whether to search the web first.
-        mcp_servers: The tool servers to offer.
-        resume_elicitation_id: The question whose reply lets a parked run go on (current).
-    """
-
-    conversation_id: str
-    message_id: str
-    text: str | None
-    generation_id: str
-    files: Sequence[Upload] = ()
-    is_retry: bool = False
-    web_search: bool = False
-    mcp_servers: Sequence[McpServer] = ()
-    resume_elicitation_id: str | None = None
-
-
-def send_turn(
-    generation: Generation, endpoint: Endpoint, turn: Turn, *, max_body_bytes: int = MAX_BODY_BYTES
-) -> Request:
-    """Send a message, or do one again.
-
-    Raises:
-        FileTooLargeError: The whole body, with the attachments in base64, is over the limit.
-        InvalidRequestError: A tool server has neither a name nor an address.
-    """
-    data: dict[str, Any] = {"id": turn.message_id, "is_retry": turn.is_retry}
-    if turn.text is not None:
-        data = {"inputs": turn.text, **data}
-    data |= _current_keys(turn) if generation == "current" else _legacy_keys(turn)
-    body, content_type = _multipart(turn.files, json.dumps(data))
-    if len(body) > max_body_bytes:
-        msg = (
-            f"The message has {len(body):,} bytes with its attachments in base64; the server takes"
-            f" at most {max_body_bytes:,}. Send fewer or smaller files at once."
-        )
-        raise FileTooLargeError(msg)
-    headers = {**_ACCEPT_ANY, "origin": endpoint.origin, "content-type": content_type}
-    return Request("POST", f"/conversation/{turn.conversation_id}", headers, body)
-
-
-def _current_keys(turn: Turn) -> dict[str, Any]:
-    named = [server for server in turn.mcp_servers if isinstance(server, str)]
-    if turn.web_search and WEB_SEARCH_SERVER not in named:
-        named.append(WEB_SEARCH_SERVER)
-    addressed = []
-    for server in turn.mcp_servers:
-        if isinstance(server, str):
-            continue
-        if not server.get("name") or not server.get("url"):
-            msg = 'A tool server is a name, or {"name": …, "url": …, "headers": {…}}.'
-            raise InvalidRequestError(msg)
-        headers = [{"key": k, "value": v} for k, v in (server.get("headers") or {}).items()]
-        addressed.append({"name": server["name"], "url": server["url"], "headers": headers})
-        # The names choose among one's own servers, too.
-        named.append(server["name"])
-    keys: dict[str, Any] = {
-        "generationId": turn.generation_id,
-        # Left out, it would switch all of the server's own MCP servers on (S).
-        "selectedMcpServerNames": named,
-    }
-    if addressed:
-        keys["selectedMcpServers"] = addressed
-    if turn.resume_elicitation_id:
-        keys["resumeElicitationId"] = turn.resume_elicitation_id
-    return keys
-
-
-def _legacy_keys(turn: Turn) -> dict[str, Any]:
-    return {"is_continue": False, "web_search": turn.web_search, "tools": []}
-
-
-def _multipart(files: Sequence[Upload], data: str) -> tuple[bytes, str]:
-    """Build the form: each file as base64 text named ``base64;<name>``, then the data (R)."""
-    import base64  # noqa: PLC0415 - needed only with attachments
-
-    boundary = f"----hfchat{uuid.uuid4().hex}"
-    pieces: list[bytes] = []
-    for upload in files:
-        head = (
-            f"--{boundary}\r\n"
-            f'Content-Disposition: form-data; name="files"; filename="base64;{_name(upload)}"\r\n'
-            f"Content-Type: {_mime(upload)}\r\n\r\n"
-        )
-        pieces += [head.encode(), base64.b64encode(upload.data), b"\r\n"]
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="data"\r\n\r\n'
-    pieces += [head.encode(), data.encode(), f"\r\n--{boundary}--\r\n".encode()]
-    return b"".join(pieces), f"multipart/form-data; boundary={boundary}"
-
-
-def _name(upload: Upload) -> str:
-    # As browsers escape names in forms (HTML standard, multipart/form-data encoding).
-    name = upload.name.encode("utf-8", "replace").decode()
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _mime(upload: Upload) -> str:
-    mime = re.sub(r"[^\w!#$&^.+;= /-]", "", upload.mime, flags=re.ASCII)
-    return mime or "application/octet-stream"
 
 
 def _conversation_path(generation: Generation, conversation_id: str) -> str:

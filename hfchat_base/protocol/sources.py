@@ -1,7 +1,7 @@
 """Pages named in the result of a server-run tool.
 
 Current servers have no event for sources: a search is a tool over MCP whose result is text or
-structured data of the tool's own making (WIRE.md, `webSearch`). What is looked for is what search
+structured data of the tool's own making. What is looked for is what search
 tools commonly send: objects with a `url` or `link`, and lines such as ``Title: …`` / ``URL: …``.
 """
 

@@ -25,8 +25,9 @@ from hfchat_base.protocol.flow import Flow
 from hfchat_base.protocol.flows import conversations, discovery
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.run import answer as run_answer
-from hfchat_base.protocol.requests import Turn, check_text
+from hfchat_base.protocol.requests import check_text
 from hfchat_base.protocol.server import Server
+from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Answer, AsHistory, ChatMessage, McpServer
 
 _log = logging.getLogger("hfchat")

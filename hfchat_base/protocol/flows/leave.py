@@ -14,8 +14,7 @@ _log = logging.getLogger("hfchat")
 
 
 def stop(server: Server, run: Run) -> Flow[bool]:
-    """Ask the server to stop a run that is going on; tell whether there was one.
-    """
+    """Ask the server to stop a run that is going on; tell whether there was one."""
     if not run.can_be_stopped:
         return False
     run.stop_requested = True

@@ -35,9 +35,9 @@ from hfchat_base.protocol.flow import (
 )
 from hfchat_base.protocol.flows.retries import send
 from hfchat_base.protocol.lines import LineBuffer, ServerSentEvents
-from hfchat_base.protocol.requests import Turn
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.transcript import Transcript
+from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Answer, FinishReason
 
 _RATE_LIMITED = 429

@@ -23,13 +23,13 @@ from hfchat_base.errors import (
     StreamTruncated,
     TransportError,
 )
-from hfchat_base.protocol import refusals, requests
+from hfchat_base.protocol import refusals
 from hfchat_base.protocol.deadlines import Deadlines
 from hfchat_base.protocol.flow import Deliver, Flow, Request, Response, open_stream
 from hfchat_base.protocol.flows import conversations, discovery, mend, retries
 from hfchat_base.protocol.flows.reading import LineReader, Run, follow, read_refusal
-from hfchat_base.protocol.requests import Turn
 from hfchat_base.protocol.server import Server
+from hfchat_base.protocol.turn import Turn, send_turn
 from hfchat_base.types import Answer, FinishReason
 
 __all__ = ["Run", "answer"]
@@ -87,7 +87,7 @@ def _send(
 ) -> Flow[tuple[Deadlines | None, TransportError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
     kind = yield from discovery.generation(server)
-    request = requests.send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
+    request = send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
     try:
         head = yield from _open(server, run, request)

@@ -18,9 +18,10 @@ from hfchat_base.protocol.flow import Flow, sleep
 from hfchat_base.protocol.flows import conversations, discovery
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.run import answer as run_answer
-from hfchat_base.protocol.requests import Turn, check_message_id, check_text
+from hfchat_base.protocol.requests import check_message_id, check_text
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation
+from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Answer, McpServer
 from hfchat_base.uploads import Upload
 
