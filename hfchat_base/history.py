@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.types import ChatMessage
+from hfchat_base.types import Answer, ChatMessage
 from hfchat_base.uploads import Upload
 
 DEFAULT_MAX_ENTRIES: Final = 4096
@@ -56,6 +56,7 @@ class Plan:
     """What to send for a history, and where.
 
     Attributes:
+        model: The model that will answer.
         conversation_id: A conversation that holds the beginning, or None for a new one.
         parent_id: The message to continue from, or None in a new conversation.
         system_prompt: For a new conversation.
@@ -63,6 +64,7 @@ class Plan:
         files: What is attached to it.
     """
 
+    model: str
     conversation_id: str | None
     parent_id: str | None
     system_prompt: str
@@ -109,11 +111,12 @@ class History:
             known = None if fresh else self._longest_known(keys, turns)
             if known is None:
                 text, files = render(turns)
-                return Plan(None, None, system_prompt, text, files, keys[-1], None)
+                return Plan(model, None, None, system_prompt, text, files, keys[-1], None)
             index, place = known
             place.thread.busy = True
         text, files = render(turns[index:], continues=True)
         return Plan(
+            model,
             place.thread.conversation_id,
             place.message_id,
             system_prompt,
@@ -123,22 +126,32 @@ class History:
             place.thread,
         )
 
-    def done(self, plan: Plan, conversation_id: str, answer: str, message_id: str | None) -> None:
+    def done(
+        self,
+        plan: Plan,
+        conversation_id: str,
+        answer: Answer,
+        known_as: Sequence[ChatMessage] | None = None,
+    ) -> None:
         """Remember where an answered history stands, and let go of its conversation.
 
         Args:
             plan: What was sent.
             conversation_id: Where it was sent to.
-            answer: The text that the caller will hand back as the assistant's message.
-            message_id: The answer's id; without it nothing can be continued from there.
+            answer: What came; without its id nothing can be continued from there.
+            known_as: The history, answer included, that the caller will hand over; by default what
+                was planned for and the answer's text.
         """
         with self._lock:
             thread = plan._thread or _Thread(conversation_id)  # noqa: SLF001 - ours
             thread.busy = False
-            if message_id is None:
+            if answer.message_id is None:
                 return
-            key = _extend(plan._end, ChatMessage("assistant", answer))  # noqa: SLF001 - ours
-            self._places[key] = _Place(thread, message_id)
+            if known_as is None:
+                key = _extend(plan._end, ChatMessage("assistant", answer.text))  # noqa: SLF001 - ours
+            else:
+                key = _keys(plan.model, *_divide(known_as))[-1]
+            self._places[key] = _Place(thread, answer.message_id)
             self._places.move_to_end(key)
             while len(self._places) > self._max_entries:
                 self._places.popitem(last=False)
@@ -176,7 +189,7 @@ def render(
     """Put messages into the one that the server takes.
 
     User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with
-    the last user's words apart, so that small models see what they are to answer.
+    what the user said last apart, so that small models see what they are to answer.
 
     Args:
         turns: The messages, without leading system messages.
@@ -185,14 +198,17 @@ def render(
     files = tuple(upload for turn in turns for upload in turn.files)
     if all(turn.role == "user" for turn in turns):
         return "\n\n".join(turn.content for turn in turns), files
-    *before, last = turns
     heading = (
         "The conversation went on as follows" if continues else "This is our conversation so far"
     )
-    if last.role == "assistant":
-        before, request = [*turns], "Go on with your last message from where it ends."
+    count = next(i for i, turn in enumerate(reversed(turns)) if turn.role != "user")
+    before, asked = turns[: len(turns) - count], turns[len(turns) - count :]
+    if asked:
+        request = "\n\n".join(turn.content for turn in asked)
+    elif turns[-1].role == "system":
+        before, request = turns[:-1], _labelled(turns[-1])
     else:
-        request = _labelled(last) if last.role == "system" else last.content
+        request = "Go on with your last message from where it ends."
     transcript = "\n\n".join(_labelled(turn) for turn in before)
     return f"{heading}:\n\n<transcript>\n{transcript}\n</transcript>\n\n{request}", files
 

@@ -1,0 +1,151 @@
+"""Every sentence about tools that a model gets to read, and the form of calls and results.
+
+The form is Hermes': the tags and the JSON that Qwen, Hermes and many others were trained on. What
+is announced here is what `assistant_text` and `result_text` write into the history, so that a model
+sees its own earlier calls in the form that it was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from hfchat_base.tools.offer import BrokenCall, Call, Offer, Tool
+from hfchat_base.tools.shapes import load_json
+
+__all__ = [
+    "CALL_CLOSE",
+    "CALL_OPEN",
+    "RESULT_OPEN",
+    "assistant_text",
+    "call_text",
+    "reminder",
+    "repair_request",
+    "result_text",
+    "tool_instructions",
+]
+
+CALL_OPEN: Final = "<tool_call>"
+CALL_CLOSE: Final = "</tool_call>"
+RESULT_OPEN: Final = "<tool_response>"
+RESULT_CLOSE: Final = "</tool_response>"
+
+_INSTRUCTIONS: Final = f"""\
+# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{{tools}}
+</tools>
+
+For each function call, return a json object with function name and arguments within \
+{CALL_OPEN}{CALL_CLOSE} XML tags:
+{CALL_OPEN}
+{{{{"name": <function-name>, "arguments": <args-json-object>}}}}
+{CALL_CLOSE}
+
+The result of each call will be given to you within {RESULT_OPEN}{RESULT_CLOSE} XML tags, as \
+{{{{"name": <function-name>, "content": <result>}}}}, or with "error" in place of "content" if the \
+call failed. {{choice}}"""
+
+_FREE: Final = "If no function is needed, answer the user directly."
+_FORCED: Final = "You must answer with a function call, and with nothing else."
+_FORCED_ONE: Final = "You must answer with a call of the function {name}, and with nothing else."
+_ONE_AT_A_TIME: Final = " Call at most one function at a time."
+
+_REMINDER: Final = f"""\
+Your answer held no function call. Answer with nothing but a call of {{names}}, in this form:
+{CALL_OPEN}
+{{{{"name": {{name}}, "arguments": <args-json-object>}}}}
+{CALL_CLOSE}"""
+
+_REPAIR: Final = """\
+Your answer is not valid:
+{error}
+
+Give the whole answer again, corrected, in the same form."""
+
+
+def tool_instructions(offer: Offer) -> str:
+    """What the model is told about the tools, to stand behind the caller's own system prompt."""
+    tools = "\n".join(_signature(tool) for tool in offer.tools)
+    if not offer.is_forced:
+        choice = _FREE
+    elif len(offer.tools) == 1:
+        choice = _FORCED_ONE.format(name=offer.tools[0].name)
+    else:
+        choice = _FORCED
+    if not offer.is_parallel:
+        choice += _ONE_AT_A_TIME
+    return _INSTRUCTIONS.format(tools=tools, choice=choice)
+
+
+def reminder(offer: Offer) -> str:
+    """What a model is told that should have called a tool and did not."""
+    names = " or ".join(offer.names)
+    name = json.dumps(offer.names[0]) if len(offer.names) == 1 else "<function-name>"
+    return _REMINDER.format(names=names, name=name)
+
+
+def repair_request(error: str) -> str:
+    """What a model is told whose answer does not fit its schema.
+
+    Args:
+        error: What is wrong, such as a validation error.
+    """
+    return _REPAIR.format(error=error)
+
+
+def call_text(call: Call | BrokenCall) -> str:
+    """A call as the model was asked to write it."""
+    if isinstance(call, BrokenCall):
+        body = call.text.strip()
+    else:
+        body = _json({"name": call.name, "arguments": call.arguments})
+    return f"{CALL_OPEN}\n{body}\n{CALL_CLOSE}"
+
+
+def assistant_text(text: str, calls: Iterable[Call | BrokenCall]) -> str:
+    """An assistant's turn, text and calls, as it stands in the history.
+
+    The same for the same text and calls, whatever the model's own way of writing them was. The ids
+    of calls do not matter.
+    """
+    parts = [text.strip(), *(call_text(call) for call in calls)]
+    return "\n".join(part for part in parts if part)
+
+
+def result_text(name: str, content: str, *, is_error: bool = False) -> str:
+    """A tool's result as the model was told to expect it.
+
+    Args:
+        name: The tool.
+        content: What it gave. If it is a JSON object or array, it is passed on as such.
+        is_error: Whether it failed.
+    """
+    value = json.dumps(content, ensure_ascii=False)
+    if content.lstrip()[:1] in ("{", "["):
+        try:
+            load_json(content)
+        except ValueError:
+            pass
+        else:
+            value = content.strip()
+    key = "error" if is_error else "content"
+    body = f'{{"name": {json.dumps(name, ensure_ascii=False)}, "{key}": {value}}}'
+    # A result that holds the closing tag must not end early; in JSON the slash may be escaped.
+    body = body.replace("</tool_", "<\\/tool_")
+    return f"{RESULT_OPEN}\n{body}\n{RESULT_CLOSE}"
+
+
+def _signature(tool: Tool) -> str:
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return _json({"type": "function", "function": function})
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
