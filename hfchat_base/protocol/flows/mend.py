@@ -1,6 +1,6 @@
 """A connection that was lost during an answer, mended: the caller sees a stream that paused.
 
-Closing a connection does not stop a run: it goes on and is stored (WIRE.md). Current servers keep a
+Closing a connection does not stop a run: it goes on and is stored. Current servers keep a
 log of it, which is replayed from the start and cut down to what has not been seen. On legacy
 servers, and where the log is gone, the stored message is waited for, and what is missing is taken
 from there. A message is sent a second time only if it is known that the first never began.
@@ -18,6 +18,7 @@ from hfchat_base.errors import (
     ServerError,
     StreamTruncated,
     TransportError,
+    UnexpectedPageError,
 )
 from hfchat_base.events import Event, FinalAnswer, ReasoningDelta, TextDelta
 from hfchat_base.protocol import refusals, requests
@@ -25,9 +26,9 @@ from hfchat_base.protocol.deadlines import Deadlines
 from hfchat_base.protocol.flow import Close, Deliver, Flow, open_stream, sleep
 from hfchat_base.protocol.flows import conversations
 from hfchat_base.protocol.flows.reading import LogReader, Run, follow, read_refusal
-from hfchat_base.protocol.requests import Turn
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation
+from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Message
 
 _State = Literal["lost", "absent", "waiting", "over"]
@@ -36,6 +37,9 @@ _log = logging.getLogger("hfchat")
 
 _ATTEMPTS: Final = 8
 """How many times in a row to try without anything new coming."""
+
+_ATTEMPTS_AFTER_FINAL: Final = 6
+"""How many times to ask for what follows a final answer, which is a title at most."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -51,10 +55,11 @@ log nothing of it can be seen before."""
 
 def is_needed(run: Run) -> bool:
     """Tell whether a stream that has ended lacks something."""
-    if not run.is_running or run.transcript.final is not None:
-        return False
-    # Legacy ends a stopped run with no word (R: `stop_generating`).
-    return not (run.stop_requested and run.generation_id is None)
+    if run.generation_id is not None:
+        return run.is_running  # a title may follow the final answer
+    # Legacy says nothing after a final answer, and ends a stopped run with no word (R:
+    # `stop_generating`).
+    return run.is_running and run.transcript.final is None and not run.stop_requested
 
 
 def mend(
@@ -80,7 +85,7 @@ def mend(
     _log.info("the connection was lost during an answer; looking for the rest of it")
     patience = server.timeouts.total or _PATIENCE_SECONDS
     attempts = absent = 0
-    while attempts < _ATTEMPTS and patience > 0:
+    while run.transcript.final is None and attempts < _ATTEMPTS and patience > 0:
         pause = min(_FIRST_PAUSE_SECONDS * 2.0**attempts, _LONGEST_PAUSE_SECONDS)
         yield from sleep(pause)
         attempts += 1
@@ -88,7 +93,7 @@ def mend(
         state: _State = "lost"
         try:
             state = yield from _try(server, turn, run, deadlines)
-        except (TransportError, ServerError) as error:
+        except (TransportError, ServerError, UnexpectedPageError) as error:
             lost = error
         except (ResponseError, MissingAuthError) as error:
             lost = error
@@ -105,11 +110,29 @@ def mend(
             attempts = min(attempts, _ATTEMPTS - 2)
         elif seen != (run.seen_characters, run.seen_events):
             attempts = 0
+    if run.transcript.final is not None:
+        yield from _hear_out(server, run, deadlines)
+        return True
     raise StreamTruncated(
         "The connection was lost during the answer, and the rest of it could not be had. What had"
         " arrived is in .partial.",
         partial=run.answer(),
     ) from lost
+
+
+def _hear_out(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[None]:
+    """Get what follows the final answer. The answer is whole, so a failure takes nothing away."""
+    for attempt in range(_ATTEMPTS_AFTER_FINAL):
+        yield from sleep(_FIRST_PAUSE_SECONDS * attempt)
+        try:
+            if (yield from _replay(server, run, deadlines)) is not None:
+                break
+        except (TransportError, ServerError, UnexpectedPageError):
+            continue
+        except HuggingChatError as error:
+            _log.debug("what followed a final answer could not be read: %s", error)
+            break
+    run.is_running = False
 
 
 def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> Flow[_State]:
