@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -151,3 +153,23 @@ def test_unknown_path_is_a_page(either_chat: Chat, generation: Generation) -> No
     nowhere = either_chat.http.get("/no/where", headers={"accept": "application/json"})
     assert nowhere.headers["content-type"] == "text/html"
     assert nowhere.status_code == (404 if generation == "current" else 200)
+
+
+async def test_many_streams_at_once() -> None:
+    """Fifty answers at once all come whole, and other requests go through meanwhile."""
+
+    async def answer(client: httpx.AsyncClient, origin: str) -> int:
+        made = (await client.post("/conversation", json={"model": "slow/drip"})).json()
+        root = json.loads(made["conversation"])["json"]["rootMessageId"]
+        response = await client.post(
+            f"/conversation/{made['conversationId']}",
+            files={"data": (None, json.dumps({"inputs": "go", "id": root}))},
+            headers={"origin": origin},
+        )
+        return response.text.count('"type":"stream"')
+
+    async with LocalServer(token_delay=0.01) as server:
+        options = {"base_url": server.base_url, "cookies": server.cookies(), "timeout": 60}
+        async with httpx.AsyncClient(**options) as client:  # type: ignore[arg-type]
+            runs = [answer(client, server.base_url) for _ in range(50)]
+            assert set(await asyncio.gather(*runs)) == {40}

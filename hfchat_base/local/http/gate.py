@@ -54,36 +54,35 @@ class Gate:
             receive: ASGI receive.
             send: ASGI send.
         """
-        request = Request(scope)
-        path = route_path(scope)
+        answer, refreshed = self._judge(Request(scope))
+        await (answer or self._app)(scope, receive, self._dressed(send, refreshed))
+
+    def _judge(self, request: Request) -> tuple[Response | None, Session | None]:
+        """Find the session of a request, and decide whether it may pass.
+
+        Returns:
+            What to answer in place of the app, or None; and the session whose cookie to set, or
+            None. Like the real hook, refusals of its own set no cookie, but a redirect does.
+        """
+        path = route_path(request.scope)
         cookie = request.cookies.get(SESSION_COOKIE)
         current = self._state.generation == "current"
-        if current and cookie is None and path.startswith("/api/") and _bearer(request):
-            # A bearer token is checked with huggingface.co, which knows none of ours.
-            answer = mishap_answer(request, Mishap("unknown token"))
-            await answer(scope, receive, self._dressed(send, None))
-            return
+        if current and cookie is None and path.startswith("/api/") and _has_token(request):
+            # The real server asks huggingface.co about a token, which would know none of ours.
+            return mishap_answer(request, Mishap("unknown token")), None
         session = self._state.sessions.resolve(cookie, adopt=not self._state.login_required)
-        note_session(scope, session)
+        note_session(request.scope, session)
         stranger = self._state.login_required and session.user is None
-        refreshed = request.method == "POST" or path.startswith("/login")
         if stranger and current and path != "/" and not path.startswith(_OPEN_TO_GUESTS):
-            answer = redirect_to_login(request, self._logins, session)
-            await answer(scope, receive, self._dressed(send, session))
-            return
+            return redirect_to_login(request, self._logins, session), session
         refusal = _foreign_form(request)
+        if refusal is None and stranger and request.method not in _SAFE_METHODS:
+            open_to_all = path.startswith(("/login", "/settings"))
+            refusal = None if open_to_all else _terse(request, 401, "You have to be logged in.")
         if refusal is not None:
-            await refusal(scope, receive, self._dressed(send, None))
-            return
-        if (
-            stranger
-            and request.method not in _SAFE_METHODS
-            and not path.startswith(("/login", "/settings"))
-        ):
-            answer = _terse(request, 401, "You have to be logged in.")
-            await answer(scope, receive, self._dressed(send, None))
-            return
-        await self._app(scope, receive, self._dressed(send, session if refreshed else None))
+            return refusal, None
+        refreshed = request.method == "POST" or path.startswith("/login")
+        return None, session if refreshed else None
 
     def _dressed(self, send: Send, session: Session | None) -> Send:
         """Add to every answer what the hook adds; a session to refresh comes first."""
@@ -104,7 +103,7 @@ class Gate:
         return dressed
 
 
-def _bearer(request: Request) -> bool:
+def _has_token(request: Request) -> bool:
     return request.headers.get("authorization", "").startswith("Bearer ")
 
 
