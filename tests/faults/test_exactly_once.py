@@ -1,0 +1,191 @@
+"""The connection is cut at every byte, and nothing is lost and nothing comes twice.
+
+What is played back is a taped answer (`taped.py`) with thinking, a tool, characters outside of the
+basic plane, and a final text that differs from what was streamed. By default a part of the cuts is
+tried, the same ones each time; with ``HFCHAT_EXHAUSTIVE=1`` all of them are: the answer cut at
+every byte, in three ways and with both clients, and then its log at every byte as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from hfchat_base import AsyncHuggingChat, HuggingChat
+from tests.faults.caller import Outcome, aread, read
+from tests.faults.taped import TOOL_SERVER, Player, Tape, tape
+from tests.support.faults.kinds import Cut, Fault, How, Instead
+from tests.support.faults.origins import Scripted
+from tests.support.faults.server import RESUME, SEND, FaultServer
+from tests.support.faults.wire import response, unchunked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+EXHAUSTIVE: Final = os.environ.get("HFCHAT_EXHAUSTIVE", "") not in ("", "0")
+
+_PARTS_TRIED: Final = 41
+"""One in so many cuts is tried by default; a prime, so that it meets every column of a line."""
+
+_PAIRS_TRIED: Final = 250
+
+Faults = tuple[Fault, ...]
+"""What the answer meets, then what each resume meets."""
+
+
+@pytest.fixture(scope="module")
+def taped() -> Tape:
+    """The answer, taped once."""
+    return tape()
+
+
+@pytest.fixture
+def player(taped: Tape) -> Iterator[FaultServer]:
+    """A server that plays the tape."""
+    with FaultServer(Scripted(Player(taped))) as server:
+        yield server
+
+
+def set_up(server: FaultServer, faults: Faults) -> None:
+    """Let the next answer and its resumes meet their faults."""
+    server.reset()
+    server.on(SEND, faults[0]).on(RESUME, *faults[1:])
+
+
+def check_all(
+    kind: str, server: FaultServer, cases: Sequence[Faults], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ask once without a fault, then once for each case, and compare.
+
+    Args:
+        kind: The client, ``sync`` or ``async``.
+        server: Where to ask.
+        cases: The faults.
+        capsys: To say how many there were.
+    """
+    run = check_sync if kind == "sync" else check_async
+    run(server, cases)
+    if EXHAUSTIVE:
+        with capsys.disabled():
+            print(f"\n{kind}: {len(cases)} cuts")  # noqa: T201 - the figure that is asked for
+
+
+def check_sync(server: FaultServer, cases: Sequence[Faults]) -> None:
+    """Check all cases with the synchronous client."""
+    with HuggingChat(server.url) as client:
+        conversation = client.create_conversation("rich/answer")
+        whole = Outcome()
+        read(conversation, "hi", whole, mcp_servers=[TOOL_SERVER])
+        for faults in cases:
+            set_up(server, faults)
+            mended = Outcome()
+            read(conversation, "hi", mended, mcp_servers=[TOOL_SERVER])
+            compare(mended, whole, server, faults)
+
+
+def check_async(server: FaultServer, cases: Sequence[Faults]) -> None:
+    """Check all cases with the asynchronous client."""
+
+    async def check() -> None:
+        async with AsyncHuggingChat(server.url) as client:
+            conversation = await client.create_conversation("rich/answer")
+            whole = Outcome()
+            await aread(conversation, "hi", whole, mcp_servers=[TOOL_SERVER])
+            for faults in cases:
+                set_up(server, faults)
+                mended = Outcome()
+                await aread(conversation, "hi", mended, mcp_servers=[TOOL_SERVER])
+                compare(mended, whole, server, faults)
+
+    asyncio.run(check())
+
+
+def compare(mended: Outcome, whole: Outcome, server: FaultServer, faults: Faults) -> None:
+    """Hold a mended answer to the whole one, and to one message sent."""
+    assert mended.comparable == whole.comparable, faults
+    assert server.count(SEND) == 1, faults
+
+
+def some(cases: list[Any]) -> list[Any]:
+    """All cases, or by default every so many of them."""
+    return cases if EXHAUSTIVE else cases[::_PARTS_TRIED]
+
+
+def line_ends(raw: bytes) -> list[int]:
+    """The position behind each line of the answer: all that a first cut can make a difference of.
+
+    A line that was cut counts for nothing, so two cuts within one line leave the same behind.
+    """
+    return [found.end() for found in re.finditer(rb"\}\n", raw)]
+
+
+@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_answer_cut_at_every_byte(
+    how: How, kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A connection that ends at any byte of the answer, its head included, is not noticed."""
+    cuts = [(Cut(after, how=how),) for after in range(len(taped.answer) + 1)]
+    check_all(kind, player, some(cuts), capsys)
+
+
+@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_answer_that_ends_properly_at_every_byte(
+    kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An answer whose HTTP is whole and which stops at any byte of its body is mended as well."""
+    body = unchunked(taped.answer)
+    cuts = [(Instead(response(body[:after], until_close=True)),) for after in range(len(body) + 1)]
+    check_all(kind, player, some(cuts), capsys)
+
+
+@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_log_cut_at_every_byte(
+    kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer is cut behind any line, then its log at any byte: still nothing is noticed."""
+    pairs = [
+        (Cut(first), Cut(second))
+        for first in line_ends(taped.answer)
+        for second in range(len(taped.log) + 1)
+    ]
+    random.Random(0).shuffle(pairs)  # noqa: S311 - the same each time
+    tried = (
+        pairs if EXHAUSTIVE and kind == "sync" else pairs[: _PAIRS_TRIED * (1 + EXHAUSTIVE * 19)]
+    )
+    check_all(kind, player, tried, capsys)
+
+
+@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
+def test_two_cuts_anywhere(
+    taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answer and its log are cut at any two bytes, wherever within a line."""
+    chance = random.Random(1)  # noqa: S311 - the same each time
+    pairs = [
+        (Cut(chance.randrange(len(taped.answer))), Cut(chance.randrange(len(taped.log)), how=how))
+        for how in ("close", "reset")
+        for _ in range(10_000 if EXHAUSTIVE else _PAIRS_TRIED // 2)
+    ]
+    check_all("sync", player, pairs, capsys)
+
+
+@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
+def test_many_cuts_in_a_row(
+    taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Losses in a row, each a little further, end in the whole answer all the same."""
+    chance = random.Random(2)  # noqa: S311 - the same each time
+    cases: list[Faults] = []
+    for _ in range(2_000 if EXHAUSTIVE else 50):
+        cuts = sorted(chance.randrange(len(taped.log)) for _ in range(5))
+        cases.append((Cut(chance.randrange(len(taped.answer))), *(Cut(after) for after in cuts)))
+    check_all("sync", player, cases, capsys)
