@@ -58,7 +58,7 @@ def from_devalue(values: Any, what: str) -> Any:
         raise ProtocolError(msg)
     try:
         return _Devalue(values).value(0)
-    except (IndexError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         msg = f"The server's {what} is not devalue."
         raise ProtocolError(msg) from error
 

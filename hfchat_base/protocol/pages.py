@@ -97,7 +97,7 @@ def parse_literal(script: str, start: int = 0) -> Any:
         if depth <= 0:
             break
     try:
-        return json.loads("".join(pieces))
+        return json.loads(" ".join(pieces))
     except (ValueError, RecursionError) as error:
         msg = "The page's start-up script cannot be read."
         raise ProtocolError(msg) from error
