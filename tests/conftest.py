@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
 from hfchat_base.local import LocalServer, scripted_tool_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from hfchat_base.protocol.facts import Generation
+
+# The machines that run this are slow at times, which is no failure.
+settings.register_profile("hfchat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hfchat")
 
 TOKEN_DELAY = 0.02
 """Seconds between two tokens of `slow/drip`, which says forty."""
@@ -26,14 +32,18 @@ _VARIABLES = (
     "HUGGINGCHAT_COOKIES",
     "HUGGINGCHAT_COOKIE_FILE",
     "HUGGINGCHAT_MODEL",
+    "HUGGINGCHAT_ACCOUNT",
+    "HUGGINGCHAT_KEYRING",
 )
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the settings, sessions and browsers of whoever runs the tests out of them."""
     for name in _VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HUGGINGCHAT_BROWSERS", "none")
 
 
 def make_server(generation: Generation) -> LocalServer:

@@ -49,7 +49,7 @@ class Outcome(Generic[T]):
         return self.result
 
 
-def drive(
+def drive(  # noqa: C901 - a table of commands
     flow: Flow[T],
     *,
     answer: Callable[[Request], Response] | None = None,

@@ -1,7 +1,7 @@
 """`FaultServer`: takes connections, one request each, and lets chosen requests meet chosen faults.
 
 A thread a connection: nothing here is timed, so tests wait for nothing but the bytes. The faults
-are in `kinds.py`; where the unbroken response comes from (a server behind, or bytes of a test) is in
+are in `kinds.py`, the origins of unbroken responses (a server behind, or bytes of a test) in
 `origins.py`, the little HTTP that all of this needs in `wire.py`. Nothing in this folder uses the
 code under test.
 """

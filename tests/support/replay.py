@@ -1,0 +1,227 @@
+"""A server of bytes: it says what a test wants said, down to the single byte and its moment.
+
+What lives here is a socket and as much HTTP as reading a request takes. It knows nothing of
+chat-ui; `chat_of` makes it answer as a recording does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.support.recordings import body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+    from tests.support.recordings import Recording
+
+
+@dataclass(frozen=True)
+class RawRequest:
+    """A request as it arrived; names of headers in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Wire:
+    """The server's end of a connection, while it answers one request."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes, each piece in a packet of its own as far as the system allows."""
+        for piece in pieces:
+            self._connection.sendall(piece)
+
+    def reset(self) -> None:
+        """Drop the connection with a reset."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._connection.close()
+
+    def closed_within(self, seconds: float) -> bool:
+        """Wait until the client closes the connection; tell whether it did."""
+        self._connection.settimeout(seconds)
+        try:
+            return not self._connection.recv(1)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+
+Handler = Callable[[RawRequest, Wire], None]
+
+
+class RawServer:
+    """Answers each request by calling a function, one thread a connection.
+
+    Args:
+        handler: Gets the request and the wire; the connection is closed after it.
+
+    Attributes:
+        base_url: Its address.
+        requests: What was asked so far.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[RawRequest] = []
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A close alone does not wake the thread that accepts.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _start(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections += 1
+            self._start(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            request = _read_request(connection)
+            if request is not None:
+                self.requests.append(request)
+                self._handler(request, Wire(connection))
+
+
+def _read_request(connection: socket.socket) -> RawRequest | None:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        data = connection.recv(65536)
+        if not data:
+            return None
+        received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += connection.recv(65536)
+    return RawRequest(method, path, headers, body)
+
+
+def whole(
+    body: bytes | str,
+    *,
+    status: int = 200,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """A whole response."""
+    data = body.encode() if isinstance(body, str) else body
+    return head(status, content_type, {"content-length": str(len(data)), **(headers or {})}) + data
+
+
+def head(
+    status: int = 200,
+    content_type: str = "application/jsonl",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """The head of a response; the body then ends with the connection."""
+    lines = [f"HTTP/1.1 {status} Whatever", "connection: close"]
+    if content_type:
+        lines.append(f"content-type: {content_type}")
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of a body in chunked coding; an empty one ends it."""
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def chat_of(recording: Recording, *, cut_into: int | None = None) -> Handler:
+    """Answer as a recording does, whatever ids are asked for.
+
+    Args:
+        recording: Its streams are sent one after the other; other requests get the last recorded
+            response of their kind.
+        cut_into: Size of the pieces of a stream, in bytes; as recorded if None.
+    """
+    streams = iter(recording.streams)
+
+    def handle(request: RawRequest, wire: Wire) -> None:
+        path = request.path.partition("?")[0]
+        is_message = path.startswith("/conversation/") and path.count("/") == 2
+        if request.method == "POST" and is_message:
+            exchange = next(streams)
+            body = body_of(exchange)
+            wire.send(head(headers={"transfer-encoding": "chunked"}))
+            pieces = (
+                [body[i : i + cut_into] for i in range(0, len(body), cut_into)]
+                if cut_into
+                else [
+                    text.replace("<4096 spaces>", " " * 4096).encode()
+                    for _, text in exchange["response"]["chunks"]
+                ]
+            )
+            wire.send(*(chunk(piece) for piece in pieces), chunk(b""))
+        elif request.method == "POST" and path.endswith("/elicitation"):
+            wire.send(whole('{"ok":true,"resume":false}'))
+        elif request.method == "GET" and path.startswith("/api/v2/models"):
+            if recording.generation == "current":
+                wire.send(whole('{"json":[{"id":"echo/base"}]}'))
+            else:
+                wire.send(whole("<html></html>", content_type="text/html"))
+        elif request.method == "GET" and path == "/api/models":
+            wire.send(whole('[{"id":"echo/base"}]'))
+        elif request.method == "GET":
+            marker = "__data.json" if recording.generation == "legacy" else "/api/v2/conversations/"
+            reads = [
+                exchange
+                for exchange in recording.exchanges
+                if exchange["request"]["method"] == "GET"
+                and marker in exchange["request"]["path"]
+                and "rootMessageId" in exchange["response"].get("text", "")
+            ]
+            wire.send(whole(body_of(reads[-1])))
+        else:
+            wire.send(whole(json.dumps({"message": "not recorded"}), status=500))
+
+    return handle
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Wait for a condition; tell whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
