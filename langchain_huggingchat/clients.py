@@ -1,0 +1,80 @@
+"""The base clients behind one chat model: made when they are first needed, one of each kind.
+
+The synchronous and the asynchronous client share session, model list and history, so that a chat
+may go on with `ainvoke` where `invoke` has left it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from hfchat_base import AsyncHuggingChat, HuggingChat
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """A synchronous and an asynchronous client with the same settings. Safe between threads.
+
+    Args:
+        settings: The arguments of `HuggingChat`.
+        client: A client to use instead of one that is made; it is not closed by `close`.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        client: HuggingChat | AsyncHuggingChat | None = None,
+    ) -> None:
+        self.settings = dict(settings)
+        self._given = client
+        self._sync = client if isinstance(client, HuggingChat) else None
+        self._async = client if isinstance(client, AsyncHuggingChat) else None
+        self._lock = threading.Lock()
+
+    @property
+    def sync(self) -> HuggingChat:
+        """The synchronous client."""
+        with self._lock:
+            if self._sync is None:
+                twin = self._async
+                self._sync = twin.to_sync() if twin else HuggingChat(**self.settings)
+            return self._sync
+
+    @property
+    def asynchronous(self) -> AsyncHuggingChat:
+        """The asynchronous client."""
+        with self._lock:
+            if self._async is None:
+                twin = self._sync
+                self._async = twin.to_async() if twin else AsyncHuggingChat(**self.settings)
+            return self._async
+
+    @property
+    def any(self) -> HuggingChat | AsyncHuggingChat | None:
+        """A client for what both know, or None if none was needed yet."""
+        return self._sync or self._async
+
+    def serves(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are the clients for such settings."""
+        return self._given is not None or self.settings == settings
+
+    def close(self) -> None:
+        """Close the synchronous client; a later call makes a new one."""
+        with self._lock:
+            client, self._sync = self._sync, self._kept(HuggingChat)
+        if client is not None and client is not self._given:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close both clients; a later call makes new ones."""
+        with self._lock:
+            client, self._async = self._async, self._kept(AsyncHuggingChat)
+        if client is not None and client is not self._given:
+            await client.close()
+        self.close()
+
+    def _kept(self, kind: type) -> Any:
+        return self._given if isinstance(self._given, kind) else None

@@ -1,0 +1,84 @@
+"""Errors that are ours and LangChain's at once.
+
+Middleware and fallbacks look for langchain-core's exceptions and their `is_retryable`; people who
+know `hfchat_base` look for its own. What `ChatHuggingChat` raises is both.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from langchain_core import exceptions as core
+
+import hfchat_base as ours
+
+__all__ = ["as_model_error", "model_errors"]
+
+_COUNTERPARTS: Final[tuple[tuple[type[ours.HuggingChatError], type[core.ModelError]], ...]] = (
+    (ours.MissingAuthError, core.ModelAuthenticationError),
+    (ours.AccessDeniedError, core.ModelPermissionDeniedError),
+    (ours.OriginRejectedError, core.ModelPermissionDeniedError),
+    (ours.ModelNotFoundError, core.ModelNotFoundError),
+    (ours.MessageTooLongError, core.ContextOverflowError),
+    (ours.RateLimitError, core.ModelRateLimitError),
+    (ours.ServerError, core.ModelAPIError),
+    (ours.ResponseError, core.ModelInvalidRequestError),
+    (ours.ConnectTimeout, core.ModelTimeoutError),
+    (ours.StreamStalled, core.ModelTimeoutError),
+    (ours.TransportError, core.ModelConnectionError),
+    (ours.StreamTruncated, core.ModelConnectionError),
+    (ours.StreamError, core.ModelAPIError),
+    (ours.ProtocolError, core.ModelAPIError),
+    (ours.HuggingChatError, core.ModelError),
+)
+"""Ours and theirs; the first one that fits counts."""
+
+_NOT_RETRYABLE: Final = (
+    ours.ConversationFullError,
+    ours.TooManyConversationsError,
+    ours.ProtocolError,
+)
+
+# How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
+_OVERFLOW: Final = re.compile(
+    r"context[ _](?:length|size|window)|exceed_context|maximum context|too many (?:input )?tokens"
+    r"|`inputs` tokens",
+    re.IGNORECASE,
+)
+
+
+@functools.cache
+def _both(own: type[ours.HuggingChatError], theirs: type[core.ModelError]) -> type[Exception]:
+    retryable = theirs.is_retryable and not issubclass(own, _NOT_RETRYABLE)
+    namespace = {"__module__": __name__, "__doc__": own.__doc__, "is_retryable": retryable}
+    return type(own.__name__, (own, theirs), namespace)
+
+
+def as_model_error(error: ours.HuggingChatError) -> Exception:
+    """The same error, as an instance of its own class and of LangChain's.
+
+    Args:
+        error: What the base client raised; an error that is both already is returned as it is.
+    """
+    if isinstance(error, core.ModelError):
+        return error
+    theirs = next(theirs for own, theirs in _COUNTERPARTS if isinstance(error, own))
+    if isinstance(error, ours.GenerationFailed) and _OVERFLOW.search(str(error)):
+        theirs = core.ContextOverflowError
+    kind = _both(type(error), theirs)
+    both = kind.__new__(kind, *error.args)
+    both.__dict__.update(error.__dict__)
+    return both
+
+
+@contextmanager
+def model_errors() -> Iterator[None]:
+    """Turn the base client's errors into errors that are LangChain's as well."""
+    try:
+        yield
+    except ours.HuggingChatError as error:
+        raise as_model_error(error).with_traceback(error.__traceback__) from error.__cause__
