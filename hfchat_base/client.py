@@ -15,11 +15,12 @@ from typing_extensions import Self
 
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.find import find_session
+from hfchat_base.auth.session import Session
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.history import History
 from hfchat_base.protocol.catalog import Catalog
-from hfchat_base.protocol.facts import MAX_BODY_BYTES
+from hfchat_base.protocol.facts import DEFAULT_BASE_URL, MAX_BODY_BYTES
 from hfchat_base.protocol.flow import Flow
 from hfchat_base.protocol.flows import chat, conversations, discovery
 from hfchat_base.protocol.flows.run import Run
@@ -47,7 +48,6 @@ from hfchat_base.types import (
 
 __all__ = ["DEFAULT_BASE_URL", "AsyncHuggingChat", "HuggingChat"]
 
-DEFAULT_BASE_URL: Final = "https://huggingface.co/chat"
 BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
@@ -63,6 +63,7 @@ class _ClientBase:
         base_url: str | None = None,
         cookies: CookieInput | None = None,
         *,
+        account: str | None = None,
         model: str | None = None,
         ephemeral: bool = False,
         stops_on_leave: bool = True,
@@ -83,11 +84,11 @@ class _ClientBase:
         self._timeouts = timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
-        self._session = find_session(cookies, endpoint.host)
+        self._session = find_session(cookies, endpoint, account)
         self._history = History()
         self.server = Server(
             endpoint,
-            has_account=not self._session.is_guest,
+            has_account=lambda: not self._session.is_guest,
             timeouts=timeouts,
             max_body_bytes=max_body_bytes,
             retries=retries,
@@ -120,6 +121,11 @@ class _ClientBase:
         """Share everything but the transport with another client."""
         self.__dict__.update(other.__dict__)
         self._connect(self._connection, self._timeouts)
+
+    @property
+    def session(self) -> Session:
+        """Whose cookies are sent, and where they were found."""
+        return self._session
 
     @property
     def base_url(self) -> str:
@@ -226,8 +232,12 @@ class HuggingChat(_ClientBase):
     Args:
         base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or
             HuggingChat itself.
-        cookies: The session: a dict, a `Cookie` header, JSON, or a cookie jar. By default what
-            ``HUGGINGCHAT_COOKIES`` or ``HUGGINGCHAT_COOKIE_FILE`` holds, or a guest session.
+        cookies: The session: a dict, a `Cookie` header, JSON, a Netscape or JSON file, or a cookie
+            jar. By default what ``HUGGINGCHAT_COOKIES`` or ``HUGGINGCHAT_COOKIE_FILE`` holds, the
+            session that ``hfchat login`` has saved, that of a browser on this machine, or a
+            guest's. An access token (``hf_…``) lists and reads, but cannot chat.
+        account: Which saved session to take if there are several. By default
+            ``HUGGINGCHAT_ACCOUNT``, or the newest login.
         model: Id or short name of the model to use where none is named. By default
             ``HUGGINGCHAT_MODEL``, or the server's own default.
         ephemeral: Whether `chat` and `stream_chat` delete each conversation right after its answer,
@@ -247,7 +257,6 @@ class HuggingChat(_ClientBase):
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
-        MissingAuthError: The cookies are an access token, with which nobody can chat.
     """
 
     def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
@@ -375,9 +384,7 @@ class HuggingChat(_ClientBase):
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
         return self.open_stream(
-            self._chat(
-                messages, model, mcp_servers, web_search=web_search, as_history=as_history
-            ),
+            self._chat(messages, model, mcp_servers, web_search=web_search, as_history=as_history),
             on_elicitation,
         )
 
@@ -508,9 +515,7 @@ class AsyncHuggingChat(_ClientBase):
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self.open_stream(
-            self._chat(
-                messages, model, mcp_servers, web_search=web_search, as_history=as_history
-            ),
+            self._chat(messages, model, mcp_servers, web_search=web_search, as_history=as_history),
             on_elicitation,
         )
 

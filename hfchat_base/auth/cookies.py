@@ -1,113 +1,223 @@
-"""Cookies in the forms that people have them in → names and values.
+"""Cookies in the forms that people have them in → the ones for a server.
 
 A dict, a `Cookie` header, a JSON object, a list of objects as browser extensions export them, a
-`http.cookiejar`, a Netscape or JSON file. Only reading; nothing is kept.
+`http.cookiejar`, a Netscape or JSON file or its text. Only reading; nothing is kept.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Final, Union
+from urllib.parse import urlsplit
 
-from hfchat_base.errors import InvalidRequestError, MissingAuthError
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.protocol.facts import SESSION_COOKIE
+from hfchat_base.protocol.requests import Endpoint
 
 if TYPE_CHECKING:
     # At run time it is looked for only where it is used: it brings urllib and email with it.
     from http.cookiejar import CookieJar
 
-CookieInput = Union[Mapping[str, str], str, "CookieJar"]
-"""A dict, a `Cookie` header or JSON text, or a cookie jar."""
+CookieInput = Union[Mapping[str, str], str, "os.PathLike[str]", "CookieJar"]
+"""A dict, a `Cookie` header, JSON or Netscape text, a path to a file, or a cookie jar."""
+
+_NETSCAPE_FIELDS: Final = 7
+_HTTP_ONLY: Final = "#HttpOnly_"
 
 
-def parse_cookies(source: CookieInput, host: str) -> dict[str, str]:
-    """Read cookies out of what a caller has.
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """One cookie.
+
+    Attributes:
+        name: Its name.
+        value: Its value.
+        domain: The host that it is for; empty for whichever it is used with.
+        path: The path that it is for.
+        expires: Until when it is good, in seconds since 1970; None if that is not known.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    domain: str = ""
+    path: str = "/"
+    expires: float | None = None
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its time has run out."""
+        return self.expires is not None and self.expires <= time.time()
+
+
+def is_access_token(source: object) -> bool:
+    """Tell whether somebody has an access token of huggingface.co, and no cookies."""
+    return isinstance(source, str) and source.strip().startswith("hf_") and "=" not in source
+
+
+def read_cookies(source: CookieInput, endpoint: Endpoint) -> list[Cookie]:
+    """Read the cookies for a server out of what a caller has.
 
     Args:
         source: See `CookieInput`.
-        host: The server's host; of a jar or an export only its cookies are taken.
+        endpoint: The server; only its cookies are taken.
 
     Raises:
-        InvalidRequestError: It is none of these forms, or holds no cookie for the host.
-        MissingAuthError: It is an access token, with which nobody can chat.
+        InvalidRequestError: It is none of these forms, holds no cookie for the server, or they have
+            run out.
     """
     if isinstance(source, str):
-        found = _parse_text(source.strip(), host)
+        found = _parse_text(source)
     elif isinstance(source, Mapping):
-        found = {str(name): str(value) for name, value in source.items()}
+        found = [Cookie(str(name), str(value)) for name, value in source.items()]
+    elif isinstance(source, os.PathLike):
+        found = _read_file(Path(source))
     else:
-        found = {c.name: c.value for c in source if c.value and _is_for(c.domain, host)}
-    for name, value in found.items():
-        if any(c in name + value for c in "\r\n\0;"):
-            msg = f"The cookie {name!r} holds a character that no cookie can."
+        found = [
+            Cookie(c.name, c.value, c.domain, c.path or "/", c.expires) for c in source if c.value
+        ]
+    return _required(found, endpoint)
+
+
+def read_cookie_file(path: str | os.PathLike[str], endpoint: Endpoint) -> list[Cookie]:
+    """Read the cookies for a server out of a Netscape or JSON file.
+
+    Raises:
+        InvalidRequestError: It cannot be read, is neither, or holds no cookie for the server.
+    """
+    return _required(_read_file(Path(path)), endpoint)
+
+
+def select(cookies: Iterable[Cookie], endpoint: Endpoint) -> list[Cookie]:
+    """Pick the cookies that go to a server, one a name: the one that is meant most exactly.
+
+    Those that have run out are left out.
+    """
+    path = urlsplit(endpoint.base_url).path or "/"
+    fitting = [
+        cookie
+        for cookie in cookies
+        if not cookie.has_expired
+        and _is_for_host(cookie.domain, endpoint.host)
+        and _is_for_path(cookie.path, path)
+    ]
+    fitting.sort(key=lambda cookie: (len(cookie.path), len(cookie.domain.lstrip("."))))
+    return list({cookie.name: cookie for cookie in fitting}.values())
+
+
+def _required(found: list[Cookie], endpoint: Endpoint) -> list[Cookie]:
+    for cookie in found:
+        if any(c in cookie.name + cookie.value for c in "\r\n\0;"):
+            msg = f"The cookie {cookie.name!r} holds a character that no cookie can."
             raise InvalidRequestError(msg)
-    if not found:
-        msg = f"There is no cookie for {host}."
+    chosen = select(found, endpoint)
+    if chosen:
+        return chosen
+    if any(cookie.has_expired for cookie in found):
+        msg = f"The cookies for {endpoint.host} have run out. Log in again and export them afresh."
         raise InvalidRequestError(msg)
+    msg = f"There is no cookie for {endpoint.host}."
+    raise InvalidRequestError(msg)
+
+
+def _read_file(path: Path) -> list[Cookie]:
+    path = path.expanduser()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or "it is no text") from None
+    if text.lstrip().startswith(("{", "[")):
+        return _parse_json(text)
+    if (found := _parse_netscape(text)) is None:
+        raise _unreadable(path, "it is no Netscape or JSON cookie file")
     return found
 
 
-def read_cookie_file(path: str | Path, host: str) -> dict[str, str]:
-    """Read cookies out of a Netscape or JSON file.
-
-    Raises:
-        InvalidRequestError: It cannot be read, is neither, or holds no cookie for the host.
-    """
-    from http.cookiejar import LoadError, MozillaCookieJar  # noqa: PLC0415 - see above
-
-    path = Path(path).expanduser()
-    try:
-        text = path.read_text(encoding="utf-8")
-        if text.lstrip().startswith(("{", "[")):
-            return parse_cookies(text, host)
-        jar = MozillaCookieJar()
-        jar.load(str(path), ignore_discard=True, ignore_expires=True)
-    except (OSError, UnicodeDecodeError, LoadError) as error:
-        reason = getattr(error, "strerror", None) or "it is no Netscape or JSON cookie file"
-        msg = f"The cookie file {str(path)!r} cannot be read: {reason}."
-        # The cause may quote the file's content.
-        raise InvalidRequestError(msg) from None
-    return parse_cookies(jar, host)
+def _unreadable(path: Path, reason: str) -> InvalidRequestError:
+    return InvalidRequestError(f"The cookie file {str(path)!r} cannot be read: {reason}.")
 
 
-def _parse_text(text: str, host: str) -> dict[str, str]:
-    if text.startswith("hf_"):
-        msg = (
-            "This is an access token. HuggingChat answers chats only to a browser's session: pass"
-            f" its cookies {SESSION_COOKIE!r} and 'token'."
-        )
-        raise MissingAuthError(msg)
+def _parse_text(text: str) -> list[Cookie]:
+    text = text.strip()
     if text.startswith(("{", "[")):
-        try:
-            parsed = json.loads(text)
-        except ValueError:
-            msg = "The cookies look like JSON, but are not."
-            raise InvalidRequestError(msg) from None
-        return _parse_export(parsed, host)
+        return _parse_json(text)
+    if (found := _parse_netscape(text)) is not None:
+        return found
     pairs = [part.strip() for part in text.removeprefix("Cookie:").split(";") if part.strip()]
-    if not all("=" in pair for pair in pairs):
-        msg = f"Cookies as text are written 'name=value; …', such as '{SESSION_COOKIE}=…; token=…'."
-        raise InvalidRequestError(msg)
-    return {name.strip(): value.strip() for name, _, value in (p.partition("=") for p in pairs)}
+    if pairs and all("=" in pair for pair in pairs):
+        split = (pair.partition("=") for pair in pairs)
+        return [Cookie(name.strip(), value.strip()) for name, _, value in split]
+    if "=" not in text and "\n" not in text and Path(text).expanduser().is_file():
+        return _read_file(Path(text))
+    msg = (
+        f"Cookies as text are written 'name=value; …', such as '{SESSION_COOKIE}=…; token=…'; or"
+        " give the path of a cookie file."
+    )
+    raise InvalidRequestError(msg)
 
 
-def _parse_export(parsed: Any, host: str) -> dict[str, str]:
+def _parse_json(text: str) -> list[Cookie]:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        msg = "The cookies look like JSON, but are not."
+        # The cause would quote them.
+        raise InvalidRequestError(msg) from None
+    return _parse_export(parsed)
+
+
+def _parse_export(parsed: Any) -> list[Cookie]:
     if isinstance(parsed, dict):
         if isinstance(parsed.get("cookies"), list):
-            return _parse_export(parsed["cookies"], host)
-        return {name: value for name, value in parsed.items() if isinstance(value, str)}
-    return {
-        cookie["name"]: cookie["value"]
-        for cookie in (parsed if isinstance(parsed, list) else [])
-        if isinstance(cookie, dict)
-        and isinstance(cookie.get("name"), str)
-        and isinstance(cookie.get("value"), str)
-        and _is_for(str(cookie.get("domain") or host), host)
-    }
+            return _parse_export(parsed["cookies"])
+        return [Cookie(name, value) for name, value in parsed.items() if isinstance(value, str)]
+    return [
+        Cookie(
+            raw["name"],
+            raw["value"],
+            str(raw.get("domain") or raw.get("host") or ""),
+            str(raw.get("path") or "/"),
+            _seconds(raw.get("expires", raw.get("expirationDate"))),
+        )
+        for raw in (parsed if isinstance(parsed, list) else [])
+        if isinstance(raw, dict)
+        and isinstance(raw.get("name"), str)
+        and isinstance(raw.get("value"), str)
+    ]
 
 
-def _is_for(domain: str, host: str) -> bool:
+def _parse_netscape(text: str) -> list[Cookie] | None:
+    """Read lines of domain, subdomains, path, secure, expires, name, value; None if it is none."""
+    found: list[Cookie] = []
+    for line in text.splitlines():
+        if not line.strip() or (line.startswith("#") and not line.startswith(_HTTP_ONLY)):
+            continue
+        fields = line.removeprefix(_HTTP_ONLY).rstrip("\n").split("\t")
+        if len(fields) != _NETSCAPE_FIELDS:
+            return None
+        domain, _, path, _, expires, name, value = fields
+        found.append(Cookie(name, value, domain, path, _seconds(expires)))
+    return found if found or "Cookie File" in text else None
+
+
+def _seconds(raw: Any) -> float | None:
+    """Until when, in seconds since 1970; 0 and -1 stand for the end of the browser's session."""
+    try:
+        seconds = float(raw)
+    except (TypeError, ValueError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _is_for_host(domain: str, host: str) -> bool:
     domain = domain.lstrip(".").lower().removesuffix(".local")
     return not domain or host == domain or host.endswith(f".{domain}")
+
+
+def _is_for_path(cookie_path: str, path: str) -> bool:
+    prefix = cookie_path.rstrip("/")
+    return path == prefix or path.startswith(f"{prefix}/") or not prefix

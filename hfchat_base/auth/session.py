@@ -1,62 +1,169 @@
-"""The cookies of one server, and where they came from.
+"""The session of one client: which cookies are sent, and what the server's cookies mean for them.
 
-What lives here: which cookies are sent, and what a `Set-Cookie` of the server means for them
-(WIRE.md, rules 4 to 6). Where a session is found is decided in `auth/find.py`. No cookie value
-leaves this object but in the `Cookie` header: not in its repr, not in a pickle, not in an error.
+What lives here: WIRE's rules of the two cookies, of the refresh and of the token (WIRE.md, rules 4
+to 7), and the write-back of a saved session. Where a session is found is decided in `auth/find.py`.
+No cookie value leaves this object but in a request's headers: not in its repr, not in a pickle, not
+in an error.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import uuid
-from collections.abc import Iterable, Mapping
-from http.cookies import CookieError, SimpleCookie
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import mktime_tz, parsedate_tz
+from http.cookies import CookieError, Morsel, SimpleCookie
+from typing import Any, Final, Literal
 
-from hfchat_base.errors import HuggingChatError, SessionExpired
-from hfchat_base.protocol.facts import SESSION_COOKIE
+from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.store import SavedSession, SessionStore
+from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
+from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE
+from hfchat_base.protocol.flow import Request
+from hfchat_base.protocol.refusals import login_command
 
-SessionSource = Literal["argument", "environment", "guest"]
+SessionSource = Literal["argument", "environment", "saved", "browser", "guest"]
+
+_WRITE_BACK_SECONDS: Final = 3600.0
+"""A refresh that changes no value is written back at most once in this time."""
+
+_MAX_COOKIES: Final = 64
+_MAX_COOKIE_CHARACTERS: Final = 4096
+"""As much as browsers keep; a server that sets more is not obliged."""
+
+_UNAUTHORIZED: Final = 401
+
+_log = logging.getLogger("hfchat")
 
 
-class Session:
-    """The cookies of one server. Safe between threads.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A session as it was found.
 
-    Args:
-        cookies: Names and values.
-        source: Where they came from.
+    Attributes:
+        source: Where.
+        cookies: All for the server.
+        token: An access token in place of cookies.
+        account: Whose it is, where that is known.
+        saved: The record on the disk that it came from.
+        considered: Every way that was tried, in order, and what came of it.
     """
 
-    def __init__(self, cookies: Mapping[str, str], *, source: SessionSource) -> None:
-        self.source: SessionSource = source
-        self._cookies = dict(cookies)
-        self._lock = threading.Lock()
+    source: SessionSource
+    cookies: tuple[Cookie, ...] = ()
+    token: str | None = field(default=None, repr=False)
+    account: str | None = None
+    saved: SavedSession | None = None
+    considered: tuple[str, ...] = ()
 
     @classmethod
-    def guest(cls) -> Session:
+    def guest(cls, considered: Iterable[str] = ()) -> Found:
         """Make up a session, as servers that allow guests let anybody do (S).
 
         Made up here and not left to the server, so that two first requests at once share it.
         """
-        return cls({SESSION_COOKIE: str(uuid.uuid4())}, source="guest")
+        cookie = Cookie(SESSION_COOKIE, str(uuid.uuid4()))
+        return cls("guest", (cookie,), considered=tuple(considered))
+
+
+class Session:
+    """The session of one client. Safe between threads.
+
+    Args:
+        found: The session, or a function that finds it; it is called when the session is first
+            needed, and again after the server has thrown the session away.
+        base_url: The server's address, for advice.
+    """
+
+    def __init__(self, found: Found | Callable[[], Found], base_url: str) -> None:
+        self._base_url = base_url
+        self._lock = threading.RLock()
+        self._find = None if isinstance(found, Found) else found
+        self._found: Found | None = None
+        self._cookies: dict[str, Cookie] = {}
+        self._saved: SavedSession | None = None
+        self._is_over = False
+        if isinstance(found, Found):
+            self._take(found)
+
+    @classmethod
+    def guest(cls, base_url: str = DEFAULT_BASE_URL) -> Session:
+        """A session that nobody has logged in with."""
+        return cls(Found.guest(), base_url)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the next request can be sent without looking for a session first."""
+        return self._found is not None and not (self._is_over and self._find)
+
+    def resolve(self) -> Found:
+        """Find the session, if that has not been done; this may read files.
+
+        After the server has thrown a session away it is looked for once more: somebody may have
+        logged in again by now. A guest's session never takes the place of an account's.
+        """
+        with self._lock:
+            if self._found is None:
+                assert self._find is not None  # noqa: S101 - else it was taken when made
+                self._take(self._find())
+            elif self._is_over and self._find is not None:
+                again = self._find()
+                if again.source != "guest" and again.cookies != self._found.cookies:
+                    self._take(again)
+                self._is_over = False
+            assert self._found is not None  # noqa: S101 - taken above
+            return self._found
+
+    @property
+    def source(self) -> SessionSource:
+        """Where it came from."""
+        return self.resolve().source
+
+    @property
+    def account(self) -> str | None:
+        """Whose it is, where that is known without asking the server."""
+        return self.resolve().account
+
+    @property
+    def considered(self) -> tuple[str, ...]:
+        """Every way to a session that was tried, in order, and what came of it."""
+        return self.resolve().considered
 
     @property
     def is_guest(self) -> bool:
         """Whether nobody has logged in with it."""
-        return self.source == "guest"
+        return self.resolve().source == "guest"
 
     @property
     def cookie_names(self) -> tuple[str, ...]:
         """Which cookies there are, without their values."""
+        self.resolve()
         return tuple(self._cookies)
 
-    def cookie_header(self) -> str:
-        """The value of the `Cookie` header."""
+    def cookies(self) -> tuple[Cookie, ...]:
+        """The cookies themselves, to be saved elsewhere."""
+        self.resolve()
         with self._lock:
-            return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            return tuple(self._cookies.values())
 
-    def absorb(self, set_cookies: Iterable[str], host: str) -> None:
-        """Take over what a response sets.
+    def headers(self, request: Request) -> dict[str, str]:
+        """The headers that a request carries this session in.
+
+        Raises:
+            LoginRequired: It is an access token, and the route takes none.
+        """
+        found = self.resolve()
+        if found.token is not None:
+            return self._token_headers(found.token, request)
+        with self._lock:
+            pairs = [f"{cookie.name}={cookie.value}" for cookie in self._cookies.values()]
+        return {"cookie": "; ".join(pairs)} if pairs else {}
+
+    def absorb(self, set_cookies: Iterable[str], host: str, status: int) -> None:
+        """Take over what a response says about the session.
 
         The same value is a refresh. Another value of the session cookie means that the server has
         thrown the session away and begun one for a stranger (S); a guest does not mind.
@@ -64,36 +171,131 @@ class Session:
         Args:
             set_cookies: The values of the response's `Set-Cookie` headers.
             host: The server's host; cookies for another one are not taken.
+            status: The response's status.
 
         Raises:
             SessionExpired: The session that somebody had logged in with is gone.
         """
+        changed: list[Cookie] = []
         for header in set_cookies:
-            try:
-                morsels = SimpleCookie(header).values()
-            except CookieError:
-                continue
-            for morsel in morsels:
-                domain = morsel["domain"].lstrip(".").lower()
-                if domain and host != domain and not host.endswith(f".{domain}"):
-                    continue
-                self._set(morsel.key, morsel.value)
-
-    def _set(self, name: str, value: str) -> None:
+            for cookie in _parse_set_cookie(header, host):
+                self._check_same(cookie)
+                if cookie.value:
+                    changed.append(cookie)
+        if status == _UNAUTHORIZED:
+            self._end()
+        if not changed:
+            return
         with self._lock:
-            known = self._cookies.get(name)
-            if name == SESSION_COOKIE and not self.is_guest and known not in (None, value):
-                msg = (
-                    "The server has thrown this session away. Log in again in your browser and pass"
-                    " fresh cookies."
-                )
-                raise SessionExpired(msg)
-            if value:
-                self._cookies[name] = value
+            news = [cookie for cookie in changed if self._is_new(cookie)]
+            for cookie in changed:
+                if cookie.name in self._cookies or len(self._cookies) < _MAX_COOKIES:
+                    self._cookies[cookie.name] = cookie
+        self._write_back(changed, is_urgent=bool(news))
+
+    def forget(self) -> None:
+        """Delete the saved session that this one came from, if any."""
+        saved = self.resolve().saved
+        if saved is not None:
+            SessionStore().remove(saved)
+        self._is_over = True
+
+    def _take(self, found: Found) -> None:
+        self._found = found
+        self._saved = found.saved
+        self._is_over = False
+        self._cookies = {cookie.name: cookie for cookie in found.cookies}
+
+    def _token_headers(self, token: str, request: Request) -> dict[str, str]:
+        # Only below /api/ a token is read (WIRE.md, rule 7); elsewhere a page is read as a guest.
+        if request.path.startswith("/api/"):
+            return {"authorization": f"Bearer {token}"}
+        if request.method == "GET" and not request.path.startswith("/conversation"):
+            return {}
+        msg = (
+            "An access token (hf_…) can list models, conversations and who you are; to chat,"
+            f" HuggingChat wants a browser's session. Log in once: {login_command(self._base_url)}"
+        )
+        raise LoginRequired(msg)
+
+    def _check_same(self, cookie: Cookie) -> None:
+        with self._lock:
+            known = self._cookies.get(cookie.name)
+        if cookie.name != SESSION_COOKIE or self.is_guest or known is None:
+            return
+        if known.value != cookie.value:
+            self._end()
+            msg = (
+                "The server has thrown this session away. Log in again:"
+                f" {login_command(self._base_url)}"
+            )
+            raise SessionExpired(msg)
+
+    def _is_new(self, cookie: Cookie) -> bool:
+        known = self._cookies.get(cookie.name)
+        return known is None or known.value != cookie.value
+
+    def _write_back(self, changed: list[Cookie], *, is_urgent: bool) -> None:
+        saved = self._saved
+        if saved is None or (
+            not is_urgent and time.time() - saved.refreshed_at < _WRITE_BACK_SECONDS
+        ):
+            return
+        try:
+            self._saved = SessionStore().refresh(saved, changed)
+        except HuggingChatError as error:
+            # The answer matters more than the file; the session goes on in memory.
+            _log.warning("the refreshed session could not be saved: %s", error)
+
+    def _end(self) -> None:
+        with self._lock:
+            if self.is_guest or self._is_over:
+                return
+            self._is_over = True
+            saved, self._saved = self._saved, None
+        if saved is not None:
+            try:
+                SessionStore().mark_ended(saved)
+            except HuggingChatError as error:
+                _log.warning("that the session is over could not be saved: %s", error)
 
     def __repr__(self) -> str:
-        return f"Session({', '.join(self._cookies)} from {self.source})"
+        found = self._found
+        if found is None:
+            return "Session(not looked for yet)"
+        what = "access token" if found.token else ", ".join(self._cookies)
+        whose = f" of {found.account}" if found.account else ""
+        return f"Session({what}{whose} from {found.source})"
 
     def __reduce__(self) -> Any:
         msg = "A session is not pickled: a pickle would hold its cookies in the clear."
         raise HuggingChatError(msg)
+
+
+def _parse_set_cookie(header: str, host: str) -> list[Cookie]:
+    if len(header) > _MAX_COOKIE_CHARACTERS:
+        return []
+    try:
+        morsels: Mapping[str, Morsel[str]] = SimpleCookie(header)
+    except CookieError:
+        return []
+    found: list[Cookie] = []
+    for morsel in morsels.values():
+        domain = morsel["domain"].lstrip(".").lower()
+        if not domain or host == domain or host.endswith(f".{domain}"):
+            path = morsel["path"] or "/"
+            found.append(Cookie(morsel.key, morsel.value, domain, path, _expiry(morsel)))
+    return found
+
+
+def _expiry(morsel: Morsel[str]) -> float | None:
+    if morsel["max-age"]:
+        try:
+            return time.time() + float(morsel["max-age"])
+        except ValueError:
+            return None
+    parsed = parsedate_tz(morsel["expires"]) if morsel["expires"] else None
+    try:
+        return float(mktime_tz(parsed)) if parsed else None
+    except (ValueError, OverflowError):
+        return None

@@ -11,6 +11,9 @@ from typing import Final, Literal
 Generation = Literal["current", "legacy"]
 """`current` is chat-ui 0.20 (JSON API under ``/api/v2``); `legacy` is 0.9.5, without it."""
 
+DEFAULT_BASE_URL: Final = "https://huggingface.co/chat"
+"""HuggingChat itself."""
+
 SESSION_COOKIE: Final = "hf-chat"
 """The chat session (R). A self-hosted server may rename it (S: ``COOKIE_NAME``)."""
 

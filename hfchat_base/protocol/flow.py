@@ -46,6 +46,7 @@ class Response:
         body: Decoded bytes; empty from `Open`.
         at: When it arrived, in seconds on the driver's monotonic clock.
         had_session: Whether the request carried a session that somebody had logged in with.
+        base_url: Address of the server that it came from.
     """
 
     status: int
@@ -53,6 +54,7 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     at: float = 0.0
     had_session: bool = False
+    base_url: str = ""
 
     @property
     def content_type(self) -> str:

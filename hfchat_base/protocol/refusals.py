@@ -36,7 +36,7 @@ from hfchat_base.errors import (
     UnexpectedPageError,
 )
 from hfchat_base.protocol import encodings
-from hfchat_base.protocol.facts import RATE_LIMIT_WINDOW_SECONDS
+from hfchat_base.protocol.facts import DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
 from hfchat_base.protocol.flow import Request, Response
 
 MAX_ERROR_BYTES: Final = 64 * 1024
@@ -124,7 +124,7 @@ def refusal(response: Response, request: Request) -> HuggingChatError:
     if status in _REDIRECTS:
         return _redirect(response, request)
     if status == 401:  # noqa: PLR2004
-        return not_logged_in(had_session=response.had_session)
+        return not_logged_in(response)
     if status == 429:  # noqa: PLR2004
         return _limit(message)
     error = _by_status(status, message, response, request)
@@ -134,16 +134,19 @@ def refusal(response: Response, request: Request) -> HuggingChatError:
     return error
 
 
-def not_logged_in(*, had_session: bool) -> MissingAuthError:
+def login_command(base_url: str) -> str:
+    """The one command that mends a missing or lost session."""
+    is_default = base_url in ("", DEFAULT_BASE_URL)
+    return "hfchat login" if is_default else f"hfchat login --base-url {base_url}"
+
+
+def not_logged_in(response: Response) -> MissingAuthError:
     """Say that a session is missing or over."""
-    if had_session:
-        return SessionExpired(
-            "The server no longer knows this session. Log in again in your browser and pass fresh"
-            " cookies."
-        )
+    mend = login_command(response.base_url)
+    if response.had_session:
+        return SessionExpired(f"The server no longer knows this session. Log in again: {mend}")
     return LoginRequired(
-        "This server answers only to people who are logged in. Log in with your browser and pass"
-        " its cookies: cookies={'hf-chat': …, 'token': …}, or set HUGGINGCHAT_COOKIES."
+        f"This server answers only to people who are logged in. Log in once: {mend}"
     )
 
 
@@ -158,7 +161,7 @@ def _redirect(response: Response, request: Request) -> HuggingChatError:
             " that cookies stay where they belong.",
             status=response.status,
         )
-    return not_logged_in(had_session=response.had_session)
+    return not_logged_in(response)
 
 
 def _limit(message: str) -> RateLimitError:

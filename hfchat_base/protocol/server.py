@@ -24,7 +24,7 @@ class Server:
 
     Args:
         endpoint: Where it is.
-        has_account: Whether the client's session is one that somebody logged in with.
+        has_account: Tells whether the client's session is one that somebody logged in with.
         timeouts: How long to wait for what.
         max_body_bytes: The largest request body that it takes.
         retries: What to try again.
@@ -36,7 +36,7 @@ class Server:
         self,
         endpoint: Endpoint,
         *,
-        has_account: bool = False,
+        has_account: Callable[[], bool] = lambda: False,
         timeouts: Timeouts | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         retries: Retries | None = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -67,6 +68,7 @@ class AsyncTransport:
         Raises:
             TransportError: There is none.
         """
+        await self._find_session()
         async with AsyncStream(self, request, is_stream=False) as stream:
             head = await stream.open(self._response_timeout)
             until = deadline(self._response_timeout)
@@ -75,7 +77,7 @@ class AsyncTransport:
                 if isinstance(chunk, TimedOut):
                     raise no_answer(request, self._response_timeout)
                 pieces.append(chunk.data)
-        return Response(head.status, head.headers, b"".join(pieces), head.at, head.had_session)
+        return replace(head, body=b"".join(pieces))
 
     async def open(self, request: Request) -> tuple[AsyncStream, Response]:
         """Send a request and wait for the head of the response.
@@ -83,6 +85,7 @@ class AsyncTransport:
         Raises:
             TransportError: There is none.
         """
+        await self._find_session()
         stream = AsyncStream(self, request, is_stream=True)
         try:
             return stream, await stream.open(self._head_timeout)
@@ -132,6 +135,11 @@ class AsyncTransport:
         if curl is None:
             curl = self._loops[loop] = AsyncCurl(loop=loop)
         return curl
+
+    async def _find_session(self) -> None:
+        if not self._session.is_resolved:
+            # It may be in a file, or in a browser's profile.
+            await asyncio.to_thread(self._session.resolve)
 
     async def _perform(self, command: Command) -> Response | float | None:
         if isinstance(command, Now):

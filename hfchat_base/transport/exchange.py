@@ -137,6 +137,9 @@ class Exchange:
             self.curl.close()
             msg = "The connection cannot be set up: check proxy, verify and impersonate."
             raise InvalidRequestError(msg) from error
+        except HuggingChatError:
+            self.curl.close()
+            raise
 
     def head(self, at: float) -> Response:
         """The response without its body, once the head is complete.
@@ -144,9 +147,16 @@ class Exchange:
         Raises:
             SessionExpired: The server has thrown the session away.
         """
-        self._session.absorb(self._set_cookies, self._connection.endpoint.host)
+        endpoint = self._connection.endpoint
+        self._session.absorb(self._set_cookies, endpoint.host, self.status)
         self._set_cookies.clear()
-        return Response(self.status, self.headers, b"", at, self._had_account)
+        return Response(
+            self.status,
+            self.headers,
+            at=at,
+            had_session=self._had_account,
+            base_url=endpoint.base_url,
+        )
 
     def take(self) -> bytes:
         """Take all that has arrived of the body; empty if nothing has."""
@@ -199,9 +209,10 @@ class Exchange:
             set_(CurlOpt.PROXY, connection.proxy)
         self._set_trust()
         self._set_body()
-        set_(CurlOpt.HTTPHEADER, self._header_lines())
-        if cookie := self._session.cookie_header():
+        credentials = self._session.headers(request)
+        if cookie := credentials.pop("cookie", None):
             set_(CurlOpt.COOKIE, cookie)
+        set_(CurlOpt.HTTPHEADER, self._header_lines(credentials))
         set_(CurlOpt.HEADERFUNCTION, self._on_header)
         set_(CurlOpt.WRITEFUNCTION, self._on_body)
 
@@ -226,9 +237,10 @@ class Exchange:
         if method != "POST":
             self.curl.setopt(CurlOpt.CUSTOMREQUEST, method)
 
-    def _header_lines(self) -> list[bytes]:
+    def _header_lines(self, credentials: Mapping[str, str]) -> list[bytes]:
         headers = {name.lower(): value for name, value in self._connection.headers.items()}
         headers |= self.request.headers
+        headers |= credentials
         # A header without a value is one that is not sent: a form gets no type of curl's own, and
         # a large body no extra round trip.
         headers = {"content-type": "", "expect": "", **headers}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from curl_cffi import CurlECode, CurlError, ffi, lib
@@ -81,7 +82,7 @@ class SyncTransport:
                 if isinstance(chunk, TimedOut):
                     raise no_answer(request, self._response_timeout)
                 pieces.append(chunk.data)
-        return Response(head.status, head.headers, b"".join(pieces), head.at, head.had_session)
+        return replace(head, body=b"".join(pieces))
 
     def open(self, request: Request) -> tuple[SyncStream, Response]:
         """Send a request and wait for the head of the response.

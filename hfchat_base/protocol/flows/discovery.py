@@ -56,7 +56,7 @@ def models(server: Server, *, refresh: bool = False) -> Flow[Catalog]:
     if server.catalog is not None and not refresh:
         return server.catalog
     found, active = yield from _list_models(server)
-    if found and active is None and server.has_account:
+    if found and active is None and server.has_account():
         active = yield from _active_model(server)
     if not found:
         warnings.warn(
