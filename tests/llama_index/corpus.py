@@ -7,8 +7,9 @@ import re
 import zlib
 from typing import Final
 
-from llama_index.core import Document
+from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.tools import QueryEngineTool
 
 TOWNS: Final = (
     Document(text="Orvelin lies by a lake. The bridge of Orvelin has nine arches.", id_="orvelin"),
@@ -33,3 +34,15 @@ class WordEmbedding(BaseEmbedding):
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_text_embedding(query)
+
+
+def town_tools() -> list[QueryEngineTool]:
+    """One query engine for each town, with the default LLM and embedding."""
+    return [
+        QueryEngineTool.from_defaults(
+            VectorStoreIndex.from_documents([town]).as_query_engine(),
+            name=town.id_,
+            description=f"Tells about {town.id_.capitalize()}.",
+        )
+        for town in TOWNS
+    ]

@@ -13,6 +13,7 @@ from collections import Counter
 from typing import Any, Final
 
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
+from tests.llama_index.tool_user import use_tools
 
 UNKNOWN: Final = "I don't know."
 
@@ -30,6 +31,10 @@ _TOOLS: Final = re.compile(
 _FOLLOW_UP: Final = re.compile(
     r"(?:<?Chat History[:>]|<?Follow Up (?:Input|Message)[:>]|<?Standalone question[:>])"
 )
+_TRANSCRIPT: Final = re.compile(r"<transcript>\n(.*)\n</transcript>", re.DOTALL)
+_TURN: Final = re.compile(
+    r"^(User|Assistant|System): (.*?)(?=^(?:User|Assistant|System): |\Z)", re.DOTALL | re.MULTILINE
+)
 _LABEL: Final = re.compile(r"^[A-Z][a-z]+(?: [A-Z][a-z]+)?: ")
 
 
@@ -40,6 +45,9 @@ def reader_model() -> LocalModel:
 
 def answer(request: ChatRequest) -> str:
     """Do what the last message asks for."""
+    messages = [turn for message in request.messages for turn in _turns(message)]
+    if (used := use_tools(messages)) is not None:
+        return used
     task = request.last_user_text
     if "list of relevant sub-questions" in task:
         return _split_question(task)
@@ -96,6 +104,16 @@ def _rephrase(task: str) -> str:
     names = re.findall(r"\b[A-Z][a-z]+\b", history)
     topic = next((name for name in reversed(names) if name.lower() not in _STOP_WORDS), "it")
     return re.sub(r"\bit\b", topic, follow_up.strip())
+
+
+def _turns(message: dict[str, Any]) -> list[tuple[str, str]]:
+    """The message, or if it holds a transcript of a conversation, what was said in it."""
+    text = _text(message)
+    found = _TRANSCRIPT.search(text)
+    if found is None:
+        return [(message["role"], text)]
+    said = [(role.lower(), words.strip()) for role, words in _TURN.findall(found[1])]
+    return [*said, (message["role"], text[found.end() :].strip())]
 
 
 def _text(message: dict[str, Any]) -> str:

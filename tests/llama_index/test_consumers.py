@@ -13,27 +13,14 @@ from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RouterQueryEngine, SubQuestionQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
 from llama_index.core.selectors import LLMSingleSelector
-from llama_index.core.tools import QueryEngineTool
 
 from llama_index_huggingchat import HuggingChatLLM
-from tests.llama_index.corpus import TOWNS
+from tests.llama_index.corpus import TOWNS, town_tools
 
 pytestmark = pytest.mark.usefixtures("reader")
 
 BRIDGE = "How many arches has the bridge of Orvelin?"
 NINE = "The bridge of Orvelin has nine arches."
-
-
-def town_tools() -> list[QueryEngineTool]:
-    """One query engine for each town."""
-    return [
-        QueryEngineTool.from_defaults(
-            VectorStoreIndex.from_documents([town]).as_query_engine(),
-            name=town.id_,
-            description=f"Tells about {town.id_.capitalize()}.",
-        )
-        for town in TOWNS
-    ]
 
 
 def test_query_engine() -> None:

@@ -1,0 +1,138 @@
+"""Agents, over HTTP, with a model that reads the prompt it gets."""
+
+from __future__ import annotations
+
+import pytest
+from llama_index.core.agent.react import ReActChatFormatter, ReActOutputParser
+from llama_index.core.agent.workflow import (
+    AgentOutput,
+    AgentStream,
+    AgentWorkflow,
+    CodeActAgent,
+    FunctionAgent,
+    ReActAgent,
+)
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.tools import FunctionTool
+
+from hfchat_base.local import LocalServer
+from llama_index_huggingchat import HuggingChatLLM
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's own
+
+
+def add(a: int, b: int) -> int:
+    """Give the sum of two numbers."""
+    return a + b
+
+
+def weather(town: str) -> str:
+    """Tell the weather in a town."""
+    if town == "Nowhere":
+        message = f"no such town: {town}"
+        raise LookupError(message)
+    return f"It rains in {town}."
+
+
+async def test_function_agent(reader: HuggingChatLLM) -> None:
+    """A function agent runs the tool that the model calls, and answers with what it gave."""
+    agent = FunctionAgent(tools=[add, weather], llm=reader)
+    assert str(await agent.run("What is the sum of 17 and 25?")) == "42"
+
+
+async def test_function_agent_without_streaming(reader: HuggingChatLLM) -> None:
+    """It does without streaming."""
+    agent = FunctionAgent(tools=[add, weather], llm=reader, streaming=False)
+    assert str(await agent.run("What is the weather in Tamsk?")) == "It rains in Tamsk."
+
+
+async def test_function_agent_streams(reader: HuggingChatLLM) -> None:
+    """Text and calls come as events while the agent works."""
+    handler = FunctionAgent(tools=[add, weather], llm=reader).run("What is the weather in Tamsk?")
+    streamed = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
+    await handler
+    assert "".join(event.delta for event in streamed) == "It rains in Tamsk."
+    assert "weather" in {call.tool_name for event in streamed for call in event.tool_calls}
+
+
+async def test_function_agent_with_a_failing_tool(reader: HuggingChatLLM) -> None:
+    """A tool that fails is reported to the model, and the agent goes on."""
+    agent = FunctionAgent(tools=[add, weather], llm=reader)
+    assert "no such town" in str(await agent.run("What is the weather in Nowhere?"))
+
+
+async def test_function_agent_of_many_turns(
+    reader: HuggingChatLLM, reader_server: LocalServer
+) -> None:
+    """An agent's history goes out once: no later turn sends more than the first ones."""
+    agent = FunctionAgent(tools=[add, weather], llm=reader)
+    memory = ChatMemoryBuffer.from_defaults(llm=reader)
+    sizes = []
+    for number in range(10, 20):
+        reader_server.clear_requests()
+        answer = await agent.run(f"What is the sum of {number} and 1?", memory=memory)
+        assert str(answer) == str(number + 1)
+        sizes.append(sum(len(request.body) for request in reader_server.requests))
+    assert max(sizes[1:]) - min(sizes[1:]) < 50
+
+
+async def test_hand_over(reader: HuggingChatLLM) -> None:
+    """One agent hands over to another, which answers."""
+    clerk = FunctionAgent(
+        name="clerk",
+        description="Knows nothing himself.",
+        system_prompt="You are a clerk.",
+        tools=[],
+        llm=reader,
+        can_handoff_to=["weatherman"],
+    )
+    weatherman = FunctionAgent(
+        name="weatherman",
+        description="Tells the weather anywhere.",
+        system_prompt="You are a weatherman.",
+        tools=[weather],
+        llm=reader,
+        can_handoff_to=[],
+    )
+    workflow = AgentWorkflow(agents=[clerk, weatherman], root_agent="clerk")
+    output: AgentOutput = await workflow.run("What is the weather in Tamsk?")
+    assert str(output) == "It rains in Tamsk."
+    assert output.current_agent_name == "weatherman"
+
+
+async def test_workflow_picks_the_agent_by_the_llm(reader: HuggingChatLLM) -> None:
+    """LlamaIndex makes a function agent of tools for a function-calling LLM."""
+    workflow = AgentWorkflow.from_tools_or_functions([add], llm=reader)
+    assert isinstance(next(iter(workflow.agents.values())), FunctionAgent)
+
+
+async def test_react_agent(reader_server: LocalServer) -> None:
+    """An agent that reasons in text needs no function calling."""
+    llm = HuggingChatLLM(base_url=reader_server.base_url, is_function_calling_model=False)
+    workflow = AgentWorkflow.from_tools_or_functions([add, weather], llm=llm)
+    assert isinstance(next(iter(workflow.agents.values())), ReActAgent)
+    assert str(await workflow.run("What is the sum of 17 and 25?")) == "42"
+
+
+async def test_code_act_agent(reader: HuggingChatLLM) -> None:
+    """An agent that writes code gets it run, and answers with what was printed."""
+
+    async def execute(code: str) -> str:
+        """Run the one form of program that this test's model writes."""
+        arguments = [int(n) for n in code.partition("(add(")[2].rstrip(")").split(", ")]
+        return str(add(arguments[0], arguments[1]))
+
+    agent = CodeActAgent(code_execute_fn=execute, tools=[add], llm=reader)
+    assert str(await agent.run("What is the sum of 17 and 25?")) == "It is 42."
+
+
+async def test_predict_and_call_without_function_calling(reader_server: LocalServer) -> None:
+    """LlamaIndex then reasons one step in text."""
+    llm = HuggingChatLLM(base_url=reader_server.base_url, is_function_calling_model=False)
+    answer = await llm.apredict_and_call(
+        [FunctionTool.from_defaults(add)],
+        "What is the sum of 17 and 25?",
+        react_chat_formatter=ReActChatFormatter(),
+        output_parser=ReActOutputParser(),
+    )
+    assert answer.response == "42"
