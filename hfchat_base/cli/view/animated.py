@@ -184,7 +184,9 @@ class AnimatedView:
     def _end_tool(self, uuid: str, name: str, mark: tuple[str, str], outcome: str) -> None:
         tool = self._tools.pop(uuid, None)
         call = tool.call if tool else clean_line(name)
-        self._print(Text.assemble(mark, call, (f" → {outcome}", "hfchat.note")), is_tool=True)
+        line = Text.assemble(mark, call, (f" → {outcome}", "hfchat.note"), overflow="ellipsis")
+        line.no_wrap = True
+        self._print(line, is_tool=True)
 
     def _flush(self) -> None:
         self._flush_thinking()
@@ -207,4 +209,5 @@ class AnimatedView:
             self._console.print()
         self._has_printed = True
         self._last_was_tool = is_tool
+        self._status = "going on"
         self._console.print(block)

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\r|\x01|\x02")
-_COMMAND = "from hfchat_base.cli import main; main()"
+# The terminal has to be the session's own for Ctrl-C to arrive as a signal.
+_COMMAND = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from hfchat_base.cli import main
+main()
+"""
 
 
 class TerminalSession:
@@ -38,14 +44,13 @@ class TerminalSession:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         variables = {"TERM": "xterm-256color", "PYTHONWARNINGS": "error", **(environment or {})}
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - the command is ours
             [sys.executable, "-c", _COMMAND, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env={**os.environ, **variables},
             start_new_session=True,
-            preexec_fn=_take_terminal,
         )
         os.close(slave)
         self.raw = ""
@@ -121,8 +126,3 @@ class TerminalSession:
             return False
         self.raw += data.decode(errors="replace")
         return bool(data)
-
-
-def _take_terminal() -> None:
-    """Make the terminal on standard input the session's own, so that Ctrl-C arrives as SIGINT."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

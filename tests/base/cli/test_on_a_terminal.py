@@ -1,0 +1,181 @@
+"""On a real terminal: animation, Ctrl-C, forms, tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo-terminals", allow_module_level=True)
+
+from tests.support.terminal_session import TerminalSession
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfchat_base.local import LocalServer
+
+BOOKING = "asking=http://127.0.0.1:9201/mcp"
+MAGIC = "local=http://127.0.0.1:9200/mcp"
+PROMPT = "> "
+
+
+def press_ctrl_c_at_prompt(session: TerminalSession) -> None:
+    """Press Ctrl-C once the line is really being read: the prompt comes a moment earlier."""
+    session.expect(PROMPT)
+    time.sleep(0.3)
+    session.ctrl_c()
+
+
+def stops(server: LocalServer) -> int:
+    """How many runs the server was asked to stop."""
+    return sum("stop-generating" in request.path for request in server.requests)
+
+
+def test_an_answer_is_drawn_as_markdown(current_server: LocalServer) -> None:
+    """Markdown is rendered, colours are used, timing and title stand below."""
+    with TerminalSession("ask", "**bold** move", "--base-url", current_server.base_url) as session:
+        session.expect("You said: bold move")
+        session.expect("first word after")
+        session.expect("“Test title”")
+        assert session.wait() == 0
+        assert "\x1b[1mbold" in session.raw
+
+
+def test_no_color_is_obeyed(current_server: LocalServer) -> None:
+    """With NO_COLOR nothing is coloured."""
+    arguments = ("ask", "hello", "--base-url", current_server.base_url)
+    with TerminalSession(*arguments, environment={"NO_COLOR": "1"}) as session:
+        assert session.wait() == 0
+        assert "\x1b[3" not in session.raw.replace("\x1b[3m", "")
+        assert "You said: hello" in session.text
+
+
+def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> None:
+    """Ctrl-C ends an answer, on the server too; the same conversation goes on."""
+    arguments = ("chat", "-m", "slow/drip", "--base-url", current_server.base_url)
+    with TerminalSession(*arguments) as session:
+        session.expect(PROMPT)
+        session.line("drip")
+        session.expect("tok3")
+        session.ctrl_c()
+        session.expect("Stopped.")
+        session.expect(PROMPT)
+        assert stops(current_server) == 1
+        session.line("again")
+        session.expect("tok39", seconds=40)
+        session.expect("first word after")
+        press_ctrl_c_at_prompt(session)
+        session.expect("Ctrl-D or /quit leaves.")
+        session.expect(PROMPT)
+        session.ctrl_d()
+        session.expect("Bye.")
+        assert session.wait() == 0
+    conversations = [r for r in current_server.requests if r.path.endswith("/conversation")]
+    assert len(conversations) == 1
+
+
+def test_ctrl_c_ends_ask(current_server: LocalServer) -> None:
+    """`ask` ends with the code of an interrupted command, the run with it, without a traceback."""
+    arguments = ("ask", "drip", "-m", "slow/drip", "--base-url", current_server.base_url)
+    with TerminalSession(*arguments) as session:
+        session.expect("tok3")
+        session.ctrl_c()
+        assert session.wait() == 130
+        assert "Traceback" not in session.text
+    assert stops(current_server) == 1
+
+
+def test_a_tool_asks_in_a_form(current_server: LocalServer) -> None:
+    """A tool's question is a form; what the server would refuse is asked for again."""
+    url = current_server.base_url
+    with TerminalSession(
+        "ask", "table", "-m", "tools/agent", "--mcp", BOOKING, "--base-url", url
+    ) as session:
+        session.expect("asking asks: Which day?")
+        session.expect("Date*: ")
+        session.line("")
+        session.expect("This field is required.")
+        session.line("2026-12-01")
+        session.expect("People (Enter for 2): ")
+        session.line("99")
+        session.expect("At most 20, please.")
+        session.line("3")
+        session.expect("booked for 3 on 2026-12-01")
+        assert session.wait() == 0
+
+
+def test_ctrl_c_declines_a_form(current_server: LocalServer) -> None:
+    """Ctrl-C in a form declines, and the answer goes on."""
+    url = current_server.base_url
+    with TerminalSession(
+        "ask", "table", "-m", "tools/agent", "--mcp", BOOKING, "--base-url", url
+    ) as session:
+        session.expect("Date*: ")
+        time.sleep(0.3)
+        session.ctrl_c()
+        session.expect("Declined.")
+        session.expect("not booked (decline)")
+        assert session.wait() == 0
+
+
+def test_tools_and_thinking_are_shown(current_server: LocalServer) -> None:
+    """A tool leaves a line with its call and outcome; thinking stands above the answer."""
+    url = current_server.base_url
+    with TerminalSession("chat", "-m", "tools/agent", "--mcp", MAGIC, "--base-url", url) as session:
+        session.expect(PROMPT)
+        session.line("go")
+        session.expect("✓ magic_number(query=go) → 42 for go")
+        session.expect("first word after")
+        session.line("/model think/reasoner")
+        session.expect("A new conversation")
+        session.line("why")
+        session.expect("The user wrote: why")
+        session.expect("After thinking, the answer is 42.")
+        session.line("/quit")
+        assert session.wait() == 0
+
+
+def test_edit_offers_the_last_message(current_server: LocalServer) -> None:
+    """/edit alone puts the last message on the line, to be changed."""
+    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
+        session.expect(PROMPT)
+        session.line("hello wor")
+        session.expect("first word after")
+        session.line("/edit")
+        session.expect("edit > hello wor")
+        session.line("ld")
+        session.expect("You said: hello world")
+        session.line("/quit")
+        assert session.wait() == 0
+
+
+def test_pictures_are_named_where_they_are(current_server: LocalServer, tmp_path: Path) -> None:
+    """A picture is saved in the folder asked for, and its path is shown."""
+    url = current_server.base_url
+    arguments = ("ask", "a cat", "-m", "image/painter", "--downloads", str(tmp_path))
+    with TerminalSession(*arguments, "--base-url", url) as session:
+        session.expect("picture.png (image/png) saved: ")
+        assert session.wait() == 0
+        (saved,) = tmp_path.iterdir()
+        assert saved.name in session.text
+
+
+def test_tables(current_server: LocalServer) -> None:
+    """`models` is a table on a terminal, with the default marked."""
+    with TerminalSession("models", "--base-url", current_server.base_url) as session:
+        session.expect("● echo/base")
+        session.expect("● is the default")
+        assert session.wait() == 0
+
+
+def test_an_error_is_red(current_server: LocalServer) -> None:
+    """An error is one red line."""
+    arguments = ("ask", "x", "-m", "no/such", "--base-url", current_server.base_url)
+    with TerminalSession(*arguments) as session:
+        session.expect("Error: The server has no model 'no/such'.")
+        assert session.wait() == 1
+        assert "\x1b[1;31mError" in session.raw

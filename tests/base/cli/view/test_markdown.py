@@ -1,0 +1,73 @@
+"""Markdown that grows is printed once, and never differently from how it would be in the end."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+from rich.text import Text
+
+from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, settled_length
+
+TEXTS = [
+    "One paragraph.\n\nAnother,\non two lines.\n\nA third.\n",
+    "# Title\n\ntext\n- a\n- b\n\n  still b\n\n1. one\n2. two\n\nend",
+    "before\n```python\nx = 1\n\n\ny = 2\n```\nafter\n\n```\nnever closed\n\n",
+    "Setext\n===\n\n> quote\n> goes on\nlazily\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n***\n\nend\n",
+    "text\n``` no fence ``` but code\nmore\n\n    indented\n\n    code\n\ndone\n",
+    "",
+    "\n\n",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_blocks_are_settled_as_they_end(text: str) -> None:
+    """Printed bit by bit, at every split, a text has the blocks that it has as a whole."""
+    printed, pending = [], ""
+    for character in text:
+        pending += character
+        if length := settled_length(pending):
+            printed.append(pending[:length])
+            pending = pending[length:]
+    printed.append(pending)
+    assert [one for part in printed for one in blocks(part)] == blocks(text)
+
+
+def test_only_the_last_block_is_pending() -> None:
+    """What comes before the last block is settled, half a line is not."""
+    assert settled_length("one\n\ntwo\n") == len("one\n\n")
+    assert settled_length("one\n\ntwo") == 0
+
+
+def test_tags_are_text() -> None:
+    """A tag outside of code is shown, not swallowed."""
+    assert "a List<T> of <b>x</b>" in render("a List<T> of <b>x</b>")
+
+
+def test_addresses_of_links_are_shown() -> None:
+    """A link says where it leads."""
+    assert "safe (http://evil.example)" in render("[safe](http://evil.example)")
+
+
+def test_the_tail_fits() -> None:
+    """Of what is too tall the end is shown."""
+    console = Console(width=20, file=StringIO())
+    with console.capture() as captured:
+        console.print(Tail(Text("\n".join(map(str, range(9)))), 3))
+    assert captured.get().split() == ["6", "7", "8"]
+
+
+def blocks(text: str) -> list[str]:
+    """The HTML of each block at the top level."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
+    return [line for line in parser.render(text).splitlines() if line]
+
+
+def render(text: str) -> str:
+    """Markdown as it looks on a console of 60 columns."""
+    console = Console(width=60)
+    with console.capture() as captured:
+        console.print(AnswerMarkdown(text))
+    return captured.get()
