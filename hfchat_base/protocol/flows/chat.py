@@ -100,6 +100,10 @@ def _send(
             created = yield from conversations.create(server, model, plan.system_prompt)
             conversation_id = created.id
             parent_id = created.root_message_id or created.latest().id
+            if created.model and created.model != model:
+                # It was a short name; the history is known under the model's id from now on.
+                model = created.model
+                plan = history.plan(model, ask.messages, fresh=True)
         answer = yield from run_answer(
             server, _turn(ask, plan, conversation_id, parent_id), run, model=model
         )
