@@ -129,5 +129,5 @@ def test_where_there_is_no_engine_another_way_is_named(monkeypatch: pytest.Monke
     """Installing the extra would not help there."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    with pytest.raises(MissingRequirementsError, match="does not exist for .* riscv64.*Ollama"):
+    with pytest.raises(MissingRequirementsError, match=r"does not exist for .* riscv64.*Ollama"):
         demo_model()

