@@ -198,16 +198,15 @@ def test_somebody_elses_conversation(attempt: Try, server: LocalServer) -> None:
 
 def test_deleted_conversation(attempt: Try, server: LocalServer) -> None:
     """A conversation that was deleted under us is told as gone."""
+    cookies = server.cookies()
 
     def delete(conversation: Any) -> Any:
-        with HuggingChat(server.base_url) as other:
-            other._session = conversation._client._session
-            other._connect(other._connection, other._timeouts)
+        with HuggingChat(server.base_url, cookies) as other:
             other.delete_conversation(conversation.id)
         return conversation
 
     with pytest.raises(ConversationNotFoundError, match="no such conversation"):
-        attempt(server.base_url, begin, delete, lambda c: c.send("hi"))
+        attempt(server.base_url, begin, delete, lambda c: c.send("hi"), cookies=cookies)
 
 
 def test_missing_parent(attempt: Try, server: LocalServer) -> None:
@@ -332,7 +331,7 @@ def test_login_is_required(attempt: Try, generation: Generation) -> None:
     """A server that takes no guests says so, and says what to do."""
     with LocalServer(generation=generation, require_login=True) as server:
         for step in (begin, lambda c: c.chat("hi", model=MODEL)):
-            with pytest.raises(LoginRequired, match="HUGGINGCHAT_COOKIES"):
+            with pytest.raises(LoginRequired, match="Log in"):
                 attempt(server.base_url, step)
 
 
@@ -345,7 +344,7 @@ def test_session_has_run_out(attempt: Try, generation: Generation) -> None:
             server.end_session(cookies)
             return conversation
 
-        with pytest.raises(SessionExpired, match="fresh\\s+cookies"):
+        with pytest.raises(SessionExpired, match="no longer knows|thrown this session away"):
             attempt(server.base_url, begin, end, lambda c: c.send("hi"), cookies=cookies)
 
 

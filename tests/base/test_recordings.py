@@ -27,6 +27,7 @@ from hfchat_base.protocol.flows.run import answer as run_answer
 from hfchat_base.protocol.requests import Endpoint
 from hfchat_base.protocol.turn import Turn
 from hfchat_base.protocol.server import Server
+from hfchat_base.protocol.turn import Turn
 from tests.support.flows import Outcome, drive, json_response
 from tests.support.recordings import Recording, all_with_streams, body_of, load
 

@@ -20,17 +20,14 @@ from hfchat_base import (
     ProtocolError,
     ProxyError,
     SessionExpired,
-    TLSError,
     Timeouts,
+    TLSError,
     TransportError,
 )
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.session import Found, Session
 from hfchat_base.protocol.flow import Chunk, Request, Response, TimedOut
-from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.transport.aio import AsyncTransport
-from hfchat_base.transport.exchange import Connection, deadline
-from hfchat_base.transport.sync import SyncTransport
+from hfchat_base.transport.exchange import deadline
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, wait_until, whole
 
 if TYPE_CHECKING:
@@ -39,26 +36,31 @@ if TYPE_CHECKING:
     Handler = Callable[[RawRequest, Wire], None]
 
 
+SECRET = {"hf-chat": "secret"}
+
+
 class Driver:
     """Either driver behind one synchronous face."""
 
     def __init__(self, *, is_async: bool) -> None:
         self._is_async = is_async
         self._loop = asyncio.new_event_loop() if is_async else None
-        self._transports: list[Any] = []
+        self._clients: list[Any] = []
 
-    def transport(self, base_url: str, session: Session | None = None, **settings: Any) -> Any:
-        """Make a transport."""
-        timeout = settings.pop("response_timeout", 5.0)
-        kind = AsyncTransport if self._is_async else SyncTransport
-        transport = kind(
-            Connection(Endpoint.parse(base_url), **settings),
-            session or Session(Found("argument", (Cookie("hf-chat", "secret"),)), base_url),
-            response_timeout=timeout,
-            head_timeout=timeout,
-        )
-        self._transports.append(transport)
-        return transport
+    def transport(
+        self,
+        base_url: str,
+        *,
+        cookies: Mapping[str, str] | None = SECRET,
+        timeout: float = 5.0,
+        **settings: Any,
+    ) -> Any:
+        """Make a transport, as a client has it."""
+        kind = AsyncHuggingChat if self._is_async else HuggingChat
+        timeouts = Timeouts(response=timeout, first_event=timeout)
+        client = kind(base_url, cookies=cookies, timeouts=timeouts, **settings)
+        self._clients.append(client)
+        return client._transport
 
     def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a method, and wait for it if need be."""
@@ -77,9 +79,9 @@ class Driver:
         return response
 
     def close(self) -> None:
-        """Close all transports."""
-        for transport in self._transports:
-            self.do(transport.close)
+        """Close all clients."""
+        for client in self._clients:
+            self.do(client.close)
         if self._loop is not None:
             self._loop.close()
 
@@ -355,7 +357,7 @@ def test_answer_that_never_comes(driver: Driver) -> None:
         RawServer(lambda _, wire: wire.closed_within(3) and None) as server,
         pytest.raises(TransportError, match=r"not answered within 0\.2 seconds"),
     ):
-        driver.send(server.base_url, GET, response_timeout=0.2)
+        driver.send(server.base_url, GET, timeout=0.2)
 
 
 def test_body_that_never_ends(driver: Driver) -> None:
@@ -366,7 +368,7 @@ def test_body_that_never_ends(driver: Driver) -> None:
         wire.closed_within(3)
 
     with RawServer(handle) as server, pytest.raises(TransportError, match="not answered within"):
-        driver.send(server.base_url, GET, response_timeout=0.3)
+        driver.send(server.base_url, GET, timeout=0.3)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 banana\r\n\r\n", b"\x16\x03\x01\x02\x00garbage\r\n"])
@@ -382,7 +384,7 @@ def test_tls_that_is_none(driver: Driver) -> None:
         # The handshake is no request, so the server's answer has to come without one.
         address = server.base_url.replace("http://", "https://")
         with pytest.raises((TLSError, TransportError)) as caught:
-            driver.send(address, GET, response_timeout=2)
+            driver.send(address, GET, timeout=2)
     assert "127.0.0.1" in str(caught.value) or "not answered" in str(caught.value)
 
 
@@ -442,7 +444,7 @@ def test_other_cookie_is_the_end_of_the_session(driver: Driver) -> None:
 def test_guest_takes_the_servers_cookie(driver: Driver) -> None:
     """A guest goes on with the session that the server has given."""
     with RawServer(says(whole("{}", headers=set_cookie("minted")))) as server:
-        transport = driver.transport(server.base_url, Session.guest())
+        transport = driver.transport(server.base_url, cookies=None)
         driver.do(transport.send, GET)
         driver.do(transport.send, GET)
     assert server.requests[1].headers["cookie"] == "hf-chat=minted"
