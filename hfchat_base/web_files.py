@@ -77,7 +77,7 @@ def _fetch(url: str) -> Upload | str:
 def _read(response: requests.Response, host: str) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    for piece in response.iter_content():
+    for piece in response.iter_content():  # type: ignore[no-untyped-call]
         pieces.append(piece)
         size += len(piece)
         if size > MAX_FILE_BYTES:

@@ -29,7 +29,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -62,6 +62,7 @@ from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.messages import base_messages, has_web_files
 from langchain_huggingchat.parameters import warn_ignored
 from langchain_huggingchat.profiles import profile_of
+from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
 from langchain_huggingchat.tools import ToolSet, response_schema
 
 __all__ = ["ChatHuggingChat"]
@@ -269,7 +270,7 @@ class ChatHuggingChat(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
         return generate_from_stream(self._ask(messages, stop, kwargs, streams=False))
@@ -278,7 +279,7 @@ class ChatHuggingChat(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
         return await agenerate_from_stream(self._aask(messages, stop, kwargs, streams=False))
@@ -287,7 +288,7 @@ class ChatHuggingChat(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         return self._ask(messages, stop, kwargs, streams=True)
@@ -296,7 +297,7 @@ class ChatHuggingChat(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         async with aclosing(self._aask(messages, stop, kwargs, streams=True)) as chunks:
@@ -447,6 +448,56 @@ class ChatHuggingChat(BaseChatModel):
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         return super().bind(tools=converted, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        include_raw: bool = False,
+        method: Method = "function_calling",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Make a model that answers with objects.
+
+        An answer that does not fit is sent back once, with what is wrong with it.
+
+        Args:
+            schema: A pydantic class of either version, a TypedDict class, or a JSON schema. May
+                only be left out with ``json_mode``.
+            include_raw: Whether the output is a dict of ``raw`` (the message), ``parsed`` and
+                ``parsing_error``, and errors are not raised.
+            method: ``function_calling`` forces a tool call, ``json_schema`` shows the model the
+                schema, ``json_mode`` does so too or asks for any JSON object.
+            strict: Taken for compatibility; a prompt cannot enforce more than it does anyway.
+            **kwargs: Further arguments of the call.
+
+        Raises:
+            ValueError: There is no such method, or no schema.
+        """
+        if method not in METHODS:
+            raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
+        if schema is None and method != "json_mode":
+            raise ValueError(f"The method {method} needs a schema.")
+        if schema is not None:
+            kwargs["ls_structured_output_format"] = {
+                "kwargs": {"method": method, "strict": strict},
+                "schema": schema,
+            }
+        model: Runnable[LanguageModelInput, AIMessage]
+        if method == "function_calling":
+            name = convert_to_openai_tool(schema or {})["function"]["name"]
+            model = self.bind_tools([schema or {}], tool_choice=name, **kwargs)
+        else:
+            wanted = {"type": "json_object"} if schema is None else _json_format(schema)
+            model = super().bind(response_format=wanted, **kwargs)
+        return StructuredOutput(model, reader_of(schema, method), include_raw=include_raw)
+
+
+def _json_format(schema: dict[str, Any] | type) -> dict[str, Any]:
+    json_schema = convert_to_json_schema(schema)
+    named = {"name": json_schema.get("title", "answer"), "schema": json_schema}
+    return {"type": "json_schema", "json_schema": named}
 
 
 def _without_headers(servers: Sequence[McpServer]) -> list[Any]:

@@ -19,6 +19,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from hfchat_base import Answer, AnswerFile, ReasoningDelta, Sources, ToolCall, ToolError, ToolResult
+from hfchat_base.events import Event
 from hfchat_base.tools import BrokenCall, Call, Piece
 from hfchat_base.tools.wording import CALL_OPEN
 
@@ -39,23 +40,28 @@ class ChunkMaker:
 
     def make(self, piece: Piece) -> ChatGenerationChunk | None:
         """The chunk for a piece of the answer, or None if there is nothing to tell of it."""
-        if piece.__class__ is str:
+        if isinstance(piece, str):
             return text_chunk(piece)
         if isinstance(piece, Call):
             arguments = json.dumps(piece.arguments, ensure_ascii=False)
             return self._call(piece.name, arguments, piece.id)
         if isinstance(piece, BrokenCall):
             return self._call(piece.name, broken_call_text(piece), piece.id)
-        if isinstance(piece, ReasoningDelta):
-            return _chunk({"reasoning_content": piece.text})
-        if isinstance(piece, Sources):
+        additional = self._additional(piece)
+        return _chunk(additional) if additional else None
+
+    def _additional(self, event: Event) -> dict[str, Any] | None:
+        """What an event adds to `additional_kwargs`."""
+        if isinstance(event, ReasoningDelta):
+            return {"reasoning_content": event.text}
+        if isinstance(event, Sources):
             citations = [
                 {"type": "citation", "url": source.url, "title": source.title}
-                for source in piece.sources
+                for source in event.sources
             ]
-            return _chunk({"citations": citations})
-        if isinstance(piece, (ToolCall, ToolResult, ToolError)):
-            return _chunk({"server_tools": [{**_tool_block(piece), "index": self._index()}]})
+            return {"citations": citations}
+        if isinstance(event, (ToolCall, ToolResult, ToolError)):
+            return {"server_tools": [{**_tool_block(event), "index": self._index()}]}
         return None
 
     def all(self, pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:

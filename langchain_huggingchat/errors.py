@@ -6,7 +6,6 @@ know `hfchat_base` look for its own. What `ChatHuggingChat` raises is both.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,11 +50,18 @@ _OVERFLOW: Final = re.compile(
 )
 
 
-@functools.cache
+_made: Final[dict[tuple[type, type], type[Exception]]] = {}
+
+
 def _both(own: type[ours.HuggingChatError], theirs: type[core.ModelError]) -> type[Exception]:
+    """The class that is both, always the same one."""
+    made = _made.get((own, theirs))
+    if made is not None:
+        return made
     retryable = theirs.is_retryable and not issubclass(own, _NOT_RETRYABLE)
     namespace = {"__module__": __name__, "__doc__": own.__doc__, "is_retryable": retryable}
-    return type(own.__name__, (own, theirs), namespace)
+    made = type(own.__name__, (own, theirs), namespace)
+    return _made.setdefault((own, theirs), made)
 
 
 def as_model_error(error: ours.HuggingChatError) -> Exception:

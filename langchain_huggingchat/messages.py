@@ -148,10 +148,11 @@ class _Converter:
         mime = block.get("mime_type")
         extras = block.get("extras") or {}
         name = extras.get("filename") or extras.get("name") or block.get("filename")
+        url = block.get("url")
         if data := block.get("base64"):
-            url = f"data:{mime or ''};base64,{_as_text(data)}"
-            return Upload.of(url, name=name, mime=mime)
-        if url := block.get("url"):
+            data_url = f"data:{mime or ''};base64,{_as_text(data)}"
+            return Upload.of(data_url, name=name, mime=mime)
+        if url:
             return Upload.of(url, name=name, mime=mime) if _is_data(url) else self._fetch(url)
         raise InvalidRequestError(
             "A file given by an id cannot be sent: give its bytes (base64) or its address (url)."

@@ -95,9 +95,9 @@ def response_schema(response_format: Any) -> Mapping[str, Any] | None:
     if isinstance(response_format, Mapping):
         kind = response_format.get("type")
         if kind == "json_schema":
-            inner = response_format.get("json_schema") or {}
-            schema: Mapping[str, Any] = inner.get("schema", inner)
-            return schema
+            inner: Mapping[str, Any] = response_format.get("json_schema") or {}
+            schema = inner.get("schema")
+            return inner if schema is None else dict(schema)
         if kind == "json_object":
             return {}
         if kind == "text":

@@ -1,4 +1,4 @@
-"""What is offered to a model, and what it asks for: plain data, no framework, no text for models."""
+"""What is offered to a model, and what it asks for: plain data, nothing that models read."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ form wants that tool.
 _AUTO: Final = (None, "auto")
 _NONE: Final = (False, "none")
 _ANY: Final = (True, "any", "required")
+
+
+def new_call_id() -> str:
+    """Make up an id for a call."""
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +77,14 @@ class Offer:
         A choice of one tool offers this tool alone, which small models follow best.
 
         Args:
-            tools: All tools.
+            tools: All tools; of those that share a name the last one counts.
             choice: Whether one of them has to be called.
             parallel: Whether several calls at once are welcome.
 
         Raises:
-            InvalidRequestError: The choice names a tool that is not there, or two tools share a
-                name.
+            InvalidRequestError: The choice names a tool that is not there.
         """
-        names = [tool.name for tool in tools]
-        if len(set(names)) < len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            raise InvalidRequestError(f"Two tools share a name: {', '.join(twice)}.")
+        tools = list({tool.name: tool for tool in tools}.values())
         if not tools or choice in _NONE:
             return cls()
         if choice in _AUTO:
@@ -94,9 +95,8 @@ class Offer:
             return cls._of_mapping(tools, choice, parallel=parallel)
         chosen = tuple(tool for tool in tools if tool.name == choice)
         if not chosen:
-            raise InvalidRequestError(
-                f"tool_choice is {choice!r}, but the tools are: {', '.join(names)}."
-            )
+            names = ", ".join(tool.name for tool in tools)
+            raise InvalidRequestError(f"tool_choice is {choice!r}, but the tools are: {names}.")
         return cls(chosen, is_forced=True, is_parallel=parallel)
 
     @classmethod
@@ -128,7 +128,7 @@ class Call:
 
     name: str
     arguments: dict[str, Any]
-    id: str = field(default_factory=lambda: new_call_id())
+    id: str = field(default_factory=new_call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,4 @@ class BrokenCall:
     text: str
     error: str
     name: str | None = None
-    id: str = field(default_factory=lambda: new_call_id())
-
-
-def new_call_id() -> str:
-    """Make up an id for a call."""
-    return f"call_{uuid.uuid4().hex[:24]}"
+    id: str = field(default_factory=new_call_id)

@@ -100,11 +100,12 @@ def calls_in(value: object, names: Names, *, any_name: bool = False) -> list[Cal
     return [call for call in calls if call] if all(calls) else []
 
 
-def _call(value: object, names: Names, *, any_name: bool) -> Call | BrokenCall | None:
+def _call(value: Any, names: Names, *, any_name: bool) -> Call | BrokenCall | None:
     if not isinstance(value, Mapping):
         return None
-    if isinstance(value.get("function"), Mapping):
-        value = value["function"]
+    function = value.get("function")
+    if isinstance(function, Mapping):
+        value = function
     written = next((value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
     name = names.find(written)
     if name is None and not (any_name and written):
@@ -128,7 +129,7 @@ def _call_without_arguments(
 
 
 def _checked(name: str, arguments: object) -> Call | BrokenCall:
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    text = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
     if isinstance(arguments, str) and arguments.strip():
         try:
             arguments = load_json(arguments)
