@@ -1,7 +1,8 @@
 """One run: emits the events of a turn, stores what they say, and feeds the wire and the log.
 
-The run belongs to the server, not to the request that started it: when the client goes away it
-goes on and is stored. Not here: the events of the answer itself (`answer.py`).
+The run belongs to the server, not to the request that started it: when the client goes away, a
+current run goes on and is stored, a legacy one ends and is stored as far as it came. Not here: the
+events of the answer itself (`answer.py`).
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Run:
         self._chosen_by_client = chosen_by_client
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._attached = True
+        self._abandoned = False
         self._marker: StopMarker | None = None
         self._producer: asyncio.Task[None] | None = None
         self._log = RunLog(generation_id, conversation.id, flush_seconds=turn.state.flush_seconds)
@@ -115,8 +117,9 @@ class Run:
                 yield b"".join(line for line in waiting if line is not None)
         finally:
             self._attached = False
-            if not ended and self._current:
+            if not ended:
                 self._save()
+                self._note_departure()
 
     def stop(self, marker: StopMarker) -> None:
         """End the run early.
@@ -127,6 +130,15 @@ class Run:
         self._marker = marker
         self._turn.stop_requested = True
         if self._current and self._producer is not None:
+            self._producer.cancel()
+
+    def _note_departure(self) -> None:
+        """The client has gone. A current run goes on; a legacy one ends with what it has said.
+
+        Seen on chat-ui 0.9.5: what is stored has neither a final answer nor an error.
+        """
+        if not self._current and self._producer is not None:
+            self._abandoned = True
             self._producer.cancel()
 
     async def _live(self) -> None:
@@ -159,7 +171,7 @@ class Run:
         try:
             await self._producer
         except asyncio.CancelledError:
-            if self._marker is None:
+            if self._marker is None and not self._abandoned:
                 raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises is its failure
             failure = error
@@ -183,7 +195,7 @@ class Run:
     def _close_legacy(self, failure: Exception | None) -> RunStatus:
         if failure is not None:
             self._emit(_error(failure, with_status=False))
-        elif self._silent:
+        elif self._silent and not self._abandoned:
             self._emit({"type": "status", "status": "error", "message": _NO_OUTPUT})
         return "completed"
 
