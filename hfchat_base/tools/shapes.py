@@ -8,6 +8,7 @@ Known shapes, each seen of open models: ``{"name", "arguments"}`` (Hermes, Qwen,
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -73,13 +74,20 @@ def load_json(text: str) -> Any:
         ValueError: It is none; the message says where.
     """
     try:
-        return json.loads(text, strict=False, parse_constant=_refuse)
+        return json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        _refuse(number)
+    return value
 
 
 def calls_in(value: object, names: Names, *, any_name: bool = False) -> list[Call | BrokenCall]:

@@ -1,0 +1,284 @@
+"""Calls are found in every shape in which models write them, however the text was cut."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfchat_base.tools import BrokenCall, Call, Tool, ToolCallParser
+
+_CITY: Final = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS: Final = (Tool("get_weather", "Tells the weather.", _CITY), Tool("now", "Tells the time."))
+
+PARIS: Final = '{"name": "get_weather", "arguments": {"city": "Paris"}}'
+NOW: Final = '{"name": "now", "arguments": {}}'
+WEATHER: Final = ("get_weather", {"city": "Paris"})
+TIME: Final = ("now", {})
+
+SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
+    "Hermes": (f"<tool_call>\n{PARIS}\n</tool_call>", "", [WEATHER]),
+    "Hermes, never closed": (f"<tool_call>\n{PARIS}", "", [WEATHER]),
+    "Hermes, several": (
+        f"<tool_call>\n{PARIS}\n</tool_call>\n<tool_call>\n{NOW}\n</tool_call>",
+        "",
+        [WEATHER, TIME],
+    ),
+    "Hermes, several in one tag": (f"<tool_call>{PARIS}\n{NOW}</tool_call>", "", [WEATHER, TIME]),
+    "Hermes, a list": (f"<tool_call>[{PARIS}, {NOW}]</tool_call>", "", [WEATHER, TIME]),
+    "prose before and after": (
+        f"Let me look.\n\n<tool_call>\n{PARIS}\n</tool_call>\nOne moment.",
+        "Let me look.\nOne moment.",
+        [WEATHER],
+    ),
+    "prose on the same line": (f"Look: <tool_call>{PARIS}</tool_call>", "Look:", [WEATHER]),
+    "bare": (PARIS, "", [WEATHER]),
+    "bare, several": (f"{PARIS}\n{NOW}", "", [WEATHER, TIME]),
+    "bare, a list": (f"[{PARIS}, {NOW}]", "", [WEATHER, TIME]),
+    "bare, after prose": (f"I'll call this: {PARIS}", "I'll call this:", [WEATHER]),
+    "fenced": (f"Sure:\n```json\n{PARIS}\n```\nDone.", "Sure:\nDone.", [WEATHER]),
+    "fenced, several": (f"```\n{PARIS}\n{NOW}\n```", "", [WEATHER, TIME]),
+    "fenced, in tags": (f"```xml\n<tool_call>\n{PARIS}\n</tool_call>\n```", "", [WEATHER]),
+    "tags around a fence": (f"<tool_call>\n```json\n{PARIS}\n```\n</tool_call>", "", [WEATHER]),
+    "fenced, several in tags": (
+        f"```\n<tool_call>{PARIS}</tool_call>\n<tool_call>{NOW}</tool_call>\n```",
+        "",
+        [WEATHER, TIME],
+    ),
+    "Llama 3": ('{"name": "get_weather", "parameters": {"city": "Paris"}}', "", [WEATHER]),
+    "Llama 3, marked": (
+        '<|python_tag|>{"name": "get_weather", "parameters": {"city": "Paris"}}<|eom_id|>',
+        "",
+        [WEATHER],
+    ),
+    "Llama 3, several": (f"<|python_tag|>{PARIS}; {NOW}", "", [WEATHER, TIME]),
+    "Mistral": (f"[TOOL_CALLS] [{PARIS}, {NOW}]", "", [WEATHER, TIME]),
+    "Mistral, one": (f"[TOOL_CALLS]{NOW}", "", [TIME]),
+    "OpenAI": (f'{{"type": "function", "function": {PARIS}}}', "", [WEATHER]),
+    "OpenAI, a whole message": (
+        f'{{"tool_calls": [{{"id": "1", "type": "function", "function": {PARIS}}}]}}',
+        "",
+        [WEATHER],
+    ),
+    "arguments as text": (
+        f'<tool_call>{{"name": "get_weather", "arguments": {json.dumps(json.dumps(WEATHER[1]))}}}'
+        "</tool_call>",
+        "",
+        [WEATHER],
+    ),
+    "arguments left out": ('<tool_call>{"name": "now"}</tool_call>', "", [TIME]),
+    "arguments null": ('{"name": "now", "arguments": null}', "", [TIME]),
+    "arguments beside the name": (
+        '<tool_call>{"name": "get_weather", "city": "Paris"}</tool_call>',
+        "",
+        [WEATHER],
+    ),
+    "a bracket missing": (
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}</tool_call>',
+        "",
+        [WEATHER],
+    ),
+    "brackets, quotes and tags in a string": (
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "}\\"]</tool_call>{"}}</tool_call>',
+        "",
+        [("get_weather", {"city": '}"]</tool_call>{'})],
+    ),
+    "a line break in a string": (
+        '{"name": "get_weather", "arguments": {"city": "Pa\nris"}}',
+        "",
+        [("get_weather", {"city": "Pa\nris"})],
+    ),
+    "Unicode": (
+        '{"name": "get_weather", "arguments": {"city": "東京 \U0001f5fc \\u00e9"}}',
+        "",
+        [("get_weather", {"city": "東京 \U0001f5fc é"})],
+    ),
+    "another way to write the name": (
+        '<tool_call>{"name": "functions.Get-Weather", "arguments": {"city": "Paris"}}</tool_call>',
+        "",
+        [WEATHER],
+    ),
+    "a made-up result": (
+        f"<tool_call>{PARIS}</tool_call>\n<tool_response>\nSunny\n</tool_response>\nIt is sunny.",
+        "",
+        [WEATHER],
+    ),
+    "a tool that is not there": (
+        '<tool_call>{"name": "fly", "arguments": {"to": "Mars"}}</tool_call>',
+        "",
+        [("fly", {"to": "Mars"})],
+    ),
+}
+"""What a model writes: the text and the calls that it amounts to."""
+
+LEFT_ALONE: Final = {
+    "prose about tags": "The <tool_call> tag holds {braces}, [lists] and `code`, like <this>.",
+    "a call of another program's": 'Write <tool_call>{"name": "f", "arguments": {}}</tool_call> so.',
+    "JSON": 'Here you are: {"name": "Ada", "age": 36} and [{"name": "Bob"}]',
+    "a fenced call of another program's": '```json\n{"name": "f", "arguments": {"x": 1}}\n```\nSo.',
+    "code": f"```python\nprint({PARIS})\n```\nThis prints it.",
+    "the name alone": "```json\n" + '{"name": "get_weather"}' + "\n```",
+    "unfinished things": "a { b [ c < d ` e `` f",
+    "white space around it": "  \n hello \n ",
+    "a Markdown link": "[{text}](https://example.com) and [TOOL",
+    "a tag at the end": "This ends with <tool_",
+}
+"""Text without any call."""
+
+
+def parse(text: str, *cuts: int) -> tuple[str, list[Call | BrokenCall]]:
+    """Parse a text that comes in pieces, and return the text and the calls in it."""
+    parser = ToolCallParser(TOOLS)
+    parsed: list[str | Call | BrokenCall] = []
+    for start, end in zip((0, *cuts), (*cuts, len(text)), strict=True):
+        parsed += parser.feed(text[start:end])
+    parsed += parser.end()
+    said = "".join(piece for piece in parsed if isinstance(piece, str))
+    return said, [piece for piece in parsed if not isinstance(piece, str)]
+
+
+def plain(calls: list[Call | BrokenCall]) -> list[Any]:
+    """Calls without their ids."""
+    return [
+        (call.name, call.arguments) if isinstance(call, Call) else (call.name, call.text)
+        for call in calls
+    ]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes(shape: str) -> None:
+    """Each shape gives its calls, and the text without them, at every cut in two and in pieces."""
+    text, said, calls = SHAPES[shape]
+    for cut in range(len(text) + 1):
+        got, found = parse(text, cut)
+        assert (got, plain(found)) == (said, calls), text[:cut]
+    for size in (1, 2, 3, 7):
+        got, found = parse(text, *range(size, len(text), size))
+        assert (got, plain(found)) == (said, calls)
+
+
+@pytest.mark.parametrize("kind", LEFT_ALONE)
+def test_text_that_is_no_call(kind: str) -> None:
+    """Code and prose that merely look like calls come out as they went in, at every cut."""
+    text = LEFT_ALONE[kind]
+    for cut in range(len(text) + 1):
+        assert parse(text, cut) == (text, [])
+    assert parse(text, *range(1, len(text))) == (text, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        (
+            '<tool_call>{"name": "get_weather", "arguments": {"city": Paris}}</tool_call>',
+            '{"name": "get_weather", "arguments": {"city": Paris}}',
+        ),
+        ("<tool_call>get_weather(Paris)</tool_call>", "get_weather(Paris)"),
+        (
+            '<tool_call>{"name": "get_weather", "arguments": {"city": "Par',
+            '{"name": "get_weather", "arguments": {"city": "Par',
+        ),
+        (
+            '{"name": "get_weather", "arguments": {"city": "Par',
+            '{"name": "get_weather", "arguments": {"city": "Par',
+        ),
+        (
+            '{"name": "get_weather", "arguments": ["Paris"]}',
+            '{"name": "get_weather", "arguments": ["Paris"]}',
+        ),
+        (
+            '<tool_call>{"name": "get_weather", "arguments": {"city": NaN}}</tool_call>',
+            '{"name": "get_weather", "arguments": {"city": NaN}}',
+        ),
+        (
+            '<tool_call>{"name": "get_weather", "arguments": {"city": 1e999}}</tool_call>',
+            '{"name": "get_weather", "arguments": {"city": 1e999}}',
+        ),
+    ],
+)
+def test_broken_calls(text: str, broken: str) -> None:
+    """A call that cannot be read is told as such, with its text, at every cut."""
+    for cut in range(len(text) + 1):
+        said, (call,) = parse(text, cut)
+        assert isinstance(call, BrokenCall)
+        assert (said, call.text) == ("", broken)
+        assert call.error
+
+
+def test_call_is_emitted_when_it_is_whole() -> None:
+    """Nobody waits for the closing tag."""
+    parser = ToolCallParser(TOOLS)
+    assert parser.feed(f"<tool_call>\n{PARIS[:-1]}") == []
+    (call,) = parser.feed("}")
+    assert isinstance(call, Call)
+
+
+def test_text_streams_on() -> None:
+    """Text that is certain to be none of a call is not held back."""
+    parser = ToolCallParser(TOOLS)
+    assert parser.feed("Let me") == ["Let me"]
+    assert parser.feed(" look.") == [" look."]
+    assert "".join(map(str, parser.feed(' {"x'))) == ' {"x'
+
+
+def test_ids_are_unique() -> None:
+    """Two calls that are alike have two ids."""
+    _, (first, second) = parse(f"{PARIS}\n{PARIS}")
+    assert first.id != second.id
+
+
+def test_without_tools_all_text_is_text() -> None:
+    """A parser without tools hands everything on at once."""
+    parser = ToolCallParser(())
+    assert parser.feed(f"<tool_call>{PARIS}") == [f"<tool_call>{PARIS}"]
+
+
+_FRAGMENTS = st.sampled_from(
+    (
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_response>",
+        "[TOOL_CALLS]",
+        "<|python_tag|>",
+        "```json\n",
+        "```",
+        PARIS,
+        NOW,
+        PARIS[:30],
+        '{"name": "now"',
+        "{",
+        "}",
+        "[",
+        "]",
+        '"',
+        "\\",
+        ",",
+        "\n",
+        " ",
+        "word",
+    )
+)
+_TEXTS = st.lists(st.one_of(_FRAGMENTS, st.text(max_size=5)), max_size=12).map("".join)
+
+
+@given(_TEXTS, st.data())
+def test_any_text_at_any_cut(text: str, data: st.DataObject) -> None:
+    """No output of a model crashes the parser, and its cuts make no difference."""
+    whole = parse(text)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    said, calls = parse(text, *cuts)
+    assert (said, plain(calls)) == (whole[0], plain(whole[1]))
+    for call in calls:
+        if isinstance(call, Call):
+            json.dumps(call.arguments, allow_nan=False)
+
+
+@given(st.text(alphabet="abc .\n", max_size=20), st.text(alphabet="abc .\n", max_size=20))
+def test_no_tag_leaks(before: str, after: str) -> None:
+    """Around a call that is recognised, nothing of its tags is left."""
+    said, calls = parse(f"{before}<tool_call>\n{PARIS}\n</tool_call>{after}")
+    assert plain(calls) == [WEATHER]
+    assert "".join(said.split()) == "".join((before + after).split())
