@@ -139,16 +139,31 @@ def test_stop_of_somebody_elses_run(server: LocalServer, chat: Chat) -> None:
     assert refused.status_code == 404
 
 
-def test_run_survives_its_client(either_chat: Chat) -> None:
+def test_run_survives_its_client(chat: Chat) -> None:
     """When the client leaves, the run goes on and its answer is stored."""
-    conversation = either_chat.create("slow/drip")
-    answer = either_chat.under_way(conversation, "go")
+    conversation = chat.create("slow/drip")
+    answer = chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")
     answer.leave()
     deadline = time.monotonic() + 10
-    while not either_chat.messages(conversation)[-1]["content"].endswith("tok39"):
+    while not chat.messages(conversation)[-1]["content"].endswith("tok39"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_legacy_run_ends_with_its_client(legacy_chat: Chat) -> None:
+    """When the client of a legacy server leaves, what was said by then is stored."""
+    conversation = legacy_chat.create("slow/drip")
+    answer = legacy_chat.under_way(conversation, "go")
+    answer.wait_for("tok1 ")
+    answer.leave()
+    deadline = time.monotonic() + 10
+    while not (said := legacy_chat.messages(conversation)[-1]["content"]).startswith("tok0 tok1"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "tok39" not in said
+    updates = legacy_chat.messages(conversation)[-1]["updates"]
+    assert all(update["type"] != "finalAnswer" for update in updates)
 
 
 def test_answer_is_stored_before_its_first_token(chat: Chat) -> None:
