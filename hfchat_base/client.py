@@ -22,7 +22,7 @@ from hfchat_base.history import History
 from hfchat_base.protocol.catalog import Catalog
 from hfchat_base.protocol.facts import DEFAULT_BASE_URL, MAX_BODY_BYTES
 from hfchat_base.protocol.flow import Flow
-from hfchat_base.protocol.flows import chat, conversations, discovery
+from hfchat_base.protocol.flows import account, chat, conversations, discovery
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.turns import ConversationState
 from hfchat_base.protocol.requests import Endpoint, check_conversation_id, check_share_id
@@ -61,7 +61,7 @@ class _ClientBase:
     def __init__(
         self,
         base_url: str | None = None,
-        cookies: CookieInput | None = None,
+        cookies: CookieInput | Session | None = None,
         *,
         account: str | None = None,
         model: str | None = None,
@@ -232,10 +232,11 @@ class HuggingChat(_ClientBase):
     Args:
         base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or
             HuggingChat itself.
-        cookies: The session: a dict, a `Cookie` header, JSON, a Netscape or JSON file, or a cookie
-            jar. By default what ``HUGGINGCHAT_COOKIES`` or ``HUGGINGCHAT_COOKIE_FILE`` holds, the
-            session that ``hfchat login`` has saved, that of a browser on this machine, or a
-            guest's. An access token (``hf_…``) lists and reads, but cannot chat.
+        cookies: The session: a dict, a `Cookie` header, JSON, a Netscape or JSON file, a cookie
+            jar, or the `session` of another client. By default what ``HUGGINGCHAT_COOKIES`` or
+            ``HUGGINGCHAT_COOKIE_FILE`` holds, the session that ``hfchat login`` has saved, that of
+            a browser on this machine, or a guest's. An access token (``hf_…``) lists and reads,
+            but cannot chat.
         account: Which saved session to take if there are several. By default
             ``HUGGINGCHAT_ACCOUNT``, or the newest login.
         model: Id or short name of the model to use where none is named. By default
@@ -295,6 +296,17 @@ class HuggingChat(_ClientBase):
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
         return self.run_flow(discovery.whoami(self.server))
+
+    def logout(self) -> None:
+        """End the session on the server, and delete the saved one that it came from.
+
+        Raises:
+            TransportError: The server could not be told; the saved session is deleted all the same.
+        """
+        try:
+            self.run_flow(account.logout(self.server))
+        finally:
+            self._session.forget()
 
     def create_conversation(
         self, model: str | None = None, system_prompt: str | None = None
@@ -470,6 +482,13 @@ class AsyncHuggingChat(_ClientBase):
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
         return await self.run_flow(discovery.whoami(self.server))
+
+    async def logout(self) -> None:
+        """End the session on the server; see `HuggingChat.logout`."""
+        try:
+            await self.run_flow(account.logout(self.server))
+        finally:
+            self._session.forget()
 
     async def create_conversation(
         self, model: str | None = None, system_prompt: str | None = None

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -50,11 +51,13 @@ class Profile:
         browser: The browser's name, as people write it.
         cookies: All for the server, or none.
         problem: Why there are none.
+        is_there: Whether there is such a browser.
     """
 
     browser: str
     cookies: tuple[Cookie, ...] = field(default=(), repr=False)
     problem: str = ""
+    is_there: bool = True
 
 
 def browsers_to_read() -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def read_profiles(
 def _profile(browser: str, report: dict[str, Any], endpoint: Endpoint) -> Profile:
     """The first profile of a browser that holds a session; its default one comes first."""
     if report["status"] == "no_sources":
-        return Profile(browser, problem="not on this machine")
+        return Profile(browser, problem="it is not on this machine", is_there=False)
     problems: list[str] = []
     has_others = False
     for profile in report["profiles"]:
@@ -171,3 +174,20 @@ def _library() -> ModuleType:
         ) from None
     module: ModuleType = rookie_cookies
     return module
+
+
+def read_firefox_file(path: Path, endpoint: Endpoint) -> list[Cookie]:
+    """Read the cookies for a server out of a profile's ``cookies.sqlite``; none if it is not there.
+
+    Raises:
+        MissingRequirementsError: The extra ``browser`` is not installed.
+    """
+    library = _library()
+    # Its older releases know the same by another name.
+    read = getattr(library, "extract_from_path", None) or library.firefox_based
+    try:
+        rows = read(str(path), [endpoint.host])
+    except (RuntimeError, ValueError):
+        # It does not exist yet, or is being written.
+        return []
+    return select(map(_cookie, rows), endpoint)

@@ -40,12 +40,12 @@ _log = logging.getLogger("hfchat")
 
 
 def find_session(
-    cookies: CookieInput | None, endpoint: Endpoint, account: str | None = None
+    cookies: CookieInput | Session | None, endpoint: Endpoint, account: str | None = None
 ) -> Session:
     """Find a session for a server; INFO tells which one was taken, and why not the earlier ones.
 
     Args:
-        cookies: What the caller passed, or None.
+        cookies: What the caller passed, or None; a `Session` is shared with whoever has it.
         endpoint: The server.
         account: Which of several saved sessions to take; by default ``HUGGINGCHAT_ACCOUNT``, or the
             newest login.
@@ -53,6 +53,8 @@ def find_session(
     Raises:
         InvalidRequestError: What was passed, or what the environment names, cannot be read.
     """
+    if isinstance(cookies, Session):
+        return cookies
     considered: list[str] = []
     found = _given(cookies, endpoint, considered)
     if found is not None:
@@ -115,7 +117,7 @@ def _look_for(endpoint: Endpoint, account: str | None, considered: list[str]) ->
 Outcome = Union[Found, str]
 """A session, or why there is none."""
 
-_NAMES: Final = {"saved": "saved session", "browser": "browser"}
+_NAMES: Final = {"saved": "saved session", "browser": "browsers"}
 
 
 def _saved(endpoint: Endpoint, account: str | None) -> Iterator[Outcome]:
@@ -142,12 +144,17 @@ def _browsers(endpoint: Endpoint) -> Iterator[Outcome]:
         names = browsers_to_read()
         if not names:
             yield f"browsers: switched off with {BROWSERS_VARIABLE}"
+        has_any = False
         for profile in read_profiles(names, endpoint) if names else ():
             if profile.cookies:
                 _check_pair(profile.cookies, endpoint)
                 yield Found("browser", profile.cookies)
                 return
-            yield f"{profile.browser}: {profile.problem}"
+            if profile.is_there:
+                has_any = True
+                yield f"{profile.browser}: {profile.problem}"
+        if names and not has_any:
+            yield "browsers: none that can be read is on this machine"
     except (MissingRequirementsError, HuggingChatError) as error:
         yield f"browsers: {error}"
 

@@ -9,6 +9,7 @@ in an error.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 import uuid
@@ -19,7 +20,7 @@ from http.cookies import CookieError, Morsel, SimpleCookie
 from typing import Any, Final, Literal
 
 from hfchat_base.auth.cookies import Cookie
-from hfchat_base.auth.store import SavedSession, SessionStore
+from hfchat_base.auth.store import SavedSession, SessionStore, browser_folder
 from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
 from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE
 from hfchat_base.protocol.flow import Request
@@ -194,11 +195,17 @@ class Session:
         self._write_back(changed, is_urgent=bool(news))
 
     def forget(self) -> None:
-        """Delete the saved session that this one came from, if any."""
-        saved = self.resolve().saved
+        """Delete the saved session that this one came from, and the login window's own profile.
+
+        Raises:
+            HuggingChatError: They cannot be deleted.
+        """
+        saved = (self._found or self.resolve()).saved
         if saved is not None:
             SessionStore().remove(saved)
-        self._is_over = True
+            shutil.rmtree(browser_folder(self._base_url), ignore_errors=True)
+        # Nobody who has logged out wants to go on as somebody else.
+        self._saved = self._find = None
 
     def _take(self, found: Found) -> None:
         self._found = found

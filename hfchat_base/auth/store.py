@@ -84,6 +84,11 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("hfchat", appauthor=False)
 
 
+def browser_folder(base_url: str) -> Path:
+    """The profile of the browser window that people log in to a server with."""
+    return data_folder() / "browser" / hashlib.sha256(base_url.encode()).hexdigest()[:32]
+
+
 class SessionStore:
     """The saved sessions of this user. Safe between threads and processes.
 
@@ -211,18 +216,36 @@ class SessionStore:
             "refreshed_at": saved.refreshed_at,
             "ended_at": saved.ended_at,
             "in_keyring": in_keyring,
-            "cookies": [
-                {
-                    "name": cookie.name,
-                    "value": None if in_keyring else cookie.value,
-                    "domain": cookie.domain,
-                    "path": cookie.path,
-                    "expires": cookie.expires,
-                }
-                for cookie in saved.cookies
-            ],
+            "cookies": _rows(saved.cookies, with_values=not in_keyring),
         }
         replace_file(path, json.dumps(document, indent=1).encode())
+
+
+def export(saved: SavedSession, path: Path) -> None:
+    """Write a session into a file that ``cookies=`` and ``hfchat login --import`` read.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    document = {
+        "base_url": saved.base_url,
+        "account": saved.account,
+        "cookies": _rows(saved.cookies, with_values=True),
+    }
+    replace_file(path, json.dumps(document, indent=1).encode())
+
+
+def _rows(cookies: Iterable[Cookie], *, with_values: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": cookie.name,
+            "value": cookie.value if with_values else None,
+            "domain": cookie.domain,
+            "path": cookie.path,
+            "expires": cookie.expires,
+        }
+        for cookie in cookies
+    ]
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -11,6 +11,9 @@ from hfchat_base.cli.commands.ask import ask
 from hfchat_base.cli.commands.chat import chat
 from hfchat_base.cli.commands.conversations import conversations
 from hfchat_base.cli.commands.demo import demo
+from hfchat_base.cli.commands.doctor import doctor
+from hfchat_base.cli.commands.login import login
+from hfchat_base.cli.commands.logout import logout
 from hfchat_base.cli.commands.models import models
 from hfchat_base.cli.commands.serve import serve
 from hfchat_base.cli.commands.whoami import whoami
@@ -55,5 +58,5 @@ def main(
 for _command in (demo, ask, chat, models):
     app.command()(_command)
 app.add_typer(conversations, name="conversations")
-for _command in (whoami, serve):
+for _command in (login, logout, whoami, doctor, serve):
     app.command()(_command)

@@ -156,6 +156,16 @@ def user(generation: Generation) -> Request:
     return Request("GET", path, _ACCEPT_JSON)
 
 
+def logout(endpoint: Endpoint) -> Request:
+    """End the session; an empty form, on both generations (S)."""
+    headers = {
+        "accept": "text/html",
+        "content-type": "application/x-www-form-urlencoded",
+        "origin": endpoint.origin,
+    }
+    return Request("POST", "/logout", headers)
+
+
 def settings() -> Request:
     """The account's settings (current)."""
     return Request("GET", "/api/v2/user/settings", _ACCEPT_JSON)

@@ -1,0 +1,50 @@
+"""``hfchat logout``: end a saved session, on the server too."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.store import SessionStore
+from hfchat_base.cli.commands.options import BaseUrl
+from hfchat_base.cli.terminal import Terminal, clean_line, note
+from hfchat_base.client import HuggingChat
+from hfchat_base.errors import TransportError
+
+__all__ = ["logout"]
+
+
+def logout(
+    base_url: BaseUrl = None,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Whose session, if several are saved.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Log out: end the saved session on the server, and delete it here."""
+    from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - it brings an event loop
+
+    terminal = Terminal.detect()
+    address = endpoint_of(base_url).base_url
+    saved = SessionStore().find(address, account)
+    if saved is None:
+        terminal.notes.print(note(f"No session is saved for {address}."), soft_wrap=True)
+        raise typer.Exit(1)
+    found = Found("saved", saved.cookies, account=saved.account, saved=saved)
+    whose = clean_line(saved.account)
+    with HuggingChat(address, Session(found, address)) as client:
+        try:
+            client.logout()
+        except TransportError as error:
+            terminal.err.print(note(f"The server could not be told: {error}"), soft_wrap=True)
+            terminal.notes.print(f"The session of {whose} is deleted here.", soft_wrap=True)
+            raise typer.Exit(1) from None
+    terminal.notes.print(
+        Text.assemble(("✓ ", "hfchat.good"), f"Logged out {whose}", note(f"  {address}")),
+        soft_wrap=True,
+    )
