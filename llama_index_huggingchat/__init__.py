@@ -10,6 +10,7 @@ try:
 except ImportError as error:
     raise MissingRequirementsError.for_extra("llama-index", what="HuggingChatLLM") from error
 
+from llama_index_huggingchat.elicitation import ElicitationEvent, ask_in_workflow
 from llama_index_huggingchat.llm import HuggingChatLLM
 
-__all__ = ["HuggingChatLLM"]
+__all__ = ["ElicitationEvent", "HuggingChatLLM", "ask_in_workflow"]

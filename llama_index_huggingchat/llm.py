@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import logging
 import os
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -38,36 +37,23 @@ from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.events import File
 from hfchat_base.protocol.flows.conversations import download
-from hfchat_base.tools import Offer
-from hfchat_base.types import AnswerFile, McpServer, OnElicitation, Timeouts
+from hfchat_base.types import AnswerFile, McpServer, OnElicitation
+from llama_index_huggingchat.asks import Ask, warn_of_dropped
 from llama_index_huggingchat.function_calling import PromptCallingLLM
 from llama_index_huggingchat.messages import history_of
 from llama_index_huggingchat.responses import Reply, completion_of
-from llama_index_huggingchat.tools import offer_of
 
 __all__ = ["HuggingChatLLM"]
 
 _log = logging.getLogger("hfchat")
+
+_CLIENT_ARGUMENTS: Final = frozenset(inspect.signature(hfchat_base.HuggingChat).parameters)
 
 DEFAULT_CONTEXT_WINDOW: Final = 32_768
 """Tokens. chat-ui does not tell; the models that HuggingChat offers take at least as many."""
 
 DEFAULT_NUM_OUTPUT: Final = 4_096
 """Tokens. chat-ui does not tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One call: the history, the tools, and what the client is told about it."""
-
-    history: list[hfchat_base.ChatMessage]
-    offer: Offer
-    stops: Sequence[str]
-    options: dict[str, Any]
-
-    def reply(self, *, streams: bool) -> Reply:
-        """Begin to answer."""
-        return Reply(self.history, self.offer, stops=self.stops, streams=streams)
 
 
 class HuggingChatLLM(CustomLLM, PromptCallingLLM):
@@ -88,24 +74,25 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     Args:
         model: Id or short name of the model.
         base_url: Address of the server, with its path.
-        cookies: The session: a dict, a `Cookie` header, JSON, or a cookie jar.
+        cookies: The session; see `hfchat_base.HuggingChat`.
+        client: A client to share session, settings and history with, in place of all that.
         mcp_servers: Tool servers that the server may use: names of its own, or
             ``{"name", "url", "headers"}``.
         on_elicitation: Gets a tool server's question; returns the content to accept with, or None
-            to decline. A coroutine function works with the asynchronous methods alone.
-        timeouts: Deadlines, in seconds.
-        proxy: Address of a proxy.
-        headers: Headers to send with every request, for servers behind a gateway.
-        kwargs: The fields below, and those of LlamaIndex's `LLM` (`system_prompt`,
-            `callback_manager`, `rate_limiter`, …). What HuggingChat has no setting for, such as
+            to decline. A coroutine function, such as `ask_in_workflow`, works with the asynchronous
+            methods alone.
+        kwargs: The fields below; those of LlamaIndex's `LLM` (`system_prompt`, `callback_manager`,
+            `rate_limiter`, …); the other arguments of `hfchat_base.HuggingChat` (`timeouts`,
+            `proxy`, `headers`, `retries`, …). What HuggingChat has no setting for, such as
             ``temperature``, is warned about and dropped.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
-        MissingAuthError: The cookies are an access token, with which nobody can chat.
 
-    Cookies, headers, proxy and tool servers may hold secrets: they are in no `repr`, `to_dict`,
-    pickle or event. An object made from one of these takes its session from the environment.
+    What goes to the client, and the tool servers, may hold secrets: they are in no `repr`,
+    `to_dict`, pickle or event. An object made from one of these finds its session as one without
+    arguments does. Pass headers of tool servers here and not to single calls, whose arguments
+    LlamaIndex hands to its event handlers.
     """
 
     model: str | None = Field(default=None, description="Id or short name of the model.")
@@ -128,7 +115,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     _async_client: hfchat_base.AsyncHuggingChat = PrivateAttr()
     _mcp_servers: Sequence[McpServer] = PrivateAttr(default=())
     _on_elicitation: OnElicitation | None = PrivateAttr(default=None)
-    _dropped: set[str] = PrivateAttr(default_factory=set)
+    _warned: set[str] = PrivateAttr(default_factory=set)
 
     def __init__(
         self,
@@ -136,34 +123,28 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
         *,
         base_url: str | None = None,
         cookies: CookieInput | None = None,
+        client: hfchat_base.HuggingChat | hfchat_base.AsyncHuggingChat | None = None,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
-        timeouts: Timeouts | None = None,
-        proxy: str | None = None,
-        headers: Mapping[str, str] | None = None,
         ephemeral: bool = False,
         **kwargs: Any,
     ) -> None:
-        client = hfchat_base.HuggingChat(
-            base_url or None,
-            cookies,
-            ephemeral=ephemeral,
-            timeouts=timeouts,
-            proxy=proxy,
-            headers=headers,
-        )
+        settings = {name: kwargs.pop(name) for name in _CLIENT_ARGUMENTS & kwargs.keys()}
         unknown = {name: kwargs.pop(name) for name in kwargs.keys() - type(self).model_fields}
+        client = client or hfchat_base.HuggingChat(
+            base_url or None, cookies, ephemeral=ephemeral, **settings
+        )
         super().__init__(
             model=model or os.environ.get(MODEL_VARIABLE) or None,
             base_url=client.base_url,
-            ephemeral=ephemeral,
+            ephemeral=client.ephemeral,
             **kwargs,
         )
-        self._client = client
-        self._async_client = client.to_async()
+        self._client = client if isinstance(client, hfchat_base.HuggingChat) else client.to_sync()
+        self._async_client = self._client.to_async()
         self._mcp_servers = tuple(mcp_servers)
         self._on_elicitation = on_elicitation
-        self._drop(unknown)
+        warn_of_dropped(unknown, self._warned, stacklevel=2)
 
     @classmethod
     def class_name(cls) -> str:
@@ -264,7 +245,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
 
     # --- the cores --------------------------------------------------------------------------------
 
-    def _chat(self, ask: _Ask) -> ChatResponse:
+    def _chat(self, ask: Ask) -> ChatResponse:
         reply = ask.reply(streams=False)
         while reply.goes_on:
             with self._client.stream_chat(
@@ -279,7 +260,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
                 reply.end(stream.answer)
         return reply.whole(stream.answer)
 
-    def _stream_chat(self, ask: _Ask) -> ChatResponseGen:
+    def _stream_chat(self, ask: Ask) -> ChatResponseGen:
         reply = ask.reply(streams=True)
         while reply.goes_on:
             with self._client.stream_chat(
@@ -296,7 +277,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
                     yield response
         yield reply.whole(stream.answer)
 
-    async def _achat(self, ask: _Ask) -> ChatResponse:
+    async def _achat(self, ask: Ask) -> ChatResponse:
         reply = ask.reply(streams=False)
         while reply.goes_on:
             async with self._async_client.stream_chat(
@@ -311,7 +292,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
                 reply.end(stream.answer)
         return reply.whole(stream.answer)
 
-    async def _astream_chat(self, ask: _Ask) -> ChatResponseAsyncGen:
+    async def _astream_chat(self, ask: Ask) -> ChatResponseAsyncGen:
         reply = ask.reply(streams=True)
         while reply.goes_on:
             async with self._async_client.stream_chat(
@@ -349,35 +330,21 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
 
     # --- arguments --------------------------------------------------------------------------------
 
-    def _ask_prompt(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Ask:
+    def _ask_prompt(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> Ask:
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
         return self._ask([hfchat_base.ChatMessage("user", prompt)], kwargs)
 
-    def _ask(self, history: list[hfchat_base.ChatMessage], kwargs: dict[str, Any]) -> _Ask:
-        stop = kwargs.pop("stop", None) or ()
-        offer = offer_of(
-            kwargs.pop("tools", None),
-            kwargs.pop("tool_choice", None),
-            parallel=kwargs.pop("allow_parallel_tool_calls", True),
-        )
-        options = {
-            "model": kwargs.pop("model", None) or self.model,
-            "web_search": kwargs.pop("web_search", self.web_search),
-            "mcp_servers": kwargs.pop("mcp_servers", self._mcp_servers),
-            "on_elicitation": kwargs.pop("on_elicitation", self._on_elicitation),
+    def _ask(self, history: Sequence[hfchat_base.ChatMessage], kwargs: dict[str, Any]) -> Ask:
+        defaults = {
+            "model": self.model,
+            "web_search": self.web_search,
+            "mcp_servers": self._mcp_servers,
+            "on_elicitation": self._on_elicitation,
         }
-        self._drop(kwargs)
-        return _Ask(history, offer, [stop] if isinstance(stop, str) else stop, options)
-
-    def _drop(self, arguments: Mapping[str, Any]) -> None:
-        """Warn, once for each name, about arguments that a server cannot honour."""
-        names = {name for name, value in arguments.items() if value is not None} - self._dropped
-        if names:
-            self._dropped |= names
-            listed = ", ".join(sorted(names))
-            msg = f"HuggingChat has no setting for {listed}; the server's own values apply."
-            warnings.warn(msg, UserWarning, stacklevel=4)
+        ask = Ask.take(history, kwargs, defaults)
+        warn_of_dropped(kwargs, self._warned, stacklevel=4)
+        return ask
 
     def _known_metadata(self) -> LLMMetadata:
         catalog = self._client.server.catalog

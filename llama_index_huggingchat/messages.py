@@ -12,6 +12,7 @@ the server is sent of it, and where, is decided in `hfchat_base/history.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -34,6 +35,7 @@ from hfchat_base.errors import InvalidRequestError
 from hfchat_base.tools import assistant_text, result_text
 from hfchat_base.types import Role
 from hfchat_base.uploads import Upload
+from hfchat_base.web_files import fetch_public_file
 from llama_index_huggingchat.tools import calls_of
 
 __all__ = ["history_of"]
@@ -45,6 +47,7 @@ _ROLES: Final[dict[MessageRole, Role]] = {
     MessageRole.MODEL: "assistant",
     MessageRole.CHATBOT: "assistant",
 }
+_TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
 
 
 def history_of(messages: Sequence[ChatMessage]) -> list[hfchat_base.ChatMessage]:
@@ -89,7 +92,11 @@ def _contents(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
         if isinstance(block, TextBlock):
             texts.append(block.text)
         elif isinstance(block, (ImageBlock, DocumentBlock)):
-            files.append(_upload(block))
+            upload = _upload(block)
+            if upload.is_image:
+                files.append(upload)
+            else:
+                texts.append(_document(upload))
         elif isinstance(block, CitableBlock):
             text, attached = _contents(block.content)
             texts.append(f"{block.title} ({block.source}):\n{text}")
@@ -108,8 +115,33 @@ def _contents(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
 
 def _upload(block: ImageBlock | DocumentBlock) -> Upload:
     if isinstance(block, ImageBlock):
-        data, mime, name = block.resolve_image().read(), block.image_mimetype, None
+        content, mime, name = block.image, block.image_mimetype, None
     else:
-        data, mime = block.resolve_document().read(), block.document_mimetype
-        name = block.title
+        content, mime, name = block.data, block.document_mimetype, block.title
+    if content is None and block.path is None and block.url is not None:
+        url = str(block.url)
+        is_data = url.startswith("data:")
+        return Upload.of(url, name=name) if is_data else fetch_public_file(url)
+    try:
+        if isinstance(block, ImageBlock):
+            data = block.resolve_image().read()
+        else:
+            data = block.resolve_document().read()
+    except (OSError, ValueError) as error:
+        msg = f"The {block.block_type} cannot be read: {error}"
+        raise InvalidRequestError(msg) from error
+    if block.path is not None:
+        name = Path(block.path).name
     return Upload.of(data, name=name, mime=mime)
+
+
+def _document(upload: Upload) -> str:
+    """Write a text file into the message, since legacy servers do not show it to the model."""
+    if not upload.mime.startswith("text/") and upload.mime not in _TEXT_MIMES:
+        msg = (
+            "A HuggingChat server shows its models images and text files only, no"
+            f" {upload.mime}: extract the text of {upload.name!r} first."
+        )
+        raise InvalidRequestError(msg)
+    text = upload.data.decode("utf-8", "replace")
+    return f'<document name="{upload.name}">\n{text}\n</document>'

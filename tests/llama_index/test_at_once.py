@@ -1,0 +1,150 @@
+"""Many calls at once, long chats, and answers that are left early."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.llms import ChatMessage
+from llama_index.core.memory import ChatMemoryBuffer
+
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
+from llama_index_huggingchat import HuggingChatLLM
+
+SECONDS = 0.3
+HELLO = [ChatMessage("hello")]
+
+
+async def slowly(request: ChatRequest) -> AsyncIterator[str]:
+    """Say something after a while."""
+    await asyncio.sleep(SECONDS)
+    yield f"At last: {request.last_user_text}"
+
+
+@pytest.fixture(scope="module")
+def slow_server() -> Iterator[LocalServer]:
+    """A server whose model takes its time."""
+    with LocalServer(models=[LocalModel("test/slow", FunctionBackend(slowly))]) as server:
+        yield server
+
+
+@pytest.fixture
+def slow(slow_server: LocalServer) -> HuggingChatLLM:
+    """An LLM that takes its time, and that the server has answered before."""
+    llm = HuggingChatLLM(base_url=slow_server.base_url)
+    llm.get_models()
+    return llm
+
+
+async def test_three_at_once(slow: HuggingChatLLM) -> None:
+    """Three answers of the same length take the time of one."""
+    started = time.monotonic()
+    await slow.achat(HELLO)
+    one = time.monotonic() - started
+    started = time.monotonic()
+    answers = await asyncio.gather(*(slow.achat([ChatMessage(f"hello {n}")]) for n in range(3)))
+    three = time.monotonic() - started
+    assert [answer.message.content for answer in answers] == [
+        f"At last: hello {n}" for n in range(3)
+    ]
+    assert three < one + SECONDS / 2
+
+
+async def test_the_event_loop_goes_on(slow: HuggingChatLLM) -> None:
+    """While answers come, an event loop's ticker never stops."""
+    pauses: list[float] = []
+
+    async def tick() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            now = time.monotonic()
+            pauses.append(now - last)
+            last = now
+
+    ticker = asyncio.create_task(tick())
+    await asyncio.gather(*(slow.achat(HELLO) for _ in range(5)))
+    async for _ in await slow.astream_chat(HELLO):
+        pass
+    ticker.cancel()
+    assert len(pauses) > 20
+    assert max(pauses) < SECONDS / 2
+
+
+def test_threads_share_an_object(slow: HuggingChatLLM) -> None:
+    """Threads that share an object and a history get whole answers at the same time."""
+    answers: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(slow.chat(HELLO).message.content))
+        for _ in range(3)
+    ]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["At last: hello"] * 3
+    assert time.monotonic() - started < 3 * SECONDS
+
+
+def test_chat_of_thirty_turns(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """A long chat is one conversation, to which every turn adds its own message and no more."""
+    llm.get_models()
+    engine = SimpleChatEngine.from_defaults(
+        llm=llm, memory=ChatMemoryBuffer.from_defaults(token_limit=100_000)
+    )
+    requests, sizes = [], []
+    for turn in range(30):
+        server.clear_requests()
+        assert str(engine.chat(f"This is turn {turn:02}.")) == f"You said: This is turn {turn:02}."
+        requests.append(len(server.requests))
+        sizes.append(sum(len(request.body) for request in server.requests))
+    assert set(requests[1:]) == {2}
+    assert max(sizes[1:]) - min(sizes[1:]) <= 16
+    assert len(server.prompts[-1].messages) == 59
+
+
+async def test_async_goes_on_where_sync_left(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """A chat that began synchronously is the same conversation asynchronously."""
+    first = llm.chat(HELLO)
+    second = await llm.achat([*HELLO, first.message, ChatMessage("and again")])
+    assert second.additional_kwargs["conversation_id"] == first.additional_kwargs["conversation_id"]
+    assert len(server.prompts[-1].messages) == 3
+
+
+def test_leaving_a_stream_stops_the_run(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """Closing a stream ends the server's run, so that no quota burns."""
+    stream = llm.stream_chat(HELLO, model="slow/drip")
+    next(stream)
+    stream.close()
+    assert [r for r in server.requests if r.path.endswith("/stop-generating")]
+
+
+async def test_leaving_an_async_stream_stops_the_run(
+    llm: HuggingChatLLM, server: LocalServer
+) -> None:
+    """Cancelling a task that reads a stream does, too."""
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in await llm.astream_chat(HELLO, model="slow/drip"):
+            begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [r for r in server.requests if r.path.endswith("/stop-generating")]
+
+
+def test_ephemeral(server: LocalServer) -> None:
+    """An ephemeral LLM leaves nothing in the account, files of answers included."""
+    llm = HuggingChatLLM(base_url=server.base_url, ephemeral=True)
+    answer = llm.chat(HELLO, model="image/painter")
+    assert answer.message.blocks[-1].block_type == "image"
+    assert any(request.method == "DELETE" for request in server.requests)

@@ -1,0 +1,159 @@
+"""What becomes of the blocks of a message, seen from the model."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    ChatMessage,
+    CitableBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
+from PIL import Image
+
+from hfchat_base.errors import FileTooLargeError, InvalidRequestError
+from hfchat_base.local import LocalServer
+from llama_index_huggingchat import HuggingChatLLM
+
+buffer = io.BytesIO()
+Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
+PNG = buffer.getvalue()
+
+
+@pytest.fixture
+def seeing(server: LocalServer) -> HuggingChatLLM:
+    """An LLM whose model sees images."""
+    return HuggingChatLLM("echo/vision", base_url=server.base_url)
+
+
+def say(*blocks: ContentBlock) -> list[ChatMessage]:
+    """A user's message of some blocks."""
+    return [ChatMessage(role=MessageRole.USER, blocks=list(blocks))]
+
+
+def prompt_of(server: LocalServer) -> list[dict[str, Any]]:
+    """What the model was sent last."""
+    return server.prompts[-1].messages
+
+
+def test_image_as_bytes(seeing: HuggingChatLLM) -> None:
+    """An image given by its bytes is seen."""
+    answer = seeing.chat(say(ImageBlock(image=PNG), TextBlock(text="What is it?")))
+    assert str(answer.message.content) == (
+        f"I see [('image/png', {len(PNG)})]. You said: What is it?"
+    )
+
+
+def test_image_as_path(seeing: HuggingChatLLM, tmp_path: Path) -> None:
+    """An image given by its path is seen."""
+    path = tmp_path / "red.png"
+    path.write_bytes(PNG)
+    answer = seeing.chat(say(TextBlock(text="?"), ImageBlock(path=path)))
+    assert f"('image/png', {len(PNG)})" in str(answer.message.content)
+
+
+async def test_image_as_data_url(seeing: HuggingChatLLM) -> None:
+    """An image given by a data URL is seen, also asynchronously."""
+    url = ImageBlock(image=PNG).inline_url()
+    answer = await seeing.achat(say(TextBlock(text="?"), ImageBlock(url=url)))
+    assert f"('image/png', {len(PNG)})" in str(answer.message.content)
+
+
+def test_image_url_of_a_private_address(seeing: HuggingChatLLM, server: LocalServer) -> None:
+    """An address within the local network is not asked, whoever wrote it into the message."""
+    server.clear_requests()
+    with pytest.raises(InvalidRequestError, match="not public"):
+        seeing.chat(say(TextBlock(text="?"), ImageBlock(url=f"{server.base_url}/secret.png")))
+    assert server.requests == []
+
+
+def test_image_needs_a_seeing_model(llm: HuggingChatLLM) -> None:
+    """An image goes to a model that sees it, where the chosen one does not."""
+    answer = llm.chat(say(TextBlock(text="?"), ImageBlock(image=PNG)), model="echo/base")
+    assert answer.additional_kwargs["model"] == "echo/vision"
+
+
+def test_text_document(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """A text file is shown to the model with its name, on both generations."""
+    document = DocumentBlock(
+        data=b"Nine arches, they say.", title="bridge.txt", document_mimetype="text/plain"
+    )
+    llm.chat(say(document, TextBlock(text="How many?")))
+    assert prompt_of(server)[-1]["content"] == (
+        '<document name="bridge.txt">\nNine arches, they say.\n</document>\nHow many?'
+    )
+
+
+def test_other_documents_are_refused(llm: HuggingChatLLM) -> None:
+    """A document that no model would be shown is refused, not dropped in silence."""
+    with pytest.raises(InvalidRequestError, match="application/pdf"):
+        llm.chat(say(DocumentBlock(data=b"%PDF-1.7 ...", document_mimetype="application/pdf")))
+
+
+def test_sound_is_refused(llm: HuggingChatLLM) -> None:
+    """So is sound."""
+    with pytest.raises(InvalidRequestError, match="no sound"):
+        llm.chat(say(AudioBlock(audio=b"RIFF", format="wav")))
+
+
+def test_file_too_large(llm: HuggingChatLLM) -> None:
+    """A file over the server's limit is refused before anything is sent."""
+    with pytest.raises(FileTooLargeError):
+        llm.chat(say(ImageBlock(image=PNG + bytes(11 * 2**20), image_mimetype="image/png")))
+
+
+def test_citable_block(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """Citable content is shown with its title and source."""
+    block = CitableBlock(
+        title="Bridges", source="https://example.com", content=[TextBlock(text="Nine arches.")]
+    )
+    llm.chat(say(block))
+    assert prompt_of(server)[-1]["content"] == "Bridges (https://example.com):\nNine arches."
+
+
+def test_roles(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """The system's words are the system prompt, also under the name of developer."""
+    messages = [
+        ChatMessage("Be brief.", role=MessageRole.SYSTEM),
+        ChatMessage("Be kind.", role=MessageRole.DEVELOPER),
+        ChatMessage("Hello"),
+    ]
+    llm.chat(messages)
+    assert [(m["role"], m["content"]) for m in prompt_of(server)] == [
+        ("system", "Be brief.\n\nBe kind."),
+        ("user", "Hello"),
+    ]
+
+
+def test_restored_history_keeps_its_roles(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """A history that the server does not know goes along as a transcript with its roles."""
+    messages = [
+        ChatMessage("My cat is Mirabel."),
+        ChatMessage(
+            role=MessageRole.ASSISTANT,
+            blocks=[ThinkingBlock(content="A cat."), TextBlock(text="A fine name.")],
+        ),
+        ChatMessage("What is her name?"),
+    ]
+    llm.chat(messages)
+    sent = prompt_of(server)[-1]["content"]
+    assert "User: My cat is Mirabel.\n\nAssistant: A fine name." in sent
+    assert sent.endswith("What is her name?")
+    assert "A cat." not in sent
+
+
+def test_messages_are_not_changed(seeing: HuggingChatLLM) -> None:
+    """What is handed over stays as it was."""
+    messages = say(TextBlock(text="?"), ImageBlock(image=PNG))
+    before = [message.model_copy(deep=True) for message in messages]
+    seeing.chat(messages)
+    assert messages == before
