@@ -127,7 +127,9 @@ def _read_message(raw: dict[str, Any]) -> Message:
         role=role,
         content=content,
         parent_id=parent if isinstance(parent, str) else None,
-        children=tuple(c for c in children if isinstance(c, str)) if children else (),
+        children=tuple(c for c in children if isinstance(c, str))
+        if isinstance(children, list)
+        else (),
         reasoning=reasoning,
         files=tuple(
             MessageFile(_string(f, "name"), _string(f, "value"), _string(f, "mime"))
