@@ -28,4 +28,4 @@ def main() -> None:
         if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise
         sys.exit(str(MissingRequirementsError.for_extra("cli", what="The command hfchat")))
-    app()
+    app(prog_name="hfchat")

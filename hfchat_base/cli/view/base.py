@@ -61,15 +61,14 @@ def output_text(output: str) -> str:
 
 
 def source_lines(answer: Answer) -> list[Text]:
-    """List the pages that an answer leans on, numbered, one line each."""
+    """List the pages that an answer leans on, numbered, each with its address below its title."""
     lines = []
     for number, source in enumerate(answer.sources, 1):
         url = clean_line(source.url)
         title = clean_line(source.title) or url
         line = Text.assemble((f"  {number}. ", "hfchat.note"), title)
         if title != url:
-            line.append("  ")
-            line.append(url, "hfchat.link")
+            line.append(f"\n     {url}", "hfchat.link")
         lines.append(line)
     return lines
 

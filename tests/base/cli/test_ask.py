@@ -90,7 +90,7 @@ def test_web_search_lists_its_sources(
     url = current_server.base_url
     result = hfchat("ask", "news", "-m", "tools/agent", "--web-search", "--base-url", url)
     assert "web_search_exa(query=news)" in result.stderr
-    assert "1. The first result  https://example.com/first" in result.stderr
+    assert "1. The first result\n     https://example.com/first\n" in result.stderr
     assert "Sources" not in result.stdout
 
 

@@ -1,0 +1,96 @@
+"""`hfchat demo`: what it says, what it runs, and the real thing where its model is at hand."""
+
+from __future__ import annotations
+
+import sys
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from hfchat_base.cli.commands import demo as command
+from hfchat_base.cli.commands.demo import TEXT, Demonstration
+from hfchat_base.cli.demo import langchain_chain, llama_index_query
+from hfchat_base.cli.demo.best_sentence import BestSentence
+from hfchat_base.cli.demo.source import source_of
+from hfchat_base.cli.terminal import THEME, Terminal
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typer.testing import Result
+
+
+def repeat(request: ChatRequest) -> str:
+    """Say what was asked."""
+    return f"Asked: {request.last_user_text}"
+
+
+def test_both_programs_run_and_are_shown() -> None:
+    """Both programs answer through the server, below the source that was run."""
+    out = StringIO()
+    console = Console(file=out, width=100, theme=THEME)
+    show = Demonstration(Terminal(console, console))
+    show.introduce()
+    show.run(LocalModel("say/again", FunctionBackend(repeat)))
+    said = out.getvalue()
+    assert "chain = prompt | ChatHuggingChat(base_url=base_url) | StrOutputParser()" in said
+    assert "Asked: What is photosynthesis?" in said
+    assert "llm=HuggingChatLLM(base_url=base_url)" in said
+    found = "The lighthouse of Brell was built in 1904 by the engineer Ada Morrow."
+    assert f"Asked: Use this text to answer.\n\n{found}\n\nWho built the lighthouse?" in said
+    assert "hfchat serve --demo" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("program", [langchain_chain, llama_index_query])
+def test_the_source_is_what_a_user_writes(program: object) -> None:
+    """The source that is shown compiles, and holds no docstring and no word to linters."""
+    source = source_of(program)  # type: ignore[arg-type]  # modules have no type of their own
+    compile(source, "shown", "exec")
+    assert source.startswith("from ")
+    assert '"""' not in source
+    assert "noqa" not in source
+    assert "type:" not in source
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("Who built the lighthouse?", "Ada Morrow"),
+        ("When does the ferry leave?", "Tuesday"),
+        ("What is the cat called?", "Pilot"),
+        ("What is the bakery famous for?", "cinnamon"),
+    ],
+)
+def test_the_sentence_that_answers_is_found(question: str, found: str) -> None:
+    """The retriever finds the right sentence of the demo's text."""
+    (hit,) = BestSentence(TEXT).retrieve(question)
+    assert found in hit.node.get_content()
+
+
+def test_what_is_missing_is_said_before_anything_is_downloaded(
+    hfchat: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one of its packages the demo says what to install, at once."""
+    monkeypatch.setattr(command, "_NEEDED", ("no_such_package",))
+    result = hfchat("demo")
+    assert result.exit_code == 1
+    assert result.stderr == 'Error: The demo needs an extra: pip install "hfchat[all]"\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.timeout(300)
+def test_the_real_model_answers() -> None:
+    """On a terminal, the whole demo with the real model ends well and knows the builder."""
+    from tests.support.terminal_session import TerminalSession  # noqa: PLC0415 - not on Windows
+
+    with TerminalSession("demo") as session:
+        session.expect("loaded in", seconds=240)
+        session.expect("first word after", seconds=120)
+        session.expect("Ada Morrow.", seconds=60)
+        session.expect("hfchat serve --demo", seconds=60)
+        assert session.wait() == 0
+        assert "otosynthesis" in session.text
