@@ -236,8 +236,9 @@ def _download(release: Release, scratch: Path, progress: Progress) -> Path:
         try:
             for line in pip.stdout or ():
                 if found := _PROGRESS.search(line):
-                    reached = int(found[1]), int(found[2])
-                    progress(*reached)
+                    before, reached = reached, (int(found[1]), int(found[2]))
+                    if reached != before:
+                        progress(*reached)
                 elif line.strip():
                     tail = [*tail[1 - _TAIL_LINES :], line.strip()]
         except BaseException:  # Ctrl-C, or the callback's own

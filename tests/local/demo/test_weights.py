@@ -101,7 +101,7 @@ def test_progress_is_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None
     size = shelf.release.wheel_size
     assert seen[0] == (0, size)
     assert seen[-1] == (size, size)
-    assert seen == sorted(seen)
+    assert seen == sorted(set(seen))
     assert len(seen) > 2
 
 
