@@ -151,7 +151,10 @@ def not_logged_in(response: Response) -> MissingAuthError:
 
 
 def _redirect(response: Response, request: Request) -> HuggingChatError:
-    location = urlsplit(response.headers.get("location", ""))
+    try:
+        location = urlsplit(response.headers.get("location", ""))
+    except ValueError:
+        return not_logged_in(response)
     # Moved, not logged in: the same path elsewhere (http to https, a renamed host).
     path = request.path.partition("?")[0].rstrip("/")
     if path and location.path.rstrip("/").endswith(path):
