@@ -6,8 +6,6 @@ HuggingChat server has not: audio, PDF and token counts.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,22 +18,11 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from hfchat_base import Upload
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-
-
-def _png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\x00\xff\x00\x00")
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
+from tests.langchain.pictures import PNG
 
 
 def _fetch_png(url: str) -> Upload:
-    return Upload.of(_png(), name=url.rpartition("/")[2])
+    return Upload.of(PNG, name=url.rpartition("/")[2])
 
 
 @pytest.mark.filterwarnings("ignore::langchain_huggingchat.parameters.IgnoredParameterWarning")
@@ -67,7 +54,7 @@ class TestIntegration(ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def _use_server(self, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         # Some tests get a picture from GitHub; the tests of this project need no network.
-        picture = httpx.Response(200, content=_png())
+        picture = httpx.Response(200, content=PNG)
         monkeypatch.setattr(
             "langchain_tests.integration_tests.chat_models.httpx.get", lambda *_, **__: picture
         )

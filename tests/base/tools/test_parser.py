@@ -17,7 +17,7 @@ TOOLS: Final = (Tool("get_weather", "Tells the weather.", _CITY), Tool("now", "T
 PARIS: Final = '{"name": "get_weather", "arguments": {"city": "Paris"}}'
 NOW: Final = '{"name": "now", "arguments": {}}'
 WEATHER: Final = ("get_weather", {"city": "Paris"})
-TIME: Final = ("now", {})
+TIME: Final[tuple[str, dict[str, Any]]] = ("now", {})
 
 SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
     "Hermes": (f"<tool_call>\n{PARIS}\n</tool_call>", "", [WEATHER]),
@@ -64,8 +64,7 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
         [WEATHER],
     ),
     "arguments as text": (
-        f'<tool_call>{{"name": "get_weather", "arguments": {json.dumps(json.dumps(WEATHER[1]))}}}'
-        "</tool_call>",
+        '<tool_call>{"name": "get_weather", "arguments": "{\\"city\\": \\"Paris\\"}"}</tool_call>',
         "",
         [WEATHER],
     ),
@@ -82,7 +81,7 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
         [WEATHER],
     ),
     "brackets, quotes and tags in a string": (
-        '<tool_call>{"name": "get_weather", "arguments": {"city": "}\\"]</tool_call>{"}}</tool_call>',
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "}\\"]</tool_call>{"}}',
         "",
         [("get_weather", {"city": '}"]</tool_call>{'})],
     ),
@@ -116,7 +115,7 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
 
 LEFT_ALONE: Final = {
     "prose about tags": "The <tool_call> tag holds {braces}, [lists] and `code`, like <this>.",
-    "a call of another program's": 'Write <tool_call>{"name": "f", "arguments": {}}</tool_call> so.',
+    "a call of another program's": 'Say <tool_call>{"name": "f", "arguments": {}}</tool_call> so.',
     "JSON": 'Here you are: {"name": "Ada", "age": 36} and [{"name": "Bob"}]',
     "a fenced call of another program's": '```json\n{"name": "f", "arguments": {"x": 1}}\n```\nSo.',
     "code": f"```python\nprint({PARIS})\n```\nThis prints it.",

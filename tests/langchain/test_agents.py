@@ -1,0 +1,185 @@
+"""Agents and graphs: the loop goes on in one conversation, and history is sent once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import ToolException, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+
+from hfchat_base.local import LocalServer, RecordedRequest
+from langchain_huggingchat import ChatHuggingChat
+from tests.langchain.pictures import PNG
+
+
+@tool
+def add_numbers(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
+
+
+@tool
+def launch_rocket(target: str) -> str:
+    """Launch a rocket."""
+    raise ToolException(f"No fuel for {target}.")
+
+
+launch_rocket.handle_tool_error = True
+
+
+@tool
+def draw_picture(subject: str) -> list[dict[str, Any]]:
+    """Draw a picture."""
+    data = base64.b64encode(PNG).decode()
+    return [
+        {"type": "text", "text": f"A picture of {subject}."},
+        {"type": "image", "base64": data, "mime_type": "image/png"},
+    ]
+
+
+TOOLS = [add_numbers, launch_rocket, draw_picture]
+QUESTIONS = [
+    "Please add 1 and 2.",
+    "Now launch it to 'Mars'.",
+    "And draw a 'house'.",
+    *(f"Then add {number} and 10." for number in range(3, 10)),
+]
+CONFIG: RunnableConfig = {"configurable": {"thread_id": "1"}}
+
+
+def messages_sent(server: LocalServer) -> list[RecordedRequest]:
+    """The requests that sent a message."""
+    return [r for r in server.requests if r.method == "POST" and "/conversation/" in r.path]
+
+
+def conversations_made(server: LocalServer) -> int:
+    """How many conversations were begun."""
+    return sum(r.method == "POST" and r.path == "/conversation" for r in server.requests)
+
+
+def last_texts(messages: Sequence[AnyMessage]) -> list[str]:
+    """The texts of all final answers."""
+    return [m.text for m in messages if isinstance(m, AIMessage) and not m.tool_calls]
+
+
+def check_ten_turns(server: LocalServer, messages: Sequence[AnyMessage]) -> None:
+    """Ten questions were answered with tools, in one conversation, everything sent once."""
+    answers = last_texts(messages)
+    assert len(answers) == len(QUESTIONS)
+    assert answers[0] == "The tools say: 3"
+    assert "No fuel for Mars." in answers[1]
+    assert "A picture of house." in answers[2]
+    assert answers[-1] == "The tools say: 19"
+    failed = [m.status for m in messages if isinstance(m, ToolMessage)]
+    assert failed == ["success", "error", *["success"] * 8]
+    assert conversations_made(server) == 1
+    sent = messages_sent(server)
+    assert len(sent) == 2 * len(QUESTIONS)
+    for question in QUESTIONS:
+        assert sum(question.encode() in request.body for request in sent) == 1
+    assert len(sent[-1].body) <= len(sent[1].body) + 5
+
+
+def test_agent_of_ten_turns(server: LocalServer, model: ChatHuggingChat) -> None:
+    """An agent's tools run, fail and draw over ten turns, and nothing is sent twice."""
+    agent = create_agent(model, TOOLS, system_prompt="Be good.", checkpointer=InMemorySaver())
+    for question in QUESTIONS:
+        state = agent.invoke({"messages": [HumanMessage(question)]}, CONFIG)
+    check_ten_turns(server, state["messages"])
+    picture = server.prompts[5].messages[-1]["content"]
+    assert [part["type"] for part in picture] == ["text", "image_url"]
+
+
+async def test_agent_asynchronously(server: LocalServer, model: ChatHuggingChat) -> None:
+    """The same agent, asynchronously and streaming."""
+    agent = create_agent(model, TOOLS, system_prompt="Be good.", checkpointer=InMemorySaver())
+    for question in QUESTIONS:
+        state = {"messages": [HumanMessage(question)]}
+        async for _ in agent.astream(state, CONFIG, stream_mode="messages"):  # type: ignore[call-overload]
+            pass
+    check_ten_turns(server, agent.get_state(CONFIG).values["messages"])
+    await model.aclose()
+
+
+def test_graph_with_interrupt(server: LocalServer, model: ChatHuggingChat) -> None:
+    """A graph that stops for approval goes on in the same conversation when it is resumed."""
+    bound = model.bind_tools(TOOLS)
+
+    def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [bound.invoke(state["messages"])]}
+
+    def approve(_: MessagesState) -> dict[str, Any]:
+        assert interrupt("May I?") == "yes"
+        return {}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", ask)
+    graph.add_node("approve", approve)  # type: ignore[arg-type]  # mypy infers Never
+    graph.add_node("tools", ToolNode(TOOLS))
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges("model", tools_condition, {"tools": "approve", END: END})
+    graph.add_edge("approve", "tools")
+    graph.add_edge("tools", "model")
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    for question in QUESTIONS:
+        state = compiled.invoke({"messages": [HumanMessage(question)]}, CONFIG)
+        assert "__interrupt__" in state
+        state = compiled.invoke(Command(resume="yes"), CONFIG)
+    check_ten_turns(server, state["messages"])
+
+
+def test_elicitation_interrupts_the_graph(server: LocalServer) -> None:
+    """A question of the server's tool interrupts the graph; the resumed value answers it."""
+    model = ChatHuggingChat(
+        base_url=server.base_url,
+        model="tools/agent",
+        mcp_servers=[{"name": "asking", "url": "http://127.0.0.1:9201/mcp"}],
+    )
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "model")
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    state = compiled.invoke({"messages": [HumanMessage("a table, please")]}, CONFIG)
+    (stopped,) = state["__interrupt__"]
+    assert stopped.value["message"] == "Which day?"
+    assert [field["name"] for field in stopped.value["fields"]] == ["date", "people"]
+    state = compiled.invoke(Command(resume={"date": "2027-01-01", "people": 4}), CONFIG)
+    assert "booked for 4 on 2027-01-01" in state["messages"][-1].text
+    model.close()
+
+
+def test_elicitation_outside_of_a_graph(server: LocalServer) -> None:
+    """Without a graph the question is declined at once; with a callback it is answered."""
+    model = ChatHuggingChat(
+        base_url=server.base_url,
+        model="tools/agent",
+        mcp_servers=[{"name": "asking", "url": "http://127.0.0.1:9201/mcp"}],
+    )
+    assert "not booked (decline)" in model.invoke("a table, please").text
+    answering = model.bind(on_elicitation=lambda _question: {"date": "2027-02-02", "people": 3})
+    assert "booked for 3 on 2027-02-02" in answering.invoke("a table, please").text
+    model.close()
+
+
+class Weather(BaseModel):
+    """The weather report."""
+
+    degrees: int
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_agent_with_response_format(model: ChatHuggingChat, checked: bool) -> None:
+    """An agent's structured response comes as an object, with and without other tools."""
+    agent = create_agent(model, TOOLS if checked else [], response_format=Weather)
+    state = agent.invoke({"messages": [HumanMessage("The weather: 21 degrees.")]})
+    assert state["structured_response"] == Weather(degrees=21)
