@@ -6,6 +6,7 @@ Not here: how the pieces become tokens of a run (`hfchat_base/local/generation/a
 from __future__ import annotations
 
 import json
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -30,7 +31,9 @@ __all__ = ["OpenAIBackend", "openai_models"]
 
 _CONNECT_SECONDS = 10.0
 _REASONING_KEYS = ("reasoning", "reasoning_content", "reasoning_text")
-_DATA = "data:"
+_DATA = b"data:"
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Spares reading the certificates, which takes longer than a small model's first token."""
 
 
 class OpenAIBackend:
@@ -40,12 +43,26 @@ class OpenAIBackend:
         base_url: URL up to and with the version, such as ``http://127.0.0.1:11434/v1``.
         model: The model's name there.
         api_key: Key to send, or None.
+        extra_body: What else to put into each request, over what this class puts there.
+        trust_env: Whether to go through the proxies that the environment names.
     """
 
-    def __init__(self, base_url: str, model: str, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        extra_body: JsonObject | None = None,
+        trust_env: bool = True,
+    ) -> None:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._model = model
-        self._headers = _authorization(api_key)
+        # Some servers close a connection after a stream without a word, so that a request which
+        # reused it would fail.
+        self._headers = {**_authorization(api_key), "connection": "close"}
+        self._extra_body = extra_body or {}
+        self._trust_env = trust_env
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
         """Ask the endpoint, and pass its pieces on.
@@ -64,21 +81,27 @@ class OpenAIBackend:
             body |= {"tools": request.tools, "tool_choice": "auto"}
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        body |= self._extra_body
         calls: dict[int, dict[str, str]] = {}
         try:
             async with (
-                httpx.AsyncClient(timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS)) as client,
+                httpx.AsyncClient(
+                    timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+                    trust_env=self._trust_env,
+                    verify=self._url.startswith("https:") or _NO_TLS,
+                ) as client,
                 client.stream("POST", self._url, json=body, headers=self._headers) as response,
             ):
                 if response.is_error:
                     reason = _reason(await response.aread())
                     code = response.status_code
                     raise UpstreamError(f"{code} {reason}", status=code)
-                async for line in response.aiter_lines():
+                async for line in _lines(response):
                     for piece in _pieces(line, calls):
                         yield piece
         except httpx.HTTPError as error:
-            raise UpstreamError(str(error) or type(error).__name__) from error
+            reason = str(error) or type(error).__name__
+            raise UpstreamError(f"the endpoint does not answer: {reason}") from error
         for call in calls.values():
             yield ToolCall(**call)
 
@@ -128,14 +151,23 @@ def _reason(body: bytes) -> str:
         return body.decode("utf-8", "replace")
 
 
-def _pieces(line: str, calls: dict[int, dict[str, str]]) -> list[Piece]:
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Split at line feeds only; httpx would split at U+2028 within an answer as well."""
+    rest = b""
+    async for data in response.aiter_bytes():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _pieces(line: bytes, calls: dict[int, dict[str, str]]) -> list[Piece]:
     """Read one line of the event stream; parts of tool calls are gathered in ``calls``."""
-    data = line.removeprefix(_DATA).strip() if line.startswith(_DATA) else ""
-    if not data or data == "[DONE]":
+    data = line.removeprefix(_DATA).strip() if line.startswith(_DATA) else b""
+    if not data or data == b"[DONE]":
         return []
     event = json.loads(data)
     if "error" in event:
-        raise UpstreamError(_reason(data.encode()))
+        raise UpstreamError(_reason(data))
     choice: dict[str, Any] = (event.get("choices") or [{}])[0]
     delta = choice.get("delta") or {}
     thought = next((delta[key] for key in _REASONING_KEYS if delta.get(key)), None)
