@@ -15,6 +15,7 @@ from hfchat_base.errors import (
     GenerationFailed,
     ProtocolError,
     StreamStalled,
+    TransportError,
     UpstreamRateLimitError,
 )
 from hfchat_base.events import ElicitationRequest, Event, Status, TextDelta
@@ -28,12 +29,13 @@ from hfchat_base.protocol.flow import (
     Close,
     Deliver,
     Flow,
+    Request,
     Response,
     TimedOut,
     read,
     read_all,
 )
-from hfchat_base.protocol.flows.retries import send
+from hfchat_base.protocol.flows.retries import send, wait
 from hfchat_base.protocol.lines import LineBuffer, ServerSentEvents
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.transcript import Transcript
@@ -41,6 +43,7 @@ from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Answer, FinishReason
 
 _RATE_LIMITED = 429
+_ANSWERED_BEFORE = 409
 
 
 @dataclass(slots=True)
@@ -298,8 +301,28 @@ def _answer_elicitation(server: Server, run: Run, question: ElicitationRequest) 
     request = requests.answer_elicitation(
         server.endpoint, run.conversation_id, question.elicitation_id, content
     )
-    response = refusals.check((yield from send(server, request)), request)
+    response = yield from _reply(server, request)
     raw = encodings.parse_json(response.body, "reply to an elicitation")
     if isinstance(raw, dict) and raw.get("resume") is True:
         run.parked_elicitation = question.elicitation_id
     return response.at
+
+
+def _reply(server: Server, request: Request) -> Flow[Response]:
+    """Send a reply until it is known to have arrived; without one the run waits for an hour.
+
+    That is safe, because the first one that arrives counts, and a further one is a 409 (S).
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            response = yield from send(server, request)
+        except TransportError:
+            if attempt >= server.retries.attempts:
+                raise
+            yield from wait(server, "connection", attempt)
+            continue
+        if attempt > 1 and response.status == _ANSWERED_BEFORE:
+            return response
+        return refusals.check(response, request)
