@@ -6,7 +6,6 @@ of the test's own; all other requests go through to a local server.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from hfchat_base import (
     Unknown,
 )
 from hfchat_base.protocol.lines import MAX_LINE_BYTES
+from tests.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
 from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.wire import response
@@ -29,29 +29,6 @@ from tests.support.faults.wire import response
 if TYPE_CHECKING:
     from hfchat_base.protocol.facts import Generation
     from tests.faults.caller import Caller, Outcome
-
-STARTED = {"type": "status", "status": "started"}
-FINISHED = {"type": "status", "status": "finished"}
-
-
-def token(text: str, width: int = 16) -> dict[str, Any]:
-    """A stream token, padded as chat-ui does."""
-    return {"type": "stream", "token": text.ljust(width, "\0")}
-
-
-def final(text: str, **more: Any) -> dict[str, Any]:
-    """A final answer."""
-    return {"type": "finalAnswer", "text": text, "interrupted": False, **more}
-
-
-def lines(*events: dict[str, Any], spaces: bool = True) -> bytes:
-    """Events as the server writes them, 4096 spaces behind each final answer included."""
-    raw = b""
-    for event in events:
-        raw += json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-        if spaces and event["type"] == "finalAnswer":
-            raw += b" " * 4096
-    return raw
 
 
 def answer(proxy: FaultServer, caller: Caller, body: bytes, **framing: Any) -> Outcome:

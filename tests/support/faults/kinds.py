@@ -5,11 +5,12 @@ Positions are in bytes of the raw response, its head included, unless something 
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 How = Literal["close", "reset", "half"]
 """``close``: an ordinary end of the connection. ``reset``: a TCP reset, which may also take back
 bytes that were sent and not read yet. ``half``: only the sending side is closed."""
+
+_BABBLE_SECONDS: Final = 0.003
 
 
 class Fault(Protocol):
@@ -182,22 +185,22 @@ class Instead:
 
 
 @dataclass(frozen=True)
-class Lines:
-    """A head, then lines that a test makes as it goes along.
+class Babble:
+    """Some bytes, then the same few again and again until the client leaves.
 
     Attributes:
-        head: The response's head, with the empty line.
-        make: Called for each next piece; empty bytes end it.
+        first: What is sent first, the response's head included.
+        again: What is sent ever after, a few hundred times a second; empty for silence.
     """
 
-    head: bytes
-    make: Callable[[], bytes]
+    first: bytes
+    again: bytes = b""
 
     def meet(self, client: socket.socket, ask: Callable[[], Source]) -> None:  # noqa: ARG002
-        """Send pieces until there are no more, or nobody takes them."""
-        client.sendall(self.head)
-        while piece := self.make():
-            client.sendall(piece)
+        """Send until nobody takes it."""
+        client.sendall(self.first)
+        while not select.select([client], [], [], _BABBLE_SECONDS)[0]:
+            client.sendall(self.again)
 
 
 def end(client: socket.socket, how: How) -> None:

@@ -1,0 +1,251 @@
+"""Faults 12 to 20: answers whose bytes are right and whose meaning is not, or not at once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hfchat_base import (
+    ElicitationRequest,
+    ElicitationResolved,
+    FinalAnswer,
+    GenerationFailed,
+    GenerationInterrupted,
+    RateLimitError,
+    StreamStalled,
+    StreamTruncated,
+    Timeouts,
+    Title,
+    ToolError,
+    UpstreamRateLimitError,
+)
+from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
+from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
+from tests.support.faults.server import REPLY, SEND, STOP, FaultServer
+from tests.support.faults.wire import response
+
+if TYPE_CHECKING:
+    from tests.faults.caller import Caller, Outcome
+
+ASKING = "http://127.0.0.1:9201/mcp"
+"""The local server's tool server that asks the user a question."""
+
+HASTY = Timeouts(first_event=0.15, progress=0.15)
+
+
+def answer(proxy: FaultServer, caller: Caller, *events: dict[str, Any], **options: Any) -> Outcome:
+    """Have a message answered with these events."""
+    proxy.on(SEND, Instead(response(lines(*events), chunk_bytes=256)))
+    return caller.ask(proxy.url, **options)
+
+
+def test_fault_12_keep_alive_for_ever(proxy: FaultServer, caller: Caller) -> None:
+    """A server that only keeps the connection alive has stalled; what had arrived is kept."""
+    head = response(b"", until_close=True) + lines(STARTED, token("Half "))
+    proxy.on(SEND, Babble(head, lines(KEEP_ALIVE)))
+    outcome = caller.ask(proxy.url, timeouts=HASTY)
+    assert isinstance(outcome.error, StreamStalled)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == outcome.text == "Half "
+
+
+@pytest.mark.parametrize("after", ["nothing", "something"])
+def test_fault_13_silence(proxy: FaultServer, caller: Caller, after: str) -> None:
+    """Silence ends at our own deadline, and the run is stopped."""
+    said = lines(STARTED) if after == "nothing" else lines(STARTED, token("Half "))
+    raw = response(b"", until_close=True) + said
+    proxy.on(SEND, Babble(raw))
+    began = time.monotonic()
+    outcome = caller.ask(proxy.url, timeouts=HASTY)
+    assert time.monotonic() - began < 3
+    assert isinstance(outcome.error, StreamStalled)
+    assert outcome.text == ("" if after == "nothing" else "Half ")
+    assert proxy.count(STOP) == 1
+
+
+def test_fault_13_total_deadline(proxy: FaultServer, caller: Caller) -> None:
+    """An answer that goes on and on ends at the deadline for the whole of it."""
+    began = time.monotonic()
+    outcome = caller.ask(proxy.url, model="slow/drip", timeouts=Timeouts(total=0.2))
+    assert time.monotonic() - began < 3
+    assert isinstance(outcome.error, StreamStalled)
+    assert outcome.text.startswith("tok0 ")
+
+
+def test_fault_13_silence_before_the_head(proxy: FaultServer, caller: Caller) -> None:
+    """A server that takes a message and says nothing at all does not hold the caller for ever."""
+    proxy.on(SEND, Stall(0), Stall(0), Stall(0), Stall(0))
+    began = time.monotonic()
+    outcome = caller.ask(proxy.url, timeouts=HASTY)
+    assert time.monotonic() - began < 8
+    assert outcome.error is None or isinstance(outcome.error, (StreamTruncated, StreamStalled))
+    assert outcome.error is not None or outcome.answer.text == "You said: hello"
+
+
+@pytest.mark.parametrize("code", [None, 500, 503])
+def test_fault_14_failure_inside_of_success(
+    proxy: FaultServer, caller: Caller, code: int | None
+) -> None:
+    """A failure of the model behind the server is told with its status."""
+    more = {} if code is None else {"statusCode": code}
+    outcome = answer(proxy, caller, STARTED, token("Half "), failure("upstream exploded", **more))
+    assert isinstance(outcome.error, GenerationFailed)
+    assert outcome.error.upstream_status == code
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "Half "
+    assert "upstream exploded" in str(outcome.error)
+
+
+def test_fault_14_limit_inside_of_success(current_proxy: FaultServer, caller: Caller) -> None:
+    """A 429 of the model behind the server is a limit, too."""
+    outcome = caller.ask(current_proxy.url, model="broken/http429")
+    assert isinstance(outcome.error, UpstreamRateLimitError)
+    assert isinstance(outcome.error, RateLimitError)
+    assert current_proxy.count(SEND) == 1
+
+
+def test_fault_15_no_output(proxy: FaultServer, caller: Caller) -> None:
+    """A model that says nothing has failed."""
+    outcome = caller.ask(proxy.url, model="broken/empty")
+    assert isinstance(outcome.error, GenerationFailed)
+    assert "No output was generated" in str(outcome.error)
+
+
+def test_fault_16_no_final_answer(current_proxy: FaultServer, caller: Caller) -> None:
+    """A run that finishes without a final answer is what was streamed."""
+    outcome = caller.ask(current_proxy.url, model="broken/filtered")
+    assert outcome.error is None
+    assert outcome.answer.text == outcome.text != ""
+    assert outcome.answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("streamed", "said", "whole"),
+    [
+        ("Hello", "Hello", "Hello"),
+        ("Hel", "Hello", "Hello"),
+        ("Hallo", "Hello", "Hello"),
+        ("", "Hello", "Hello"),
+    ],
+    ids=["the same", "goes on", "another", "only final"],
+)
+def test_fault_17_final_text_without_tools(
+    proxy: FaultServer, caller: Caller, streamed: str, said: str, whole: str
+) -> None:
+    """Without tools the final text is what counts; a rest that was not streamed is handed out."""
+    tokens = [token(streamed)] if streamed else []
+    outcome = answer(proxy, caller, STARTED, *tokens, final(said), FINISHED)
+    assert outcome.answer.text == whole
+    assert outcome.text == (whole if whole.startswith(streamed) else streamed)
+
+
+def test_fault_17_final_text_after_a_tool(proxy: FaultServer, caller: Caller) -> None:
+    """After a tool the final text leaves out what was said before it; nothing of that is lost."""
+    call = {"type": "tool", "subtype": "call", "uuid": "u", "call": {"name": "t", "parameters": {}}}
+    broken = {"type": "tool", "subtype": "error", "uuid": "u", "message": "exploded"}
+    outcome = answer(
+        proxy,
+        caller,
+        *(STARTED, token("Let me check. "), call, broken, token("It said no.")),
+        *(final("It said no."), FINISHED),
+    )
+    assert outcome.answer.text == outcome.text == "Let me check. It said no."
+    assert ToolError("u", "exploded") in outcome.events
+
+
+def test_fault_18_interrupted_by_somebody_else(proxy: FaultServer, caller: Caller) -> None:
+    """An answer that somebody else has stopped is an error with what there was."""
+    outcome = answer(
+        proxy, caller, STARTED, token("Half "), final("Half ", interrupted=True), FINISHED
+    )
+    assert isinstance(outcome.error, GenerationInterrupted)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "Half "
+
+
+def test_fault_19_title_after_the_end(proxy: FaultServer, caller: Caller) -> None:
+    """A title that comes after the final answer is kept."""
+    title = {"type": "title", "title": "Late"}
+    outcome = answer(proxy, caller, STARTED, token("Hi"), final("Hi"), title, FINISHED)
+    assert outcome.answer.title == "Late"
+    assert Title("Late") in outcome.events
+
+
+def test_fault_19_lost_after_the_final_answer(current_proxy: FaultServer, caller: Caller) -> None:
+    """What follows the final answer is fetched if the connection was lost before it."""
+    current_proxy.on(SEND, CutAt(b'{"type":"status","status":"finished"}'))
+    outcome = caller.ask(current_proxy.url)
+    assert outcome.error is None
+    assert sum(isinstance(event, FinalAnswer) for event in outcome.events) == 1
+    assert outcome.events[-1].__class__.__name__ == "Status"
+
+
+def test_fault_20_question_declined(current_proxy: FaultServer, caller: Caller) -> None:
+    """A tool's question is declined at once where nobody is there to answer it."""
+    outcome = caller.ask(current_proxy.url, model="tools/agent", mcp_servers=[_asking()])
+    assert outcome.error is None
+    assert "not booked" in outcome.answer.text
+    assert any(isinstance(event, ElicitationResolved) for event in outcome.events)
+
+
+@pytest.mark.parametrize("fault", [Instead(b""), Cut(0)], ids=["before", "after"])
+def test_fault_20_reply_lost(current_proxy: FaultServer, caller: Caller, fault: Any) -> None:
+    """A reply whose connection is lost is sent again, so that the run does not wait for an hour."""
+    current_proxy.on(REPLY, fault)
+    outcome = caller.ask(
+        current_proxy.url,
+        model="tools/agent",
+        mcp_servers=[_asking()],
+        on_elicitation=lambda _: {"date": "2026-08-01", "people": 2},
+        timeouts=Timeouts(first_event=3, progress=3),
+    )
+    assert outcome.error is None
+    assert "booked for 2 on 2026-08-01" in outcome.answer.text
+
+
+def test_fault_20_question_asked_once(current_proxy: FaultServer, caller: Caller) -> None:
+    """A connection that is lost after a question was answered does not ask it again."""
+    asked: list[ElicitationRequest] = []
+
+    def on_elicitation(request: ElicitationRequest) -> dict[str, Any]:
+        asked.append(request)
+        return {"date": "2026-08-01", "people": 2}
+
+    current_proxy.on(SEND, CutAt(b'"subtype":"resolved"'))
+    outcome = caller.ask(
+        current_proxy.url,
+        model="tools/agent",
+        mcp_servers=[_asking()],
+        on_elicitation=on_elicitation,
+    )
+    assert outcome.error is None
+    assert "booked for 2" in outcome.answer.text
+    assert len(asked) == 1
+
+
+def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> None:
+    """A run that ends with its question open is no answer of no text."""
+    question = {
+        "type": "elicitation",
+        "subtype": "request",
+        "toolUuid": "u",
+        "request": {"elicitationId": "0" * 8, "message": "Which day?", "fields": []},
+    }
+    resume = response(b'{"ok":true,"resume":true}', content_type="application/json")
+    current_proxy.on(REPLY, Instead(resume))
+    again = lines(STARTED, token("Booked."), final("Booked."), FINISHED)
+    current_proxy.on(
+        SEND,
+        Instead(response(lines(STARTED, question, FINISHED), chunk_bytes=99)),
+        Instead(response(again, chunk_bytes=99)),
+    )
+    outcome = caller.ask(current_proxy.url)
+    assert (outcome.answer.text, outcome.error) == ("Booked.", None)
+    assert current_proxy.count(SEND) == 2
+    assert b"resumeElicitationId" in current_proxy.requests[-2].body
+
+
+def _asking() -> dict[str, str]:
+    return {"name": "asking", "url": ASKING}
