@@ -186,7 +186,7 @@ def read_firefox_file(path: Path, endpoint: Endpoint) -> list[Cookie]:
     # Its older releases know the same by another name.
     read = getattr(library, "extract_from_path", None) or library.firefox_based
     try:
-        rows = read(str(path), [endpoint.host])
+        rows = read(str(path), domains=[endpoint.host])
     except (RuntimeError, ValueError):
         # It does not exist yet, or is being written.
         return []

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -279,11 +280,15 @@ class _FirefoxWindow:
                 "--no-remote",
                 "--profile",
                 str(self._profile),
+                *(["--wait-for-browser"] if sys.platform == "win32" else []),
                 *self._arguments,
                 url,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "MOZ_CRASHREPORTER_DISABLE": "1"},
+                # It may start itself anew, and only the group knows them all.
+                start_new_session=True,
             )
         except OSError as error:
             raise _not_usable(self._browser, error) from None
@@ -301,7 +306,10 @@ class _FirefoxWindow:
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            if sys.platform == "win32":
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
         await process.wait()
 
 
