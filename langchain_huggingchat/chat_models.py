@@ -92,7 +92,7 @@ class ChatHuggingChat(BaseChatModel):
     )
     """Address of the server. By default ``HUGGINGCHAT_BASE_URL``, or HuggingChat itself."""
 
-    cookies: SecretStr | Secret[Any] | None = Field(default=None, exclude=True, repr=False)
+    cookies: Any = Field(default=None, exclude=True, repr=False)
     """The session, in any form that `HuggingChat` takes. By default it looks for one as told
     there."""
 

@@ -41,17 +41,18 @@ You are provided with function signatures within <tools></tools> XML tags:
 {{tools}}
 </tools>
 
+The result of each call will be given to you within {RESULT_OPEN}{RESULT_CLOSE} XML tags, with the \
+function's name and its content, or the error if it failed. Never write a result yourself.
+
 For each function call, return a json object with function name and arguments within \
 {CALL_OPEN}{CALL_CLOSE} XML tags:
 {CALL_OPEN}
 {{{{"name": <function-name>, "arguments": <args-json-object>}}}}
 {CALL_CLOSE}
 
-The result of each call will be given to you within {RESULT_OPEN}{RESULT_CLOSE} XML tags, as \
-{{{{"name": <function-name>, "content": <result>}}}}, or with "error" in place of "content" if the \
-call failed. {{choice}}"""
+{{choice}}"""
 
-_FREE: Final = "If no function is needed, answer the user directly."
+_FREE: Final = "If none of the functions fits, answer the user in plain words, without a call."
 _FORCED: Final = "You must answer with a function call, and with nothing else."
 _FORCED_ONE: Final = "You must answer with a call of the function {name}, and with nothing else."
 _ONE_AT_A_TIME: Final = " Call at most one function at a time."

@@ -37,7 +37,8 @@ def test_no_argument_at_all(server: LocalServer, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["model", "model_name", "model_id"])
 def test_model_aliases(server: LocalServer, name: str) -> None:
     """The model may be named as other chat models name theirs."""
-    assert ChatHuggingChat(base_url=server.base_url, **{name: "echo/base"}).model == "echo/base"
+    settings: dict[str, Any] = {"base_url": server.base_url, name: "echo/base"}
+    assert ChatHuggingChat(**settings).model == "echo/base"
 
 
 def test_both_generations(any_server: LocalServer) -> None:
@@ -181,18 +182,18 @@ def test_stop(server: LocalServer) -> None:
     model.close()
 
 
-def test_batch(server: LocalServer, model: ChatHuggingChat) -> None:
+def test_batch(model: ChatHuggingChat) -> None:
     """A batch with bounded concurrency gets every answer, each from a conversation of its own."""
-    questions = [f"question {number}" for number in range(6)]
+    questions: list[Any] = [f"question {number}" for number in range(6)]
     messages = model.batch(questions, config={"max_concurrency": 3})
     assert [m.text for m in messages] == [f"Hello, you said: {q}." for q in questions]
     assert len({m.response_metadata["conversation_id"] for m in messages}) == len(questions)
 
 
-async def test_abatch(server: LocalServer, model: ChatHuggingChat) -> None:
+async def test_abatch(model: ChatHuggingChat) -> None:
     """Likewise asynchronously."""
-    questions = [f"question {number}" for number in range(6)]
-    messages = await model.abatch(questions, config={"max_concurrency": 3})  # type: ignore[arg-type]
+    questions: list[Any] = [f"question {number}" for number in range(6)]
+    messages = await model.abatch(questions, config={"max_concurrency": 3})
     assert [m.text for m in messages] == [f"Hello, you said: {q}." for q in questions]
     await model.aclose()
 
