@@ -7,6 +7,14 @@ test against.
 
 from __future__ import annotations
 
+from hfchat_base.auth.login import (
+    AuthResult,
+    RequestLogin,
+    login,
+    login_async,
+    login_with_cookies,
+    login_with_cookies_async,
+)
 from hfchat_base.client import AsyncHuggingChat, HuggingChat
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import (
@@ -95,6 +103,7 @@ __all__ = [
     "AsyncAnswerStream",
     "AsyncConversation",
     "AsyncHuggingChat",
+    "AuthResult",
     "ChatMessage",
     "ConnectTimeout",
     "Conversation",
@@ -132,6 +141,7 @@ __all__ = [
     "RateLimitError",
     "ReasoningDelta",
     "ReasoningStatus",
+    "RequestLogin",
     "ResponseError",
     "Retries",
     "Retry",
@@ -163,4 +173,8 @@ __all__ = [
     "User",
     "WebSearchUpdate",
     "__version__",
+    "login",
+    "login_async",
+    "login_with_cookies",
+    "login_with_cookies_async",
 ]
