@@ -25,7 +25,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text as Line
 
 from hfchat_base import HuggingChat
-from hfchat_base.cli.commands.demo import Demonstration
+from hfchat_base.cli.demo.show import Demonstration
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.loading import load_model
 from hfchat_base.cli.repl.loop import Repl, Settings

@@ -22,7 +22,6 @@ from hfchat_base.cli.commands.options import (
 )
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.terminal import Terminal
-from hfchat_base.cli.turn import TurnRunner, parse_mcp_servers
 from hfchat_base.uploads import Upload
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ def ask(
 
     In a pipe only the answer's text goes to standard output.
     """
+    from hfchat_base.cli.turn import TurnRunner, parse_mcp_servers  # noqa: PLC0415 - heavy
+
     text = _whole_question(question)
     terminal = Terminal.detect()
     uploads = [Upload.of(path.expanduser()) for path in file or ()]

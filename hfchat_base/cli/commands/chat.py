@@ -18,10 +18,7 @@ from hfchat_base.cli.commands.options import (
     connect,
 )
 from hfchat_base.cli.downloads import Downloads
-from hfchat_base.cli.repl.lines import LineReader
-from hfchat_base.cli.repl.loop import Repl, Settings
 from hfchat_base.cli.terminal import Terminal
-from hfchat_base.cli.turn import parse_mcp_servers
 from hfchat_base.uploads import Upload
 
 __all__ = ["chat"]
@@ -50,6 +47,10 @@ def chat(
 
     Ctrl-C stops an answer, /help lists the commands, Ctrl-D leaves.
     """
+    from hfchat_base.cli.repl.lines import LineReader  # noqa: PLC0415 - heavy
+    from hfchat_base.cli.repl.loop import Repl, Settings  # noqa: PLC0415 - likewise
+    from hfchat_base.cli.turn import parse_mcp_servers  # noqa: PLC0415 - likewise
+
     settings = Settings(
         model=model,
         system_prompt=system,

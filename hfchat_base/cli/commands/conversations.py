@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 
 from hfchat_base.cli.commands.options import BaseUrl, connect
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
-from hfchat_base.cli.view.markdown import AnswerMarkdown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,6 +75,8 @@ def show(
     base_url: BaseUrl = None,
 ) -> None:
     """Show the messages of a conversation, on the branch that was written to last."""
+    from hfchat_base.cli.view.markdown import AnswerMarkdown  # noqa: PLC0415 - heavy
+
     with connect(base_url) as client:
         conversation = client.get_conversation(conversation_id)
         messages = conversation.messages()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from hfchat_base.cli.loading import load_model
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.errors import InvalidRequestError, TransportError
 
@@ -101,6 +100,8 @@ def _models(
 ) -> Sequence[LocalModel] | None:
     """Get the models that were chosen; None stands for the scripted ones."""
     if demo or gguf is not None:
+        from hfchat_base.cli.loading import load_model  # noqa: PLC0415 - heavy
+
         return [load_model(terminal, gguf)]
     if openai_url is None:
         return None

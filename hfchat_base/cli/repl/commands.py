@@ -62,7 +62,6 @@ def _retry(repl: Repl, _argument: str) -> None:
     if repl.conversation is None:
         repl.complain("There is nothing to answer again yet.")
         return
-    repl.terminal.out.print()
     repl.retry()
 
 
@@ -72,7 +71,6 @@ def _edit(repl: Repl, text: str) -> None:
         return
     text = text or repl.read_line.edit("edit > ", repl.last_text).strip()
     if text:
-        repl.terminal.out.print()
         repl.resend(text)
 
 

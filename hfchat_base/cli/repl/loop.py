@@ -112,12 +112,12 @@ class Repl:
         self._greet()
         while True:
             try:
-                self.terminal.out.print()
+                self.leave_space()
                 line = self.read_line(PROMPT).strip()
                 if line:
                     self._take(line)
             except KeyboardInterrupt:
-                self.terminal.out.print()
+                self.leave_space()
                 self.say("Ctrl-D or /quit leaves.")
             except (EOFError, Quit):
                 break
@@ -126,6 +126,11 @@ class Repl:
     def say(self, *parts: str | tuple[str, str]) -> None:
         """Tell the user something about the chat."""
         self.terminal.notes.print(note(*parts), soft_wrap=True)
+
+    def leave_space(self) -> None:
+        """Set what follows apart, where a person reads it."""
+        if self.terminal.is_rich:
+            self.terminal.out.print()
 
     def complain(self, message: str) -> None:
         """Tell the user that something is not possible."""
@@ -185,7 +190,6 @@ class Repl:
         """Run a turn or a command; errors and Ctrl-C end it, not the chat."""
         try:
             if not line.startswith("/"):
-                self.terminal.out.print()
                 self.send(line)
                 return
             name, _, argument = line[1:].partition(" ")
@@ -200,6 +204,8 @@ class Repl:
             self.say("Stopped.")
 
     def _run(self, stream: _StreamOf) -> None:
+        self.leave_space()
+
         def open_stream(on_elicitation: OnElicitation) -> tuple[Conversation, AnswerStream]:
             if self.conversation is None:
                 self.conversation = self.client.create_conversation(

@@ -7,6 +7,7 @@ printed, so a recording of the screen holds each thing once.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from rich.text import Text
 
 from hfchat_base.cli.terminal import clean_line, note
 from hfchat_base.cli.view.base import call_text, output_text, streamed
-from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, plain_text, settled_length
+from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, ending, plain_text, settled_length
 from hfchat_base.events import (
     Event,
     ReasoningDelta,
@@ -46,6 +47,10 @@ _FRAMES_PER_SECOND: Final = 12
 _BAR_WIDTH: Final = 24
 _SPARE_LINES: Final = 6
 """Lines of the screen that a growing block leaves to what stands around it."""
+_REST_PER_WORK: Final = 9
+"""How much longer than a look at the text the pause after it is, at least."""
+_RECENT: Final = 8000
+"""Characters of a thought that are redrawn; more are on no screen."""
 _MARGIN: Final = (0, 0, 0, 2)
 
 
@@ -75,6 +80,7 @@ class AnimatedView:
         self._tools: dict[str, _RunningTool] = {}
         self._has_printed = False
         self._last_was_tool = False
+        self._next_look = 0.0
 
     def __enter__(self) -> Self:
         self._start()
@@ -143,9 +149,9 @@ class AnimatedView:
         if self._has_printed:
             parts.append(Text(""))
         if self._thinking:
-            parts.append(Tail(self._thinking_block(), room))
+            parts.append(Tail(_thinking_block(self._thinking[-_RECENT:]), room))
         if self._text:
-            parts.append(Tail(Padding(AnswerMarkdown(self._text), _MARGIN), room))
+            parts.append(Tail(Padding(AnswerMarkdown(ending(self._text, room)), _MARGIN), room))
         if self._tools:
             parts.append(self._tool_table())
         if not self._text and not self._tools:
@@ -163,16 +169,21 @@ class AnimatedView:
             table.add_row(spinner, bar, note(tool.message))
         return table
 
-    def _thinking_block(self) -> Padding:
-        return Padding(plain_text(self._thinking, "hfchat.reasoning"), _MARGIN)
-
     def _add_text(self, text: str) -> None:
         if not self._text:
             text = text.lstrip("\n")
         self._text += text
-        if "\n" in text and (length := settled_length(self._text)):
+        if "\n" in text and time.monotonic() >= self._next_look:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Print what is settled. A block that grows long is looked at less and less often."""
+        begun = time.monotonic()
+        if length := settled_length(self._text):
             settled, self._text = self._text[:length], self._text[length:]
             self._print(Padding(AnswerMarkdown(settled), _MARGIN))
+        ended = time.monotonic()
+        self._next_look = ended + (ended - begun) * _REST_PER_WORK
 
     def _move(self, event: ToolProgress) -> None:
         tool = self._tools.get(event.uuid)
@@ -192,9 +203,7 @@ class AnimatedView:
 
     def _flush_thinking(self) -> None:
         if self._thinking.strip():
-            block = self._thinking_block()
-            self._thinking = ""
-            self._print(block)
+            self._print(_thinking_block(self._thinking))
         self._thinking = ""
 
     def _flush_text(self) -> None:
@@ -209,3 +218,7 @@ class AnimatedView:
         self._last_was_tool = is_tool
         self._status = "going on"
         self._console.print(block, no_wrap=is_tool, overflow="ellipsis" if is_tool else None)
+
+
+def _thinking_block(thinking: str) -> Padding:
+    return Padding(plain_text(thinking, "hfchat.reasoning"), _MARGIN)

@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-__all__ = ["AnswerMarkdown", "Tail", "settled_length"]
+__all__ = ["AnswerMarkdown", "Tail", "ending", "plain_text", "settled_length"]
 
 # Tags in an answer are text about tags: there is nothing here that could render them.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
@@ -95,6 +95,23 @@ def settled_length(text: str) -> int:
     tokens = _PARSER.parse("".join(lines))
     starts = [token.map[0] for token in tokens if token.level == 0 and token.map]
     return sum(map(len, lines[: starts[-1]])) if starts else 0
+
+
+def ending(text: str, lines: int) -> str:
+    """Cut a block to what is needed to draw its last lines, for the sake of speed.
+
+    Args:
+        text: One block of Markdown, perhaps unfinished.
+        lines: How many lines of the screen it is for. A line of Markdown takes about one or more.
+
+    Returns:
+        The end of it. Code stays code.
+    """
+    if text.count("\n") <= 2 * lines:
+        return text
+    kept = text.rsplit("\n", 2 * lines)[1:]
+    first = text.partition("\n")[0]
+    return "\n".join([first, *kept] if first.startswith(("```", "~~~")) else kept)
 
 
 class Tail:

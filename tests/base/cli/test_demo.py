@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from hfchat_base.cli.commands import demo as command
-from hfchat_base.cli.commands.demo import TEXT, Demonstration
 from hfchat_base.cli.demo import langchain_chain, llama_index_query
 from hfchat_base.cli.demo.best_sentence import BestSentence
+from hfchat_base.cli.demo.show import TEXT, Demonstration
 from hfchat_base.cli.demo.source import source_of
 from hfchat_base.cli.terminal import THEME, Terminal
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel

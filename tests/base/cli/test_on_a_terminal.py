@@ -11,12 +11,11 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
 
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.support.terminal_session import TerminalSession
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from hfchat_base.local import LocalServer
 
 BOOKING = "asking=http://127.0.0.1:9201/mcp"
 MAGIC = "local=http://127.0.0.1:9200/mcp"
@@ -170,6 +169,19 @@ def test_tables(current_server: LocalServer) -> None:
         session.expect("● echo/base")
         session.expect("● is the default")
         assert session.wait() == 0
+
+
+def test_a_model_cannot_command_the_terminal() -> None:
+    """Sequences in an answer, in thinking and in a title are not obeyed; markup is shown."""
+    hostile = "\x1b]0;owned\x07\x1b[2J[red]a\x1b[31mb"
+    model = LocalModel("evil/one", FunctionBackend(lambda _: hostile), title=lambda *_: hostile)
+    with LocalServer(models=[model]) as server:
+        with TerminalSession("ask", "x", "--base-url", server.base_url) as session:
+            assert session.wait() == 0
+        assert "[red]ab" in session.text
+        assert "“[red]ab”" in session.text
+        assert "owned" not in session.text
+        assert "\x1b[2J" not in session.raw
 
 
 def test_an_error_is_red(current_server: LocalServer) -> None:

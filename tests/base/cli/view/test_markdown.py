@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
-from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, settled_length
+from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, ending, settled_length
 
 TEXTS = [
     "One paragraph.\n\nAnother,\non two lines.\n\nA third.\n",
@@ -39,6 +39,23 @@ def test_only_the_last_block_is_pending() -> None:
     """What comes before the last block is settled, half a line is not."""
     assert settled_length("one\n\ntwo\n") == len("one\n\n")
     assert settled_length("one\n\ntwo") == 0
+
+
+def test_the_ending_draws_the_same_lines() -> None:
+    """The end of a long block looks as it does in the whole block, code as code."""
+    code = "```python\n" + "".join(f"x{number} = 1\n" for number in range(99))
+    for text in (code, "".join(f"- item {number}\n" for number in range(99))):
+        cut = ending(text, 5)
+        assert len(cut) < len(text) / 5
+        assert render(cut).splitlines()[-5:] == render(text).splitlines()[-5:]
+
+
+def test_blocks_bring_no_blank_lines_along() -> None:
+    """Each kind of block begins and ends with a line of its own."""
+    for block in ("text", "- a", "1. a", "> a", "|a|\n|---|\n|b|", "```\na\n```", "# a", "***"):
+        lines = render(block).splitlines()
+        assert lines[0].strip()
+        assert lines[-1].strip()
 
 
 def test_tags_are_text() -> None:
