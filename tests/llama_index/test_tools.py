@@ -139,7 +139,7 @@ def test_tool_result_goes_back(reader: HuggingChatLLM, reader_server: LocalServe
     posts = [r for r in reader_server.requests if r.method == "POST"]
     assert len(posts) == 1
     assert b'"name\\": \\"add\\"' in posts[0].body
-    assert b"17" not in posts[0].body
+    assert b"sum of" not in posts[0].body
 
 
 def test_predict_and_call(reader: HuggingChatLLM) -> None:
