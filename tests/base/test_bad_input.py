@@ -31,6 +31,7 @@ from hfchat_base import (
     OriginRejectedError,
     ProtocolError,
     RateLimitError,
+    ResponseError,
     ServerError,
     SessionExpired,
     TooManyConversationsError,
@@ -115,9 +116,15 @@ def test_refused_before_sending(
     attempt: Try, server: LocalServer, step: Operation, kind: type, words: str
 ) -> None:
     """What the server would answer with a 500 is refused here, and nothing is sent."""
+
+    def only_this(conversation: Any) -> Any:
+        server.clear_requests()
+        return step(conversation)
+
     with pytest.raises(kind, match=words) as caught:
-        attempt(server.base_url, begin, lambda c: (server.clear_requests(), step(c))[1])
+        attempt(server.base_url, begin, only_this)
     assert server.requests == []
+    assert isinstance(caught.value, ResponseError)
     assert caught.value.status is None
 
 
@@ -297,7 +304,7 @@ def test_conversation_is_full(attempt: Try, generation: Generation) -> None:
         attempt(
             server.base_url,
             lambda c: c.create_conversation(MODEL),
-            *[lambda c: _send_and_stay(c)] * 3,
+            *[_send_and_stay] * 3,
         )
     assert caught.value.reason == "conversation_full"
     assert caught.value.retry_after is None
@@ -317,12 +324,11 @@ def _send_and_stay(conversation: Any) -> Any:
 
 def test_too_many_conversations(attempt: Try, generation: Generation) -> None:
     """An account that is full says to delete some."""
-    with (
-        LocalServer(generation=generation, limits=Limits(conversations=0)) as server,
-        pytest.raises(TooManyConversationsError, match="delete_conversation") as caught,
-    ):
+    with LocalServer(generation=generation, limits=Limits(conversations=0)) as server:
         cookies = server.cookies()
-        attempt(server.base_url, begin, lambda c: c._client, begin, cookies=cookies)
+        attempt(server.base_url, begin, cookies=cookies)
+        with pytest.raises(TooManyConversationsError, match="delete_conversation") as caught:
+            attempt(server.base_url, begin, cookies=cookies)
     assert caught.value.reason == "conversations"
     assert caught.value.retry_after is None
 
@@ -344,7 +350,7 @@ def test_session_has_run_out(attempt: Try, generation: Generation) -> None:
             server.end_session(cookies)
             return conversation
 
-        with pytest.raises(SessionExpired, match="no longer knows|thrown this session away"):
+        with pytest.raises(SessionExpired, match=r"no longer knows|thrown this session away"):
             attempt(server.base_url, begin, end, lambda c: c.send("hi"), cookies=cookies)
 
 

@@ -116,9 +116,9 @@ async def test_event_loop_is_not_blocked(current_server: LocalServer) -> None:
         done.set()
         await ticker
     assert [answer.text for answer in answers] == [DRIP] * 20
-    # Half of the ticks, and none of half a second, is far from what blocking would leave.
-    assert len(gaps) >= sum(gaps) / 0.01 / 2
-    assert max(gaps) < 0.5
+    # On a busy machine ticks are late, but an answer that blocks would leave none for its 0.8 s.
+    assert len(gaps) >= sum(gaps) / 0.01 / 5
+    assert max(gaps) < 0.7
 
 
 async def test_two_hundred_streams_at_once(current_server: LocalServer) -> None:

@@ -176,7 +176,9 @@ def test_transcript_that_ends_with_the_assistant() -> None:
 def test_attachments_of_all_messages_are_sent() -> None:
     """Attachments go along, and the transcript names them."""
     upload = Upload("a.txt", b"1")
-    text, files = render([ChatMessage("user", "look", [upload]), *messages("ok", "so?", first="assistant")])
+    text, files = render(
+        [ChatMessage("user", "look", [upload]), *messages("ok", "so?", first="assistant")]
+    )
     assert files == (upload,)
     assert "User: look [attached: a.txt]" in text
 

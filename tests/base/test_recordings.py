@@ -25,7 +25,6 @@ from hfchat_base import (
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.run import answer as run_answer
 from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.protocol.turn import Turn
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.turn import Turn
 from tests.support.flows import Outcome, drive, json_response
@@ -46,6 +45,9 @@ STREAMS = [
     for recording in all_with_streams()
     for index in range(len(recording.streams))
 ]
+
+CUT_UP = [case for case in STREAMS if case.id != "current-two_runs_in_one_conversation-1"]
+"""All of them but one, which says the same forty tokens as the one before it."""
 
 
 def play(
@@ -98,7 +100,7 @@ def stopped_in(recording: Recording) -> bool:
     return recording.scenario == "stop_generating"
 
 
-@pytest.mark.parametrize(("recording", "index"), STREAMS)
+@pytest.mark.parametrize(("recording", "index"), CUT_UP)
 def test_single_cut(recording: Recording, index: int) -> None:
     """Wherever a stream is cut in two, events and answer are those of the whole."""
     body = body_of(recording.streams[index])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.protocol.flow import Ask, Chunk, Deliver, Open, Read, Response, Send, Sleep
+from hfchat_base.protocol.flow import Ask, Chunk, Deliver, Now, Open, Read, Response, Send, Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -93,6 +93,8 @@ def drive(  # noqa: C901 - a table of commands
                 result = reply(command.request)
             elif isinstance(command, Sleep):
                 outcome.slept.append(command.seconds)
+            elif isinstance(command, Now):
+                result = sum(outcome.slept)
     except StopIteration as stop:
         outcome.result = stop.value
     except HuggingChatError as raised:

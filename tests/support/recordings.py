@@ -61,7 +61,7 @@ def body_of(exchange: dict[str, Any]) -> bytes:
     response = exchange["response"]
     text = response.get("text")
     if text is None:
-        text = "".join(piece for _, piece in response["chunks"])
+        text = "".join(piece for _, piece in response.get("chunks", []))
     return bytes(text.replace("<4096 spaces>", _SPACES).encode())
 
 

@@ -67,7 +67,10 @@ def line(**fields: Any) -> bytes:
         (line(type="status", status="error", message=1, statusCode="x"), Status("error")),
         (line(type="reasoning", subtype="stream", token="Hm\0"), ReasoningDelta("Hm")),
         (line(type="reasoning", subtype="status", status="Done"), ReasoningStatus("Done")),
-        (line(type="tool", subtype="call", uuid="u", call=CALL), ToolCall("u", "search", {"q": "x"})),
+        (
+            line(type="tool", subtype="call", uuid="u", call=CALL),
+            ToolCall("u", "search", {"q": "x"}),
+        ),
         (line(type="tool", subtype="call", uuid="u", call={"name": "n"}), ToolCall("u", "n")),
         (line(type="tool", subtype="eta", uuid="u", eta=3), ToolEta("u", 3)),
         (line(type="tool", subtype="progress", uuid="u", progress=1), ToolProgress("u", 1)),
@@ -199,13 +202,19 @@ ANYTHING = st.recursive(
 )
 FIELDS = st.dictionaries(
     st.sampled_from(
-        "subtype token text title status message uuid call result request sources args name sha"
-        " elicitationId action fields outputs parameters interrupted messageType eta".split()
+        [
+            *("subtype", "messageType", "token", "text", "title", "status", "message", "uuid"),
+            *("call", "result", "request", "sources", "args", "name", "sha", "elicitationId"),
+            *("action", "fields", "outputs", "parameters", "interrupted", "eta"),
+        ]
     ),
     ANYTHING | st.sampled_from(["stream", "status", "call", "result", "request", "sources"]),
 )
 TYPES = st.sampled_from(
-    "stream status finalAnswer title reasoning tool elicitation routerMetadata file webSearch".split()
+    [
+        *("stream", "status", "finalAnswer", "title", "reasoning", "tool", "elicitation"),
+        *("routerMetadata", "file", "webSearch"),
+    ]
 )
 
 

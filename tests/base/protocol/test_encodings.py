@@ -23,7 +23,9 @@ from tests.support.recordings import body_of, load
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -33,7 +35,10 @@ ANYTHING = st.recursive(
     [
         ('{"json":null}', None),
         ('{"json":[1],"meta":{"values":{"0":["Date"]},"v":1}}', [1]),
-        ('{"json":{"at":"2026-11-22T06:38:29.307Z"},"meta":{}}', {"at": "2026-11-22T06:38:29.307Z"}),
+        (
+            '{"json":{"at":"2026-11-22T06:38:29.307Z"},"meta":{}}',
+            {"at": "2026-11-22T06:38:29.307Z"},
+        ),
     ],
 )
 def test_superjson(body: str, data: Any) -> None:
@@ -82,7 +87,20 @@ def test_value_that_holds_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [None, [], {}, "x", [[99]], [["Map", 1]], [[True]], [["Date"]], [[["x"]]], [[-9]], [{"a": "b"}]]
+    "values",
+    [
+        None,
+        [],
+        {},
+        "x",
+        [[99]],
+        [["Map", 1]],
+        [[True]],
+        [["Date"]],
+        [[["x"]]],
+        [[-9]],
+        [{"a": "b"}],
+    ],
 )
 def test_no_devalue(values: Any) -> None:
     """What is no devalue is a protocol error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hfchat_base.protocol.lines import LineBuffer, ServerSentEvent, ServerSentEv
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut bytes at these places."""
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 @given(st.binary(), st.lists(st.integers(0, 1000)))
@@ -51,9 +52,10 @@ def test_line_at_the_limit() -> None:
 def test_line_over_the_limit_in_pieces() -> None:
     """The limit holds for a line that comes in many pieces, before all of it was held."""
     buffer = LineBuffer(1000)
+    for _ in range(250):
+        buffer.feed(b"xxxx")
     with pytest.raises(ProtocolError):
-        for _ in range(300):
-            buffer.feed(b"xxxx")
+        buffer.feed(b"xxxx")
     assert len(buffer.rest) <= 1004
 
 
@@ -70,7 +72,7 @@ def test_many_small_pieces_take_linear_time() -> None:
 
 FRAMES = (
     b": heartbeat\n\n"
-    b"id: 7\nevent: update\ndata: {\"a\":\ndata: 1}\n\n"
+    b'id: 7\nevent: update\ndata: {"a":\ndata: 1}\n\n'
     b"retry: 5\n\n"
     b"data:no space\n\n"
     b"event: end\r\ndata: {}\r\n\r\n"

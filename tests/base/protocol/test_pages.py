@@ -30,7 +30,9 @@ def test_recorded_current_page() -> None:
     recorded = body_of(load("current", "models").find("GET", "/api/v2/models"))
     ids = [model.id for model in read_models(from_superjson(body, "models"))]
     assert ids
-    assert ids == [model.id for model in read_models(from_superjson(recorded, "models"))][: len(ids)]
+    assert (
+        ids == [model.id for model in read_models(from_superjson(recorded, "models"))][: len(ids)]
+    )
 
 
 def test_recorded_legacy_page() -> None:
@@ -48,11 +50,11 @@ def test_recorded_legacy_page() -> None:
         ("[void 0, undefined, null, NaN, -Infinity]", [None] * 5),
         ("[true,false]", [True, False]),
         ("[1,-2,.5,1.5e3,10n]", [1, -2, 0.5, 1500, 10]),
-        ('new Date(1700000000000)', "1700000000000"),
+        ("new Date(1700000000000)", "1700000000000"),
         ('[new Date("2026-01-01")]', ["2026-01-01"]),
         (r'"\x41\u0042\u{43}\n\"\'\/\0"', "ABC\n\"'/\0"),
         ('"a\\\nb"', "ab"),
-        ('{truely:1,nullish:2,$x_1:3}', {"truely": 1, "nullish": 2, "$x_1": 3}),
+        ("{truely:1,nullish:2,$x_1:3}", {"truely": 1, "nullish": 2, "$x_1": 3}),
         ('{a:[{b:void 0}]}, rest("of the script")', {"a": [{"b": None}]}),
         (r'"<\/script>"', "</script>"),
     ],

@@ -20,7 +20,10 @@ A, B = "https://a.example/x", "http://b.example"
     [
         ([], []),
         ([{"text": "no page here"}], []),
-        ([{"text": f"Title: One\nURL: {A}\nText: …\n\nTitle: Two\nURL: {B}"}], [(A, "One"), (B, "Two")]),
+        (
+            [{"text": f"Title: One\nURL: {A}\nText: …\n\nTitle: Two\nURL: {B}"}],
+            [(A, "One"), (B, "Two")],
+        ),
         ([{"text": f"- **Title:** One\n- **URL:** {A}"}], [(A, "One")]),
         ([{"text": f"url: {A} (cached)"}], [(A, "")]),
         ([{"text": "url: ftp://a.example"}], []),
@@ -37,7 +40,10 @@ def test_sources(outputs: list[dict[str, Any]], sources: list[tuple[str, str]]) 
     assert sources_in(outputs) == tuple(Source(url, title) for url, title in sources)
 
 
-@given(st.text(), st.recursive(st.none() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.text(),
+    st.recursive(st.none() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)),
+)
 def test_anything_is_searched(text: str, data: Any) -> None:
     """Whatever a tool says, the search does not fail."""
     assert isinstance(sources_in([{"text": text, "structured": data, "content": data}]), tuple)

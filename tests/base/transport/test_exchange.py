@@ -24,8 +24,6 @@ from hfchat_base import (
     TLSError,
     TransportError,
 )
-from hfchat_base.auth.cookies import Cookie
-from hfchat_base.auth.session import Found, Session
 from hfchat_base.protocol.flow import Chunk, Request, Response, TimedOut
 from hfchat_base.transport.exchange import deadline
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, wait_until, whole
@@ -97,6 +95,11 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 GET = Request("GET", "/x", {"accept": "application/json"})
 
 
+def holds(_: RawRequest, wire: Wire) -> None:
+    """Take a request and say nothing."""
+    wire.closed_within(3)
+
+
 def says(*pieces: bytes) -> Handler:
     """Answer everything with these bytes."""
     return lambda _, wire: wire.send(*pieces)
@@ -155,7 +158,7 @@ def test_line_break_in_a_header(driver: Driver) -> None:
 
 def test_unknown_browser(driver: Driver) -> None:
     """A browser that curl_cffi does not know is refused."""
-    with pytest.raises(InvalidRequestError, match="impersonate|no browser"):
+    with pytest.raises(InvalidRequestError, match=r"impersonate|no browser"):
         driver.send("http://127.0.0.1:9", GET, impersonate="netscape4")
 
 
@@ -289,7 +292,7 @@ def test_slow_reader_holds_the_server_up(driver: Driver) -> None:
         nonlocal sent
         wire.send(head())
         wire._connection.settimeout(1)
-        for _ in range(64):
+        while sent < 64:
             wire.send(bytes(1_000_000))
             sent += 1
 
@@ -354,7 +357,7 @@ def test_chunked_body_without_an_end(driver: Driver) -> None:
 def test_answer_that_never_comes(driver: Driver) -> None:
     """A server that takes a request and says nothing is given up at our own deadline."""
     with (
-        RawServer(lambda _, wire: wire.closed_within(3) and None) as server,
+        RawServer(holds) as server,
         pytest.raises(TransportError, match=r"not answered within 0\.2 seconds"),
     ):
         driver.send(server.base_url, GET, timeout=0.2)
@@ -452,7 +455,7 @@ def test_guest_takes_the_servers_cookie(driver: Driver) -> None:
 
 def test_deadlines_of_a_client() -> None:
     """Both clients take their deadlines from `Timeouts`."""
-    with RawServer(lambda _, wire: wire.closed_within(2) and None) as server:
+    with RawServer(holds) as server:
         timeouts = Timeouts(response=0.2)
         with (
             HuggingChat(server.base_url, timeouts=timeouts) as client,

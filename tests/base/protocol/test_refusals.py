@@ -1,0 +1,224 @@
+"""Responses that are no success → errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfchat_base import (
+    AccessDeniedError,
+    ConversationFullError,
+    ConversationNotFoundError,
+    FileNotAvailableError,
+    FileTooLargeError,
+    HuggingChatError,
+    InvalidRequestError,
+    LoginRequired,
+    MessageNotFoundError,
+    MessageTooLongError,
+    ModelNotFoundError,
+    OriginRejectedError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    SessionExpired,
+    TooManyConversationsError,
+    UnexpectedPageError,
+)
+from hfchat_base.protocol.facts import RATE_LIMIT_WINDOW_SECONDS
+from hfchat_base.protocol.flow import Request, Response
+from hfchat_base.protocol.refusals import check, check_data, check_json, refusal
+from tests.support.flows import json_response, page_response
+from tests.support.recordings import body_of, load
+
+if TYPE_CHECKING:
+    from hfchat_base.protocol.facts import Generation
+
+SEND = Request("POST", "/conversation/" + "0" * 24)
+BEGIN = Request("POST", "/conversation")
+READ = Request("GET", "/api/v2/conversations/" + "0" * 24)
+PAGE = "<!doctype html><html><head><title>\n  A  page </title></head></html>"
+
+
+def recorded(generation: Generation, scenario: str) -> list[HuggingChatError]:
+    """The errors that a recording's refusals become, in order."""
+    return [
+        refusal(
+            Response(response["status"], response["headers"], body_of(exchange)),
+            Request(exchange["request"]["method"], exchange["request"]["path"].partition("?")[0]),
+        )
+        for exchange in load(generation, scenario).exchanges
+        if (response := exchange["response"])["status"] != 200
+    ]
+
+
+def test_recorded_limits() -> None:
+    """The limits of a real server are told apart by their words."""
+    kinds = [type(error) for error in recorded("current", "usage_limits")]
+    assert set(kinds) == {
+        MessageTooLongError,
+        RateLimitError,
+        ConversationFullError,
+        TooManyConversationsError,
+    }
+
+
+def test_recorded_sizes(generation: Generation) -> None:
+    """A file that is too large is told as such; legacy says nothing of a body that is."""
+    first, second = recorded(generation, "file_too_large")
+    assert isinstance(first, FileTooLargeError)
+    assert isinstance(second, FileTooLargeError if generation == "current" else ServerError)
+
+
+def test_recorded_login() -> None:
+    """Without a session a server that wants one redirects, or says 401."""
+    errors = recorded("current", "login_required")
+    assert errors
+    assert {type(error) for error in errors[:2]} == {LoginRequired}
+
+
+def test_recorded_origin(generation: Generation) -> None:
+    """A missing and a foreign Origin are told as such."""
+    errors = recorded(generation, "bad_requests")
+    assert sum(isinstance(error, OriginRejectedError) for error in errors) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "request_", "kind"),
+    [
+        (400, "Message too long.", SEND, MessageTooLongError),
+        (400, "Invalid request", SEND, InvalidRequestError),
+        (403, "You don't have access to this conversation.", READ, AccessDeniedError),
+        (403, "no", READ, AccessDeniedError),
+        (404, "Conversation not found", READ, ConversationNotFoundError),
+        (404, "Message not found", SEND, MessageNotFoundError),
+        (404, "x", Request("GET", SEND.path + "/output/abc"), FileNotAvailableError),
+        (404, "Not found", Request("GET", "/api/v2/models"), InvalidRequestError),
+        (410, "Model not available anymore", SEND, ModelNotFoundError),
+        (413, "File too large", SEND, FileTooLargeError),
+        (429, "You are sending too many messages. Try again later.", SEND, RateLimitError),
+        (429, "", SEND, RateLimitError),
+        (500, "An error occurred", SEND, ServerError),
+        (503, "", SEND, ServerError),
+        (204, "", SEND, ProtocolError),
+        (206, "", SEND, ProtocolError),
+    ],
+)
+@pytest.mark.parametrize("form", ["message", "error", "text"])
+def test_table(status: int, message: str, request_: Request, kind: type, form: str) -> None:
+    """Each status has its error, in whichever form its words come."""
+    if form == "text":
+        response = Response(status, {"content-type": "text/plain"}, message.encode())
+    else:
+        response = json_response({form: message}, status=status)
+    assert type(refusal(response, request_)) is kind
+
+
+def test_window_of_the_limit_is_told() -> None:
+    """Only the limit per minute is worth waiting for, and its error says how long."""
+    error = refusal(json_response({"message": "too many"}, status=429), SEND)
+    assert isinstance(error, RateLimitError)
+    assert (error.reason, error.retry_after) == ("messages_per_minute", RATE_LIMIT_WINDOW_SECONDS)
+
+
+@pytest.mark.parametrize("had_session", [False, True])
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(302, {"location": "https://idp.example/authorize?x=1"}),
+        Response(303, {"location": "/login"}),
+        Response(302, {}),
+        Response(302, {"location": "http://[broken"}),
+        Response(401, {}, b"You have to be logged in."),
+        json_response({"error": "You have to be logged in."}, status=401),
+    ],
+)
+def test_login(response: Response, *, had_session: bool) -> None:
+    """Whoever has no session is to log in, whoever had one to log in again."""
+    response = Response(response.status, response.headers, response.body, had_session=had_session)
+    error = refusal(response, BEGIN)
+    assert type(error) is (SessionExpired if had_session else LoginRequired)
+    assert "Log in" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("location", "address"),
+    [
+        ("https://chat.example/chat/conversation", "https://chat.example/chat"),
+        ("https://chat.example/conversation/", "https://chat.example"),
+    ],
+)
+def test_server_that_has_moved(location: str, address: str) -> None:
+    """A redirect to the same path elsewhere tells the new address."""
+    error = refusal(Response(308, {"location": location}), BEGIN)
+    assert isinstance(error, InvalidRequestError)
+    assert f"base_url='{address}'" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 405, 418])
+def test_page_instead_of_an_error(status: int) -> None:
+    """A page with a 4xx is somebody else's."""
+    error = refusal(page_response(PAGE, status=status), SEND)
+    assert isinstance(error, UnexpectedPageError)
+    assert "titled 'A page'" in str(error)
+
+
+def test_page_of_a_proxy() -> None:
+    """A page with a 5xx is a proxy's."""
+    error = refusal(page_response(PAGE, status=502), SEND)
+    assert isinstance(error, ServerError)
+    assert "A proxy before the server failed" in str(error)
+    assert "A page" in str(error)
+
+
+def test_page_instead_of_data() -> None:
+    """A page with a 200 is no data."""
+    with pytest.raises(UnexpectedPageError, match="where data was due"):
+        check_json(page_response(PAGE), READ)
+    assert check(page_response(PAGE), READ).status == 200
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"type": "redirect", "location": "/login"}, LoginRequired),
+        ({"nodes": [{"type": "error", "status": 404, "error": {}}]}, ConversationNotFoundError),
+        ({"nodes": [None, {"type": "error", "status": 403}]}, AccessDeniedError),
+        ({"nodes": [{"type": "error", "status": "x"}]}, ServerError),
+    ],
+)
+def test_refusal_inside_of_page_data(document: object, kind: type) -> None:
+    """Legacy page data may hold a refusal within its 200."""
+    request = Request("GET", "/conversation/" + "0" * 24 + "/__data.json")
+    with pytest.raises(kind):
+        check_data(json_response(document), request, "conversation")
+
+
+def test_page_data_without_a_refusal() -> None:
+    """Other page data passes."""
+    response = json_response({"type": "data", "nodes": [{"type": "skip"}, {"type": "data"}]})
+    assert check_data(response, READ, "conversation") is response
+
+
+def test_long_words_are_cut() -> None:
+    """A long message does not flood the error."""
+    error = refusal(Response(500, {"content-type": "text/plain"}, b"x" * 100_000), SEND)
+    assert len(str(error)) < 400
+
+
+@given(
+    st.integers(100, 599).filter(lambda status: status != 200),
+    st.sampled_from(["application/json", "text/html", "text/plain", ""]),
+    st.binary() | st.builds(lambda x: json.dumps({"message": x}).encode(), st.none() | st.text()),
+    st.text(),
+)
+def test_any_response_is_one_of_our_errors(
+    status: int, content_type: str, body: bytes, location: str
+) -> None:
+    """Whatever a server or a proxy answers, the result is one of our errors."""
+    headers = {"content-type": content_type, "location": location}
+    assert isinstance(refusal(Response(status, headers, body), SEND), HuggingChatError)

@@ -1,0 +1,142 @@
+"""The form of a message, as the recorded servers took it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfchat_base import FileTooLargeError, Upload
+from hfchat_base.protocol.requests import Endpoint
+from hfchat_base.protocol.turn import Turn, send_turn
+from tests.support.recordings import load
+
+if TYPE_CHECKING:
+    from hfchat_base.protocol.facts import Generation
+    from hfchat_base.protocol.flow import Request
+
+ENDPOINT = Endpoint.parse("http://h/chat")
+CONVERSATION = "0" * 24
+MESSAGE = "00000000-0000-4000-8000-000000000000"
+RUN = "11111111-1111-4111-8111-111111111111"
+
+
+def parts_of(request: Request) -> list[tuple[str, str | None, str, bytes]]:
+    """Name, file name, type and body of each part of a form."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    form = BytesParser(policy=HTTP).parsebytes(head + request.body)
+    return [
+        (
+            str(part.get_param("name", header="content-disposition")),
+            part.get_filename(),
+            part.get_content_type(),
+            cast("bytes", part.get_payload(decode=True)),
+        )
+        for part in form.iter_parts()
+    ]
+
+
+def data_of(request: Request) -> dict[str, Any]:
+    """The JSON of a form."""
+    data: dict[str, Any] = next(
+        json.loads(body) for name, *_, body in parts_of(request) if name == "data"
+    )
+    return data
+
+
+@pytest.mark.parametrize(
+    "scenario", ["plain_answer", "retry_and_edit", "image_upload", "text_file_upload"]
+)
+def test_recorded_forms(generation: Generation, scenario: str) -> None:
+    """The form has the parts and the keys that the recorded servers were sent."""
+    for exchange in load(generation, scenario).streams:
+        *files, last = exchange["request"]["multipart"]
+        recorded = dict(last["data"])
+        turn = Turn(
+            exchange["request"]["path"].rpartition("/")[2],
+            recorded["id"],
+            recorded.get("inputs"),
+            recorded.get("generationId", RUN),
+            files=[
+                Upload(
+                    file["filename"].removeprefix("base64;"),
+                    base64.b64decode(file["data"].removesuffix("…")),
+                    file["content_type"],
+                )
+                for file in files
+            ],
+            is_retry=recorded["is_retry"],
+        )
+        request = send_turn(generation, ENDPOINT, turn)
+        assert request.path == exchange["request"]["path"]
+        data = data_of(request)
+        recorded.pop("generationId", None)
+        assert {key: data.get(key) for key in recorded} == recorded
+        assert [part[:3] for part in parts_of(request) if part[0] == "files"] == [
+            ("files", file["filename"], file["content_type"]) for file in files
+        ]
+
+
+def test_attachment_is_base64() -> None:
+    """An attachment is sent as base64 text whose file name says so."""
+    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a.bin", b"\0\xff", "x/y")])
+    (file, _) = parts_of(send_turn("current", ENDPOINT, turn))
+    assert file == ("files", "base64;a.bin", "x/y", base64.b64encode(b"\0\xff"))
+
+
+@pytest.mark.parametrize(
+    ("name", "mime"),
+    [
+        ('a"; filename="evil', "text/plain"),
+        ("a\r\nX-Evil: 1", "text/plain\r\nX-Evil: 1"),
+        ("\ud800", "text/plain"),
+        ("é世.txt", ""),
+    ],
+)
+def test_names_cannot_break_the_form(name: str, mime: str) -> None:
+    """Whatever a file is called, the form has its two parts and nothing else."""
+    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload(name, b"x", mime)])
+    request = send_turn("current", ENDPOINT, turn)
+    assert [part[0] for part in parts_of(request)] == ["files", "data"]
+    assert b"\r\nX-Evil" not in request.body
+
+
+@given(st.text(min_size=1), st.sampled_from(["current", "legacy"]))
+def test_any_text_arrives(text: str, generation: Generation) -> None:
+    """Whatever is said is said, lone surrogates and boundaries included."""
+    request = send_turn(generation, ENDPOINT, Turn(CONVERSATION, MESSAGE, text, RUN))
+    assert data_of(request)["inputs"] == text
+
+
+def test_retry_has_no_text() -> None:
+    """An answer that is done again has no text of its own."""
+    request = send_turn("current", ENDPOINT, Turn(CONVERSATION, MESSAGE, None, RUN, is_retry=True))
+    data = data_of(request)
+    assert "inputs" not in data
+    assert data["is_retry"] is True
+
+
+def test_body_over_the_limit() -> None:
+    """A body over the limit, base64 included, is refused before it is sent."""
+    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a", b"x" * 900, "x/y")])
+    with pytest.raises(FileTooLargeError, match="at most 1,200"):
+        send_turn("current", ENDPOINT, turn, max_body_bytes=1200)
+    assert len(send_turn("current", ENDPOINT, turn, max_body_bytes=2000).body) > 1200
+
+
+def test_keys_of_each_generation() -> None:
+    """Each generation is sent what it knows, and nothing that it would drop in silence."""
+    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, web_search=True)
+    assert set(data_of(send_turn("current", ENDPOINT, turn))) == {
+        "inputs", "id", "is_retry", "generationId", "selectedMcpServerNames",
+    }  # fmt: skip
+    assert data_of(send_turn("legacy", ENDPOINT, turn)) == {
+        "inputs": "hi", "id": MESSAGE, "is_retry": False,
+        "is_continue": False, "web_search": True, "tools": [],
+    }  # fmt: skip
