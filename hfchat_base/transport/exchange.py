@@ -190,7 +190,7 @@ class Exchange:
     def _set_options(self) -> None:
         connection, request, set_ = self._connection, self.request, self.curl.setopt
         if connection.impersonate:
-            browser = resolve_latest_browser_type(connection.impersonate)
+            browser = resolve_latest_browser_type(connection.impersonate)  # type: ignore[no-untyped-call]
             if self.curl.impersonate(browser, default_headers=True):
                 msg = f"curl_cffi knows no browser {connection.impersonate!r}."
                 raise InvalidRequestError(msg)
