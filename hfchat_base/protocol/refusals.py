@@ -110,10 +110,10 @@ def unexpected_page(response: Response, request: Request) -> UnexpectedPageError
     """Say that a page came where data was due."""
     title = _page_title(response.body)
     named = f" titled {title!r}" if title else ""
+    # No excerpt: the pages of proxies that are being debugged show the request, cookies and all.
     return UnexpectedPageError(
         f"{_what(request)} was answered with an HTML page{named} where data was due. A proxy or a"
-        " login wall stands in between, or base_url is not the address of a chat-ui server.",
-        excerpt=response.body[:80].decode(errors="replace") or None,
+        " login wall stands in between, or base_url is not the address of a chat-ui server."
     )
 
 
