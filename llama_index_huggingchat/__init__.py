@@ -1,6 +1,16 @@
 """HuggingChat for LlamaIndex: `HuggingChatLLM`.
 
-Here and nowhere else is llama-index-core imported. The work is done by `hfchat_base`.
+    from llama_index.core import Settings
+    from llama_index_huggingchat import HuggingChatLLM
+
+    Settings.llm = HuggingChatLLM()
+
+In: LlamaIndex's messages and tools (`messages.py`, `tools.py`) become a history and an offer of
+tools for `hfchat_base`, which finds the conversation that already holds the history's beginning and
+sends what is new. Out: the events of the answer become responses (`responses.py`): text, thinking,
+calls, citations and files as blocks of the message, the rest in the response's `additional_kwargs`.
+
+Here and nowhere else is llama-index-core imported.
 """
 
 from hfchat_base.errors import MissingRequirementsError

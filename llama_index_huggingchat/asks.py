@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import hfchat_base
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.tools import Offer
+from hfchat_base.types import McpServer
 from llama_index_huggingchat.responses import Reply
 from llama_index_huggingchat.tools import offer_of
 
-__all__ = ["Ask", "warn_of_dropped"]
+__all__ = ["Ask", "named_servers", "warn_of_dropped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,34 @@ class Ask:
     def reply(self, *, streams: bool) -> Reply:
         """Begin to answer."""
         return Reply(self.history, self.offer, stops=self.stops, streams=streams)
+
+
+def named_servers(
+    servers: Sequence[McpServer] | None, known: Sequence[McpServer]
+) -> list[McpServer]:
+    """Find the tool servers of a call among those that the LLM was made with.
+
+    Args:
+        servers: Names, or servers without headers.
+        known: What the LLM was made with.
+
+    Raises:
+        InvalidRequestError: One has headers, which would be shown to LlamaIndex's event handlers.
+    """
+    by_name = {server["name"]: server for server in known if not isinstance(server, str)}
+    found: list[McpServer] = []
+    for server in servers or ():
+        if isinstance(server, str):
+            found.append(by_name.get(server, server))
+        elif server.get("headers"):
+            msg = (
+                "Give a tool server with headers when the LLM is made, and name it in calls:"
+                " LlamaIndex shows the arguments of calls to its event handlers."
+            )
+            raise InvalidRequestError(msg)
+        else:
+            found.append(server)
+    return found
 
 
 def warn_of_dropped(arguments: Mapping[str, Any], warned: set[str], *, stacklevel: int) -> None:

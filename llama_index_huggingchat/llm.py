@@ -38,7 +38,7 @@ from hfchat_base.errors import HuggingChatError
 from hfchat_base.events import File
 from hfchat_base.protocol.flows.conversations import download
 from hfchat_base.types import AnswerFile, McpServer, OnElicitation
-from llama_index_huggingchat.asks import Ask, warn_of_dropped
+from llama_index_huggingchat.asks import Ask, named_servers, warn_of_dropped
 from llama_index_huggingchat.function_calling import PromptCallingLLM
 from llama_index_huggingchat.messages import history_of
 from llama_index_huggingchat.responses import Reply, completion_of
@@ -91,12 +91,12 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
 
     What goes to the client, and the tool servers, may hold secrets: they are in no `repr`,
     `to_dict`, pickle or event. An object made from one of these finds its session as one without
-    arguments does. Pass headers of tool servers here and not to single calls, whose arguments
-    LlamaIndex hands to its event handlers.
+    arguments does. The arguments of single calls are shown to event handlers by LlamaIndex, so a
+    tool server that wants headers is given here, and named in calls.
     """
 
     model: str | None = Field(default=None, description="Id or short name of the model.")
-    base_url: str = Field(default="", description="Address of the server.")
+    base_url: str = Field(default="", frozen=True, description="Address of the server.")
     context_window: int = Field(
         default=DEFAULT_CONTEXT_WINDOW, gt=0, description="Tokens that a prompt may have."
     )
@@ -108,7 +108,7 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     )
     web_search: bool = Field(default=False, description="Search the web for every message.")
     ephemeral: bool = Field(
-        default=False, description="Delete each conversation right after its answer."
+        default=False, frozen=True, description="Delete each conversation right after its answer."
     )
 
     _client: hfchat_base.HuggingChat = PrivateAttr()
@@ -342,6 +342,8 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
             "mcp_servers": self._mcp_servers,
             "on_elicitation": self._on_elicitation,
         }
+        if "mcp_servers" in kwargs:
+            kwargs["mcp_servers"] = named_servers(kwargs["mcp_servers"], self._mcp_servers)
         ask = Ask.take(history, kwargs, defaults)
         warn_of_dropped(kwargs, self._warned, stacklevel=4)
         return ask

@@ -201,7 +201,8 @@ def completion_of(response: ChatResponse) -> CompletionResponse:
 def _additional(answer: Answer) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": answer.model,
-        "finish_reason": answer.finish_reason,
+        # Left at a stop sequence, an answer has none of its own.
+        "finish_reason": answer.finish_reason or "stop",
         "conversation_id": answer.conversation_id,
         "message_id": answer.message_id,
         "title": answer.title,

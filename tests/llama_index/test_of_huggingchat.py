@@ -10,6 +10,7 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, CitationBlock
 
 from hfchat_base import McpServerConfig
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.events import ElicitationRequest
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import ElicitationEvent, HuggingChatLLM, ask_in_workflow
@@ -53,6 +54,29 @@ def test_tool_servers_of_the_object(current_server: LocalServer) -> None:
     """Tool servers can be given once and for all."""
     llm = HuggingChatLLM("tools/agent", base_url=current_server.base_url, mcp_servers=[MAGIC])
     assert llm.complete("hello").additional_kwargs["server_tool_runs"]
+
+
+def test_tool_servers_of_a_call(current_server: LocalServer) -> None:
+    """A call names those of the object's tool servers that it wants."""
+    llm = HuggingChatLLM(
+        "tools/agent", base_url=current_server.base_url, mcp_servers=[MAGIC, ASKING]
+    )
+    (run,) = llm.chat(HELLO, mcp_servers=["local"]).additional_kwargs["server_tool_runs"]
+    assert run["name"] == "magic_number"
+    assert "server_tool_runs" not in llm.chat(HELLO, mcp_servers=[]).additional_kwargs
+
+
+def test_headers_in_a_call_are_refused(agent_llm: HuggingChatLLM) -> None:
+    """A secret in a call would be shown to event handlers, so it is not taken."""
+    server: McpServerConfig = {**MAGIC, "headers": {"authorization": "Bearer x"}}
+    with pytest.raises(InvalidRequestError, match="when the LLM is made"):
+        agent_llm.chat(HELLO, mcp_servers=[server])
+
+
+def test_legacy_sources(legacy_server: LocalServer) -> None:
+    """A legacy server's own web search gives citations as well."""
+    response = HuggingChatLLM(base_url=legacy_server.base_url).chat(HELLO, web_search=True)
+    assert any(isinstance(block, CitationBlock) for block in response.message.blocks)
 
 
 def test_elicitation_callback(current_server: LocalServer) -> None:

@@ -200,6 +200,8 @@ def test_function_calling_can_be_switched_off(server: LocalServer) -> None:
 def test_stop_sequence(llm: HuggingChatLLM) -> None:
     """Text from a stop sequence on never leaves, whole and streamed."""
     messages = [ChatMessage("one two three four")]
-    assert llm.chat(messages, stop=[" three"]).message.content == "You said: one two"
+    response = llm.chat(messages, stop=[" three"])
+    assert response.message.content == "You said: one two"
+    assert response.additional_kwargs["finish_reason"] == "stop"
     streamed = [response.delta or "" for response in llm.stream_chat(messages, stop=" three")]
     assert "".join(streamed) == "You said: one two"
