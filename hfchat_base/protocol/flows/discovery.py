@@ -107,6 +107,8 @@ def _list_models(server: Server) -> Flow[tuple[tuple[Model, ...], str | None]]:
         except MissingAuthError as error:
             refused = error
         except HuggingChatError as error:
+            if isinstance(error, InvalidRequestError) and error.status is None:
+                raise  # nothing was sent: the client's own settings cannot be used
             _log.debug("model list: %s did not work: %s", way.__name__, error)
         else:
             if found:
