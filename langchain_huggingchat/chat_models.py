@@ -51,7 +51,8 @@ from hfchat_base import (
     Upload,
     __version__,
 )
-from hfchat_base.client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, MODEL_VARIABLE
+from hfchat_base.client_base import BASE_URL_VARIABLE, MODEL_VARIABLE
+from hfchat_base.protocol.facts import DEFAULT_BASE_URL
 from hfchat_base.protocol.flows import conversations
 from hfchat_base.tools import Dialog
 from hfchat_base.web_files import fetch_public_file
@@ -102,7 +103,7 @@ class ChatHuggingChat(BaseChatModel):
     web_search: bool = False
     """Whether to search the web for every answer."""
 
-    mcp_servers: Sequence[Any] = Field(default=(), repr=False)
+    mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
     """Tool servers for the server to use: names of its own, or ``{"name", "url", "headers"}``."""
 
     on_elicitation: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
@@ -158,8 +159,12 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        ignored = [name for name in values if name not in known]
-        warn_ignored(name for name in ignored if values[name] is not None)
+        warn_ignored(
+            name
+            for name, value in values.items()
+            # Private names are what copies of a model bring along.
+            if name not in known and value is not None and not name.startswith("_")
+        )
         return {name: value for name, value in values.items() if name in known}
 
     @field_validator("cookies", mode="before")
@@ -178,6 +183,23 @@ class ChatHuggingChat(BaseChatModel):
         elif not self.client.serves(settings):
             self.client = Clients(settings)
         return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """What a pickle holds: the settings, but no secret and no connection."""
+        state = super().__getstate__()
+        kept = {
+            name: value
+            for name, value in state["__dict__"].items()
+            if name not in {"cookies", "headers", "proxy", "client"}
+        }
+        kept["mcp_servers"] = _without_headers(self.mcp_servers)
+        return {**state, "__dict__": kept}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Make a model of a pickle: as a guest, or with a session that is found anew."""
+        without = {"cookies": None, "headers": None, "proxy": None, "client": None}
+        super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
+        self.client = Clients(self._client_settings())
 
     @model_validator(mode="after")
     def _set_huggingchat_version(self) -> Self:

@@ -76,5 +76,9 @@ class Clients:
             await client.close()
         self.close()
 
+    def __deepcopy__(self, _memo: object) -> Clients:
+        # A copy of a model goes on with its conversations.
+        return self
+
     def _kept(self, kind: type) -> Any:
         return self._given if isinstance(self._given, kind) else None

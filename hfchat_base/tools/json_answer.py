@@ -21,7 +21,7 @@ _WITH_SCHEMA: Final = """\
 Answer with one JSON object and nothing else: no explanation, no code fence, no comments. It must \
 fit this JSON schema:
 {schema}
-Fill in the values; do not repeat the schema."""
+Give the object with its values, not the schema."""
 
 
 def schema_instructions(schema: Mapping[str, Any] | None = None) -> str:
@@ -32,7 +32,25 @@ def schema_instructions(schema: Mapping[str, Any] | None = None) -> str:
     """
     if schema is None:
         return _ANY_OBJECT
-    return _WITH_SCHEMA.format(schema=json.dumps(schema, ensure_ascii=False))
+    return _WITH_SCHEMA.format(schema=json.dumps(_without_titles(schema), ensure_ascii=False))
+
+
+def _without_titles(schema: Any, *, names: bool = False) -> Any:
+    """A schema without the titles that pydantic gives to everything; they confuse small models.
+
+    Args:
+        schema: The schema, or a part of it.
+        names: Whether its keys are the names of fields, one of which may be "title".
+    """
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: _without_titles(value, names=key in {"properties", "$defs"} and not names)
+        for key, value in schema.items()
+        if names or key != "title"
+    }
 
 
 class JsonAnswer:
