@@ -182,6 +182,15 @@ def test_page_instead_of_data() -> None:
     assert check(page_response(PAGE), READ).status == 200
 
 
+@pytest.mark.parametrize("status", [200, 404, 500, 502])
+def test_page_that_shows_the_request(status: int) -> None:
+    """A proxy's page that shows our own cookies does not bring them into the error."""
+    page = page_response("<pre>cookie: hf-chat=secret</pre>", status=status)
+    with pytest.raises(HuggingChatError) as caught:
+        check_json(page, READ)
+    assert "secret" not in str(caught.value) + repr(vars(caught.value))
+
+
 @pytest.mark.parametrize(
     ("document", "kind"),
     [

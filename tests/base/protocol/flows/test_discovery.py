@@ -192,7 +192,8 @@ MODELS = [
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen"), [(None, "seer"), ("blind", "seer"), ("seer", "seer"), ("router", "router")]
+    ("wanted", "chosen"),
+    [(None, "seer"), ("blind", "seer"), ("seer", "seer"), ("router", "router")],
 )
 def test_model_for_images(wanted: str | None, chosen: str) -> None:
     """A model that sees is kept, one that does not is replaced; a router chooses itself."""
