@@ -7,27 +7,18 @@ before it is asked for something.
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from typing import TypeVar
 
 from typing_extensions import Self
 
-from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.auth.find import find_session
-from hfchat_base.auth.session import Session
+from hfchat_base.client_base import ClientBase
 from hfchat_base.conversation import AsyncConversation, Conversation
-from hfchat_base.errors import HuggingChatError
-from hfchat_base.history import History
 from hfchat_base.protocol.catalog import Catalog
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL, MAX_BODY_BYTES
 from hfchat_base.protocol.flow import Flow
-from hfchat_base.protocol.flows import account, chat, conversations, discovery
+from hfchat_base.protocol.flows import account, conversations, discovery
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.turns import ConversationState
-from hfchat_base.protocol.requests import Endpoint, check_conversation_id, check_share_id
-from hfchat_base.protocol.server import Server
-from hfchat_base.protocol.tree import StoredConversation
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncCore, SyncCore
 from hfchat_base.transport.aio import AsyncTransport
 from hfchat_base.transport.exchange import Connection
@@ -40,190 +31,16 @@ from hfchat_base.types import (
     McpServer,
     Model,
     OnElicitation,
-    Retries,
-    Retry,
     Timeouts,
     User,
 )
 
-__all__ = ["DEFAULT_BASE_URL", "AsyncHuggingChat", "HuggingChat"]
-
-BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
-MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
+__all__ = ["AsyncHuggingChat", "HuggingChat"]
 
 T = TypeVar("T")
-_Client = TypeVar("_Client", bound="_ClientBase")
 
 
-class _ClientBase:
-    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
-
-    def __init__(
-        self,
-        base_url: str | None = None,
-        cookies: CookieInput | Session | None = None,
-        *,
-        account: str | None = None,
-        model: str | None = None,
-        ephemeral: bool = False,
-        stops_on_leave: bool = True,
-        timeouts: Timeouts | None = None,
-        proxy: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        verify: bool | str = True,
-        impersonate: str | None = "chrome",
-        max_body_bytes: int = MAX_BODY_BYTES,
-        retries: Retries | None = None,
-        on_retry: Callable[[Retry], None] | None = None,
-        messages_per_minute: int | None = None,
-    ) -> None:
-        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        endpoint = Endpoint.parse(address)
-        timeouts = timeouts or Timeouts()
-        self.ephemeral = ephemeral
-        self._timeouts = timeouts
-        self._model = model or os.environ.get(MODEL_VARIABLE) or None
-        self._stops_on_leave = stops_on_leave
-        self._session = find_session(cookies, endpoint, account)
-        self._history = History()
-        self.server = Server(
-            endpoint,
-            has_account=lambda: not self._session.is_guest,
-            timeouts=timeouts,
-            max_body_bytes=max_body_bytes,
-            retries=retries,
-            on_retry=on_retry,
-            messages_per_minute=messages_per_minute,
-        )
-        self._connection = Connection(
-            endpoint,
-            proxy=proxy,
-            verify=verify,
-            impersonate=impersonate,
-            headers=headers or {},
-            connect_timeout=timeouts.connect,
-        )
-        self._connect(self._connection, timeouts)
-
-    def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
-        """Make the transport."""
-        raise NotImplementedError
-
-    def to_sync(self) -> HuggingChat:
-        """Make a synchronous client with the same session, settings, model list and history."""
-        return _beside(self, HuggingChat)
-
-    def to_async(self) -> AsyncHuggingChat:
-        """Make an asynchronous client with the same session, settings, model list and history."""
-        return _beside(self, AsyncHuggingChat)
-
-    def connect_like(self, other: _ClientBase) -> None:
-        """Share everything but the transport with another client."""
-        self.__dict__.update(other.__dict__)
-        self._connect(self._connection, self._timeouts)
-
-    @property
-    def session(self) -> Session:
-        """Whose cookies are sent, and where they were found."""
-        return self._session
-
-    @property
-    def base_url(self) -> str:
-        """Address of the server, without a slash at the end."""
-        return self.server.endpoint.base_url
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
-
-    @property
-    def default_model(self) -> str:
-        """The id of the model that is used where none is named.
-
-        Yours, or the one that the account has chosen, or the first that the server lists.
-        """
-        return self._default_model(self._catalog())
-
-    @property
-    def default_vision_model(self) -> str | None:
-        """The id of the model that is used for images, or None if no model sees them."""
-        model = self._catalog().default_vision
-        return model.id if model else None
-
-    @property
-    def text_models(self) -> list[str]:
-        """The ids of the models that answer with text."""
-        return [model.id for model in self._catalog().text_models]
-
-    @property
-    def vision_models(self) -> list[str]:
-        """The ids of the models that see images."""
-        return [model.id for model in self._catalog().vision_models]
-
-    @property
-    def image_models(self) -> list[str]:
-        """The ids of the models that draw images."""
-        return [model.id for model in self._catalog().image_models]
-
-    @property
-    def model_aliases(self) -> dict[str, str]:
-        """Short names of models, each with the id that it stands for."""
-        return dict(self._catalog().aliases)
-
-    def _catalog(self) -> Catalog:
-        """The model list: read if need be, where that can be done without waiting."""
-        if self.server.catalog is None:
-            msg = "The model list has not been read yet: await get_models() first."
-            raise HuggingChatError(msg)
-        return self.server.catalog
-
-    def _chat(
-        self,
-        messages: Sequence[ChatMessage] | str,
-        model: str | None,
-        mcp_servers: Sequence[McpServer],
-        *,
-        web_search: bool,
-        as_history: AsHistory | None = None,
-    ) -> Callable[[Run], Flow[Answer]]:
-        if isinstance(messages, str):
-            messages = [ChatMessage("user", messages)]
-        ask = chat.Ask(
-            tuple(messages), model or self._model, web_search, tuple(mcp_servers), as_history
-        )
-        return lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral)
-
-    def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
-        return conversations.create(self.server, model or self._model, system_prompt)
-
-    def _read(self, conversation_id: str) -> Flow[StoredConversation]:
-        return conversations.read(self.server, check_conversation_id(conversation_id))
-
-    def _delete(self, conversation_id: str) -> Flow[None]:
-        self._history.forget(conversation_id)
-        return conversations.delete(self.server, check_conversation_id(conversation_id))
-
-    def _import(self, share: str) -> Flow[StoredConversation]:
-        return conversations.import_share(self.server, check_share_id(share))
-
-    def _default_model(self, catalog: Catalog) -> str:
-        if self._model:
-            return catalog.resolve(self._model).id
-        return catalog.default.id if catalog.default else ""
-
-
-def _beside(client: _ClientBase, kind: type[_Client]) -> _Client:
-    twin = kind.__new__(kind)
-    twin.connect_like(client)
-    return twin
-
-
-def _state(stored: StoredConversation, model: str | None = None) -> ConversationState:
-    state = ConversationState(stored.id, model=model or "")
-    state.note(stored)
-    return state
-
-
-class HuggingChat(_ClientBase):
+class HuggingChat(ClientBase):
     """A HuggingChat server, synchronously. Safe between threads.
 
         with HuggingChat() as client:
@@ -274,6 +91,14 @@ class HuggingChat(_ClientBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def to_sync(self) -> HuggingChat:
+        """Make a synchronous client with the same session, settings, model list and history."""
+        return HuggingChat.beside(self)
+
+    def to_async(self) -> AsyncHuggingChat:
+        """Make an asynchronous client with the same session, settings, model list and history."""
+        return AsyncHuggingChat.beside(self)
+
     def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
         self._transport.close()
@@ -322,7 +147,9 @@ class HuggingChat(_ClientBase):
             LoginRequired: The server takes no guests.
             TooManyConversationsError: The account is full.
         """
-        return Conversation(self, _state(self.run_flow(self._create(model, system_prompt))))
+        return Conversation(
+            self, ConversationState.of(self.run_flow(self._create(model, system_prompt)))
+        )
 
     def get_conversation(self, conversation_id: str) -> Conversation:
         """Take up a conversation where it was written to last.
@@ -331,7 +158,7 @@ class HuggingChat(_ClientBase):
             ConversationNotFoundError: There is none.
             AccessDeniedError: It is somebody else's.
         """
-        return Conversation(self, _state(self.run_flow(self._read(conversation_id))))
+        return Conversation(self, ConversationState.of(self.run_flow(self._read(conversation_id))))
 
     def list_conversations(self) -> Generator[ConversationInfo, None, None]:
         """List all conversations, the newest first; pages are read as they are needed."""
@@ -366,7 +193,7 @@ class HuggingChat(_ClientBase):
         Raises:
             ConversationNotFoundError: There is no such share.
         """
-        return Conversation(self, _state(self.run_flow(self._import(share))))
+        return Conversation(self, ConversationState.of(self.run_flow(self._import(share))))
 
     def stream_chat(
         self,
@@ -447,7 +274,7 @@ class HuggingChat(_ClientBase):
         return self.run_flow(discovery.models(self.server))
 
 
-class AsyncHuggingChat(_ClientBase):
+class AsyncHuggingChat(ClientBase):
     """A HuggingChat server, asynchronously; see `HuggingChat` for the arguments.
 
         async with AsyncHuggingChat() as client:
@@ -470,6 +297,14 @@ class AsyncHuggingChat(_ClientBase):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def to_sync(self) -> HuggingChat:
+        """Make a synchronous client with the same session, settings, model list and history."""
+        return HuggingChat.beside(self)
+
+    def to_async(self) -> AsyncHuggingChat:
+        """Make an asynchronous client with the same session, settings, model list and history."""
+        return AsyncHuggingChat.beside(self)
 
     async def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
@@ -495,11 +330,13 @@ class AsyncHuggingChat(_ClientBase):
     ) -> AsyncConversation:
         """Begin a conversation; see `HuggingChat.create_conversation`."""
         stored = await self.run_flow(self._create(model, system_prompt))
-        return AsyncConversation(self, _state(stored))
+        return AsyncConversation(self, ConversationState.of(stored))
 
     async def get_conversation(self, conversation_id: str) -> AsyncConversation:
         """Take up a conversation; see `HuggingChat.get_conversation`."""
-        return AsyncConversation(self, _state(await self.run_flow(self._read(conversation_id))))
+        return AsyncConversation(
+            self, ConversationState.of(await self.run_flow(self._read(conversation_id)))
+        )
 
     async def list_conversations(self) -> AsyncGenerator[ConversationInfo, None]:
         """List all conversations; see `HuggingChat.list_conversations`."""
@@ -520,7 +357,9 @@ class AsyncHuggingChat(_ClientBase):
 
     async def import_share(self, share: str) -> AsyncConversation:
         """Make a conversation out of a share; see `HuggingChat.import_share`."""
-        return AsyncConversation(self, _state(await self.run_flow(self._import(share))))
+        return AsyncConversation(
+            self, ConversationState.of(await self.run_flow(self._import(share)))
+        )
 
     def stream_chat(
         self,

@@ -33,7 +33,7 @@ from llama_index.core.llms.custom import CustomLLM
 
 import hfchat_base
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.client import MODEL_VARIABLE
+from hfchat_base.client_base import MODEL_VARIABLE
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.events import File
 from hfchat_base.protocol.flows.conversations import download

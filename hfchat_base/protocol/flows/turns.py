@@ -54,6 +54,13 @@ class ConversationState:
     has_stop_marker: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    @classmethod
+    def of(cls, stored: StoredConversation) -> ConversationState:
+        """Begin where a stored conversation was written to last."""
+        state = cls(stored.id)
+        state.note(stored)
+        return state
+
     def note(self, stored: StoredConversation) -> None:
         """Take over what the server says."""
         self.model = stored.model or self.model
