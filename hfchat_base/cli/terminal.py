@@ -94,6 +94,11 @@ class Terminal:
         return self.out.is_terminal
 
     @property
+    def is_coloured(self) -> bool:
+        """Whether colours are shown, and wanted (``NO_COLOR``)."""
+        return self.out.color_system is not None and not self.out.no_color
+
+    @property
     def notes(self) -> Console:
         """Where to say what does not belong to the output itself."""
         return self.out if self.is_rich else self.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -14,7 +14,7 @@ from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.cli.view import view_for
 from hfchat_base.cli.view.base import source_lines
 from hfchat_base.events import ElicitationRequest, TextDelta
-from hfchat_base.types import Answer, McpServer, McpServerConfig, OnElicitation
+from hfchat_base.types import Answer, OnElicitation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,23 +24,10 @@ if TYPE_CHECKING:
     from hfchat_base.conversation import Conversation
     from hfchat_base.streams import AnswerStream
 
-__all__ = ["OpenStream", "Shown", "TurnRunner", "parse_mcp_servers"]
+__all__ = ["OpenStream", "TurnRunner"]
 
 OpenStream = Callable[[OnElicitation], "tuple[Conversation, AnswerStream]"]
 """Begins a run, with somebody to answer the questions of tools."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What came of a turn.
-
-    Attributes:
-        answer: The whole answer.
-        saved: Where its files were saved, in their order.
-    """
-
-    answer: Answer
-    saved: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class TurnRunner:
     downloads: Downloads
     read_line: ReadLine
 
-    def run(self, open_stream: OpenStream) -> Shown:
+    def run(self, open_stream: OpenStream) -> None:
         """Run a turn to its end.
 
         Raises:
@@ -83,11 +70,10 @@ class TurnRunner:
                         first = time.monotonic() - begun
                     view.show(event)
         answer = stream.answer
-        saved = tuple(self.downloads.save(conversation, file) for file in answer.files)
-        self._show_below(replace(answer, model=conversation.model or answer.model), saved)
+        saved = [self.downloads.save(conversation, file) for file in answer.files]
+        self._show_below(answer, saved)
         if self.terminal.is_rich:
             self._show_timing(conversation, answer, first, time.monotonic() - begun)
-        return Shown(answer, saved)
 
     def _show_below(self, answer: Answer, saved: Sequence[Path]) -> None:
         notes = self.terminal.notes
@@ -120,22 +106,3 @@ class TurnRunner:
             parts.append(f"“{clean_line(answer.title, 60)}”")
         self.terminal.out.print()
         self.terminal.out.print(note(" · ".join(parts)))
-
-
-def parse_mcp_servers(values: Sequence[str]) -> list[McpServer]:
-    """Read tool servers as they are written on the command line.
-
-    Args:
-        values: Each the name of one of the server's own, an address, or ``name=address``.
-    """
-    return [_parse_mcp_server(value) for value in values]
-
-
-def _parse_mcp_server(value: str) -> McpServer:
-    name, equals, url = value.partition("=")
-    if equals and url.startswith(("http://", "https://")):
-        return McpServerConfig(name=name.strip(), url=url)
-    if value.startswith(("http://", "https://")):
-        host = value.partition("://")[2].partition("/")[0].rpartition("@")[2]
-        return McpServerConfig(name=host, url=value)
-    return value

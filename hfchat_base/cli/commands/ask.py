@@ -19,6 +19,7 @@ from hfchat_base.cli.commands.options import (
     System,
     WebSearch,
     connect,
+    parse_mcp_servers,
 )
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.terminal import Terminal
@@ -57,7 +58,7 @@ def ask(
 
     In a pipe only the answer's text goes to standard output.
     """
-    from hfchat_base.cli.turn import TurnRunner, parse_mcp_servers  # noqa: PLC0415 - heavy
+    from hfchat_base.cli.turn import TurnRunner  # noqa: PLC0415 - heavy
 
     text = _whole_question(question)
     terminal = Terminal.detect()

@@ -16,6 +16,7 @@ from hfchat_base.cli.commands.options import (
     System,
     WebSearch,
     connect,
+    parse_mcp_servers,
 )
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.terminal import Terminal
@@ -49,7 +50,6 @@ def chat(
     """
     from hfchat_base.cli.repl.lines import LineReader  # noqa: PLC0415 - heavy
     from hfchat_base.cli.repl.loop import Repl, Settings  # noqa: PLC0415 - likewise
-    from hfchat_base.cli.turn import parse_mcp_servers  # noqa: PLC0415 - likewise
 
     settings = Settings(
         model=model,
@@ -59,7 +59,9 @@ def chat(
         files=[Upload.of(path.expanduser()) for path in file or ()],
     )
     with connect(base_url) as client:
-        repl = Repl(client, Terminal.detect(), settings, LineReader(), Downloads(downloads))
+        terminal = Terminal.detect()
+        reader = LineReader(is_coloured=terminal.is_coloured)
+        repl = Repl(client, terminal, settings, reader, Downloads(downloads))
         if conversation:
             repl.take_up(client.get_conversation(conversation))
         repl.run()

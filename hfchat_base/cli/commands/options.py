@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfchat_base.cli.downloads import DEFAULT_FOLDER
 from hfchat_base.client import HuggingChat
+from hfchat_base.types import McpServer, McpServerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "BaseUrl",
@@ -19,6 +23,7 @@ __all__ = [
     "System",
     "WebSearch",
     "connect",
+    "parse_mcp_servers",
 ]
 
 BaseUrl = Annotated[
@@ -75,3 +80,22 @@ DEFAULT_DOWNLOADS = DEFAULT_FOLDER
 def connect(base_url: str | None, model: str | None = None) -> HuggingChat:
     """Make the client of a command."""
     return HuggingChat(base_url, model=model)
+
+
+def parse_mcp_servers(values: Sequence[str]) -> list[McpServer]:
+    """Read tool servers as they are written on the command line.
+
+    Args:
+        values: Each the name of one of the server's own, an address, or ``name=address``.
+    """
+    return [_parse_mcp_server(value) for value in values]
+
+
+def _parse_mcp_server(value: str) -> McpServer:
+    name, equals, url = value.partition("=")
+    if equals and url.startswith(("http://", "https://")):
+        return McpServerConfig(name=name.strip(), url=url)
+    if value.startswith(("http://", "https://")):
+        host = value.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        return McpServerConfig(name=host, url=value)
+    return value

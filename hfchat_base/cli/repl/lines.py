@@ -24,7 +24,14 @@ _RESET: Final = "\x1b[0m"
 
 
 class LineReader:
-    """Asks for lines."""
+    """Asks for lines.
+
+    Args:
+        is_coloured: Whether the prompt may be.
+    """
+
+    def __init__(self, *, is_coloured: bool) -> None:
+        self._is_coloured = is_coloured
 
     def complete_with(self, words: Sequence[str]) -> None:
         """Let Tab complete these words at the beginning of a line."""
@@ -70,7 +77,7 @@ class LineReader:
     def _read(self, prompt: str) -> str:
         if not sys.stdin.isatty():
             return input()
-        if not sys.stdout.isatty():
+        if not self._is_coloured:
             return input(prompt)
         # readline counts columns, so it has to be told what takes none.
         return input(f"\x01{_BOLD_YELLOW}\x02{prompt}\x01{_RESET}\x02")

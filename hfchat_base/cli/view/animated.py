@@ -19,8 +19,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base.cli.terminal import clean_line, note
-from hfchat_base.cli.view.base import call_text, output_text, streamed
+from hfchat_base.cli.terminal import clean, clean_line, note
+from hfchat_base.cli.view.base import call_text, output_text
 from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, ending, plain_text, settled_length
 from hfchat_base.events import (
     Event,
@@ -99,10 +99,10 @@ class AnimatedView:
         """Take in what has arrived; the screen follows with its next frame."""
         if isinstance(event, TextDelta):
             self._flush_thinking()
-            self._add_text(streamed(event.text))
+            self._add_text(clean(event.text))
         elif isinstance(event, ReasoningDelta):
             self._flush_text()
-            self._thinking += streamed(event.text)
+            self._thinking += clean(event.text)
         elif isinstance(event, (ReasoningStatus, WebSearchUpdate)):
             said = event.status if isinstance(event, ReasoningStatus) else event.message
             self._status = clean_line(said, 60)
@@ -139,8 +139,6 @@ class AnimatedView:
     def _stop(self) -> None:
         live, self._live = self._live, None
         if live is not None:
-            # The last frame would be drawn only to be taken away.
-            live.update(Text(""), refresh=False)
             live.stop()
 
     def _frame(self) -> RenderableType:

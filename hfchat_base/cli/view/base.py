@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from hfchat_base.cli.terminal import clean, clean_line
+from hfchat_base.cli.terminal import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hfchat_base.events import Event
     from hfchat_base.types import Answer
 
-__all__ = ["AnswerView", "call_text", "source_lines"]
+__all__ = ["AnswerView", "call_text", "output_text", "source_lines"]
 
 _ARGUMENT_WIDTH = 40
 _OUTPUT_WIDTH = 120
@@ -71,8 +71,3 @@ def source_lines(answer: Answer) -> list[Text]:
             line.append(f"\n     {url}", "hfchat.link")
         lines.append(line)
     return lines
-
-
-def streamed(text: str) -> str:
-    """Make a piece of streamed text harmless, with its spaces and line ends kept."""
-    return clean(text)

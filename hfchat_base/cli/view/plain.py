@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from hfchat_base.cli.terminal import Terminal, clean_line, note
-from hfchat_base.cli.view.base import call_text, output_text, streamed
+from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
+from hfchat_base.cli.view.base import call_text, output_text
 from hfchat_base.events import (
     Event,
     ReasoningDelta,
@@ -58,10 +58,10 @@ class PlainView:
         """Write a piece of text; tell of thinking and tools on standard error."""
         if isinstance(event, TextDelta):
             self._end_thinking()
-            self._write(streamed(event.text))
+            self._write(clean(event.text))
         elif isinstance(event, ReasoningDelta):
             self._is_thinking = True
-            self._err.print(note(streamed(event.text)), end="", soft_wrap=True)
+            self._err.print(note(clean(event.text)), end="", soft_wrap=True)
         elif isinstance(event, ToolCall):
             self._say(f"→ {call_text(event.name, event.arguments)}")
         elif isinstance(event, ToolProgress) and event.message:
