@@ -135,8 +135,7 @@ class SessionStore:
         now = time.time()
         saved = SavedSession(base_url, account, tuple(cookies), now, now)
         with self._locked():
-            self._write(saved)
-        return saved
+            return self._write(saved, _read(self._path(saved)))
 
     def refresh(self, saved: SavedSession, changed: Iterable[Cookie]) -> SavedSession | None:
         """Take over refreshed cookies; None if the file holds another login by now, or none.
@@ -179,9 +178,7 @@ class SessionStore:
             on_disk = _read(self._path(saved))
             if on_disk is None or not on_disk.is_same_login(saved):
                 return None
-            changed = change(on_disk)
-            self._write(changed)
-            return changed
+            return self._write(change(on_disk), on_disk)
 
     def _path(self, saved: SavedSession) -> Path:
         # Account names come from a server: no path is made of them.
@@ -200,14 +197,11 @@ class SessionStore:
         except (OSError, filelock.Timeout) as error:
             raise _unusable(self._folder, error) from None
 
-    def _write(self, saved: SavedSession) -> None:
+    def _write(self, saved: SavedSession, former: SavedSession | None) -> SavedSession:
+        saved = replace(saved, in_keyring=vault.is_wanted())
         path = self._path(saved)
-        values = {cookie.name: cookie.value for cookie in saved.cookies}
-        in_keyring = vault.is_wanted()
-        if in_keyring:
-            vault.store(path.stem, values)
-        elif saved.in_keyring:
-            vault.remove(path.stem)
+        if saved.in_keyring:
+            vault.store(path.stem, {cookie.name: cookie.value for cookie in saved.cookies})
         document = {
             "version": _VERSION,
             "base_url": saved.base_url,
@@ -215,10 +209,13 @@ class SessionStore:
             "saved_at": saved.saved_at,
             "refreshed_at": saved.refreshed_at,
             "ended_at": saved.ended_at,
-            "in_keyring": in_keyring,
-            "cookies": _rows(saved.cookies, with_values=not in_keyring),
+            "in_keyring": saved.in_keyring,
+            "cookies": _rows(saved.cookies, with_values=not saved.in_keyring),
         }
         replace_file(path, json.dumps(document, indent=1).encode())
+        if former is not None and former.in_keyring and not saved.in_keyring:
+            vault.remove(path.stem)
+        return saved
 
 
 def export(saved: SavedSession, path: Path) -> None:
@@ -270,6 +267,8 @@ def replace_file(path: Path, data: bytes) -> None:
 def _read(path: Path) -> SavedSession | None:
     try:
         raw = json.loads(path.read_bytes())
+        if raw["version"] != _VERSION:
+            raise ValueError  # noqa: TRY301 - told below, as all that cannot be read
         values = vault.load(path.stem) if raw["in_keyring"] else None
         return SavedSession(
             base_url=str(raw["base_url"]),
