@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.protocol import encodings, refusals, requests
-from hfchat_base.protocol.facts import CONVERSATIONS_PER_PAGE
+from hfchat_base.protocol.facts import CONVERSATIONS_PER_PAGE, Generation
 from hfchat_base.protocol.flow import Flow, Response
 from hfchat_base.protocol.flows import discovery
 from hfchat_base.protocol.flows.retries import send
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation, read_conversation, read_infos
 from hfchat_base.types import ConversationInfo
+
+_log = logging.getLogger("hfchat")
 
 
 def create(
@@ -61,10 +64,20 @@ def read(server: Server, conversation_id: str) -> Flow[StoredConversation]:
 
 
 def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], bool]]:
-    """Read one page of the list, counted from 0; tell whether more follow."""
+    """Read one page of the list, counted from 0; tell whether more follow.
+
+    To a session that it does not know, a server answers with an empty list (R: ``login_required``).
+    """
     kind = yield from discovery.generation(server)
     request = requests.list_conversations(kind, page)
     response = refusals.check_json((yield from send(server, request)), request)
+    infos, has_more = _read_page(kind, response)
+    if not infos and page == 0 and response.had_session:
+        yield from _warn_of_strangers(server)
+    return infos, has_more
+
+
+def _read_page(kind: Generation, response: Response) -> tuple[list[ConversationInfo], bool]:
     what = "conversation list"
     if kind == "legacy":
         rows = encodings.parse_json(response.body, what)
@@ -75,6 +88,15 @@ def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], b
         msg = f"The server's {what} is no list."
         raise ProtocolError(msg)
     return list(read_infos(raw.get("conversations"))), raw.get("hasMore") is True
+
+
+def _warn_of_strangers(server: Server) -> Flow[None]:
+    if (yield from discovery.whoami(server)) is None:
+        _log.warning(
+            "%s does not know this session, so it shows no conversations; to log in: %s",
+            server.endpoint.base_url,
+            refusals.login_command(server.endpoint.base_url),
+        )
 
 
 def update(server: Server, conversation_id: str, changes: Mapping[str, str]) -> Flow[None]:

@@ -194,3 +194,16 @@ def test_logout_where_nobody_is_in(server: LocalServer) -> None:
     with HuggingChat(server.base_url) as client:
         client.logout()
         client.logout()
+
+
+def test_stranger_is_told_why_the_list_is_empty(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server answers a stale session with an empty list; that is found by asking who we are."""
+    cookies = server.new_session("frank")
+    with HuggingChat(server.base_url, cookies) as client:
+        assert list(client.list_conversations()) == []
+        assert "does not know this session" not in caplog.text
+        server.end_session(cookies)
+        assert list(client.list_conversations()) == []
+    assert "does not know this session" in caplog.text
