@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from curl_cffi import AsyncCurl, CurlError
+from curl_cffi import AsyncCurl, CurlError, CurlMOpt, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base.auth.session import Session
@@ -133,8 +133,23 @@ class AsyncTransport:
         loop = asyncio.get_running_loop()
         curl = self._loops.get(loop)
         if curl is None:
+            self._leave_closed_loops()
             curl = self._loops[loop] = AsyncCurl(loop=loop)
         return curl
+
+    def _leave_closed_loops(self) -> None:
+        """Close the connections of event loops that are over, whose curl nobody could close."""
+        for loop in [loop for loop in self._loops if loop.is_closed()]:
+            curl = self._loops.pop(loop, None)
+            if curl is None:  # another thread was faster
+                continue
+            # libcurl must not ask a closed loop to unwatch the sockets.
+            curl.setopt(CurlMOpt.SOCKETFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+            curl.setopt(CurlMOpt.TIMERFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+            for easy in list(curl._curl2future):  # noqa: SLF001 - its close() needs the loop
+                lib.curl_multi_remove_handle(curl._curlm, easy._curl)  # noqa: SLF001 - likewise
+            lib.curl_multi_cleanup(curl._curlm)  # noqa: SLF001 - likewise
+            curl._curlm = None  # noqa: SLF001 - likewise
 
     async def _find_session(self) -> None:
         if not self._session.is_resolved:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from llama_index.core.chat_engine import SimpleChatEngine
@@ -16,6 +18,7 @@ from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalSer
 from llama_index_huggingchat import HuggingChatLLM
 
 SECONDS = 0.3
+OPEN_FILES = Path("/proc/self/fd")
 HELLO = [ChatMessage("hello")]
 
 
@@ -127,6 +130,19 @@ async def test_async_goes_on_where_sync_left(llm: HuggingChatLLM, server: LocalS
     second = await llm.achat([*HELLO, first.message, ChatMessage("and again")])
     assert second.additional_kwargs["conversation_id"] == first.additional_kwargs["conversation_id"]
     assert len(server.prompts[-1].messages) == 3
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="needs a list of the process's open files")
+def test_event_loops_come_and_go(llm: HuggingChatLLM) -> None:
+    """An event loop for each call, as LlamaIndex runs them in synchronous code, leaks nothing."""
+
+    def count() -> int:
+        asyncio.run(llm.acomplete("hello"))
+        gc.collect()
+        return len(list(OPEN_FILES.iterdir()))
+
+    count()
+    assert count() >= max(count() for _ in range(5))
 
 
 def test_leaving_a_stream_stops_the_run(llm: HuggingChatLLM, server: LocalServer) -> None:
