@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -37,6 +37,9 @@ from hfchat_base.types import Answer, AnswerFile
 from llama_index_huggingchat.tools import partial_call, wire_calls
 
 __all__ = ["Reply", "completion_of"]
+
+_LOOKS: Final = 50
+"""A call that is being written is read again once it has grown by one part in so many."""
 
 
 class Reply:
@@ -69,6 +72,7 @@ class Reply:
         self._thinking = ""
         self._calls: list[Call] = []
         self._partial_call: Call | None = None
+        self._next_look = 0
 
     @property
     def goes_on(self) -> bool:
@@ -163,8 +167,11 @@ class Reply:
 
     def _partial(self) -> ChatResponse | None:
         """Show a call that is still being written, if there is more of it than before."""
-        if self._calls:
+        size = len(self._written)
+        if self._calls or size < self._next_look:
             return None
+        # Each look reads all that is written; long calls are looked at more rarely.
+        self._next_look = size + size // _LOOKS
         call = partial_call(self._offer, self._written)
         if call is None or (self._partial_call and call.arguments == self._partial_call.arguments):
             return None

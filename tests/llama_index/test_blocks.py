@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import (
     MessageRole,
     TextBlock,
     ThinkingBlock,
+    ToolCallBlock,
 )
 from PIL import Image
 
@@ -109,6 +110,23 @@ def test_file_too_large(llm: HuggingChatLLM) -> None:
     """A file over the server's limit is refused before anything is sent."""
     with pytest.raises(FileTooLargeError):
         llm.chat(say(ImageBlock(image=PNG + bytes(11 * 2**20), image_mimetype="image/png")))
+
+
+def test_tool_result_with_an_image(seeing: HuggingChatLLM, server: LocalServer) -> None:
+    """An image that a tool gave is seen, and the text beside it names the tool."""
+    call = ToolCallBlock(tool_call_id="1", tool_name="camera", tool_kwargs={})
+    result = ChatMessage(
+        role=MessageRole.TOOL,
+        blocks=[TextBlock(text="a bridge"), ImageBlock(image=PNG)],
+        additional_kwargs={"tool_call_id": "1"},
+    )
+    asked = ChatMessage("What do you see?")
+    seeing.chat([asked, ChatMessage(role=MessageRole.ASSISTANT, blocks=[call]), result])
+    content = prompt_of(server)[-1]["content"]
+    (text,) = (part["text"] for part in content if part["type"] == "text")
+    assert '{"name": "camera", "arguments": {}}' in text
+    assert '{"name": "camera", "content": "a bridge"}' in text
+    assert any(part["type"] == "image_url" for part in content)
 
 
 def test_citable_block(llm: HuggingChatLLM, server: LocalServer) -> None:
