@@ -56,7 +56,8 @@ def send_turn(
 
     Raises:
         FileTooLargeError: The whole body, with the attachments in base64, is over the limit.
-        InvalidRequestError: A tool server has neither a name nor an address.
+        InvalidRequestError: A tool server has neither a name nor an address, or the server knows
+        none.
     """
     data: dict[str, Any] = {"id": turn.message_id, "is_retry": turn.is_retry}
     if turn.text is not None:
@@ -101,6 +102,9 @@ def _current_keys(turn: Turn) -> dict[str, Any]:
 
 
 def _legacy_keys(turn: Turn) -> dict[str, Any]:
+    if turn.mcp_servers:
+        msg = "This server speaks the protocol of mid-2025, which knows no MCP servers."
+        raise InvalidRequestError(msg)
     return {"is_continue": False, "web_search": turn.web_search, "tools": []}
 
 

@@ -23,7 +23,7 @@ from hfchat_base.errors import (
 from hfchat_base.events import Event, FinalAnswer, ReasoningDelta, TextDelta
 from hfchat_base.protocol import refusals, requests
 from hfchat_base.protocol.deadlines import Deadlines
-from hfchat_base.protocol.flow import Close, Deliver, Flow, open_stream, sleep
+from hfchat_base.protocol.flow import Close, Deliver, Flow, now, open_stream, sleep
 from hfchat_base.protocol.flows import conversations
 from hfchat_base.protocol.flows.reading import LogReader, Run, follow, read_refusal
 from hfchat_base.protocol.server import Server
@@ -83,9 +83,9 @@ def mend(
         GenerationFailed: The server reports that the model failed.
     """
     _log.info("the connection was lost during an answer; looking for the rest of it")
-    patience = server.timeouts.total or _PATIENCE_SECONDS
+    give_up_at = (yield from now()) + (server.timeouts.total or _PATIENCE_SECONDS)
     attempts = absent = 0
-    while run.transcript.final is None and attempts < _ATTEMPTS and patience > 0:
+    while run.transcript.final is None and attempts < _ATTEMPTS:
         pause = min(_FIRST_PAUSE_SECONDS * 2.0**attempts, _LONGEST_PAUSE_SECONDS)
         yield from sleep(pause)
         attempts += 1
@@ -105,8 +105,7 @@ def mend(
         absent = absent + 1 if state == "absent" else 0
         if absent >= _ABSENT_ATTEMPTS and seen == (0, 0):
             return False
-        if state == "waiting":
-            patience -= pause
+        if state == "waiting" and (yield from now()) < give_up_at:
             attempts = min(attempts, _ATTEMPTS - 2)
         elif seen != (run.seen_characters, run.seen_events):
             attempts = 0

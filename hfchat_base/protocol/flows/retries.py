@@ -20,7 +20,9 @@ from hfchat_base.types import Retry, RetryReason
 
 _log = logging.getLogger("hfchat")
 
-_OVERLOADED: Final = (502, 503, 504)
+OVERLOADED: Final = (502, 503, 504)
+"""What gateways answer for a server that they cannot reach, or no longer wait for."""
+
 _NOTICEABLE_SECONDS: Final = 1.0
 
 
@@ -41,7 +43,7 @@ def send(server: Server, request: Request) -> Flow[Response]:
                 raise
             failure = error
         else:
-            if request.method != "GET" or response.status not in _OVERLOADED:
+            if request.method != "GET" or response.status not in OVERLOADED:
                 return response
         if attempt >= server.retries.attempts:
             if failure is not None:

@@ -20,6 +20,7 @@ from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
     RateLimitError,
+    ServerError,
     StreamTruncated,
     TransportError,
 )
@@ -71,20 +72,29 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
     """
     for _ in range(_SENDINGS):
         deadlines, lost = yield from _send(server, turn, run)
-        if not mend.is_needed(run) or (yield from mend.mend(server, turn, run, deadlines, lost)):
-            return
+        try:
+            if not mend.is_needed(run) or (
+                yield from mend.mend(server, turn, run, deadlines, lost)
+            ):
+                return
+        except StreamTruncated:
+            if isinstance(lost, ServerError):
+                raise lost from None  # it says more
+            raise
         _log.info("the answer had never begun; sending the message again")
         turn = replace(turn, generation_id=str(uuid.uuid4()))
         if run.generation_id is not None:
             run.generation_id = turn.generation_id
+    if isinstance(lost, ServerError):
+        raise lost
     raise StreamTruncated(
         "The connection was lost each time before the answer began.", partial=run.answer()
-    )
+    ) from lost
 
 
 def _send(
     server: Server, turn: Turn, run: Run
-) -> Flow[tuple[Deadlines | None, TransportError | None]]:
+) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
     kind = yield from discovery.generation(server)
     request = send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
@@ -96,6 +106,12 @@ def _send(
     except TransportError as error:
         if not error.may_have_arrived:
             raise
+        return deadlines, error
+    except ServerError as error:
+        if error.status not in retries.OVERLOADED:
+            raise
+        # A gateway does not tell whether the message had reached the server.
+        run.is_running = True
         return deadlines, error
     return deadlines, None
 

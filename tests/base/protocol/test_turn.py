@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfchat_base import FileTooLargeError, Upload
+from hfchat_base import FileTooLargeError, InvalidRequestError, Upload
 from hfchat_base.protocol.requests import Endpoint
 from hfchat_base.protocol.turn import Turn, send_turn
 from tests.support.recordings import load
@@ -140,3 +140,10 @@ def test_keys_of_each_generation() -> None:
         "inputs": "hi", "id": MESSAGE, "is_retry": False,
         "is_continue": False, "web_search": True, "tools": [],
     }  # fmt: skip
+
+
+def test_legacy_knows_no_tool_servers() -> None:
+    """Tool servers that a legacy server would drop in silence are refused before sending."""
+    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, mcp_servers=("search",))
+    with pytest.raises(InvalidRequestError, match="no MCP servers"):
+        send_turn("legacy", ENDPOINT, turn)
