@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
-    AudioBlock,
     CachePoint,
     ChatMessage,
     CitableBlock,
@@ -27,7 +26,6 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
-    VideoBlock,
 )
 
 import hfchat_base
@@ -57,7 +55,7 @@ def history_of(messages: Sequence[ChatMessage]) -> list[hfchat_base.ChatMessage]
         messages: The whole history. It is not changed.
 
     Raises:
-        InvalidRequestError: A block cannot be sent (sound, film), or an attachment cannot be read.
+        InvalidRequestError: A block cannot be sent (audio, video), or an attachment cannot be read.
         FileTooLargeError: An attachment is larger than the server takes.
     """
     names = {call.id: call.name for message in messages for call in calls_of(message)}
@@ -106,9 +104,7 @@ def _contents(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
             texts.append(f"{text}\n({block.title}: {block.source})")
             files += attached
         elif not isinstance(block, (ThinkingBlock, ToolCallBlock, CachePoint)):
-            kind = "sound" if isinstance(block, AudioBlock) else type(block).__name__
-            kind = "film" if isinstance(block, VideoBlock) else kind
-            msg = f"HuggingChat takes text, images and documents, but no {kind}."
+            msg = f"HuggingChat takes text, images and text files, but no {block.block_type}."
             raise InvalidRequestError(msg)
     return "\n".join(texts), files
 

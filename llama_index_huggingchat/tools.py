@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
@@ -65,19 +66,28 @@ def _tool(tool: BaseTool | Mapping[str, Any]) -> Tool:
 
 
 def calls_of(message: ChatMessage) -> list[Call]:
-    """The calls that an assistant's message holds, as blocks or in OpenAI's older form."""
+    """The calls that an assistant's message holds, as blocks or in an older form."""
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if blocks:
         return [
             Call(block.tool_name, _arguments(block.tool_kwargs), block.tool_call_id or "")
             for block in blocks
         ]
-    calls = message.additional_kwargs.get("tool_calls") or ()
-    return [
-        Call(call["function"]["name"], _arguments(call["function"]["arguments"]), call["id"])
-        for call in calls
-        if isinstance(call, Mapping)
-    ]
+    written = message.additional_kwargs.get("tool_calls") or ()
+    calls = [_older_call(call) for call in written]
+    return [call for call in calls if call is not None]
+
+
+def _older_call(written: Any) -> Call | None:
+    """Read a call as an LLM of OpenAI's or Anthropic's left it in a history."""
+    call = written.model_dump() if isinstance(written, BaseModel) else written
+    if not isinstance(call, Mapping):
+        return None
+    inner = call.get("function")
+    function = inner if isinstance(inner, Mapping) else call
+    arguments: Any = function.get("arguments", function.get("input"))
+    name = function.get("name")
+    return Call(name, _arguments(arguments), call.get("id") or "") if name else None
 
 
 def wire_calls(calls: Iterable[Call]) -> list[dict[str, Any]]:
@@ -128,7 +138,7 @@ def partial_call(offer: Offer, written: str) -> Call | None:
     return Call(tool.name, arguments, "") if isinstance(arguments, dict) and arguments else None
 
 
-def _arguments(arguments: Mapping[str, Any] | str) -> dict[str, Any]:
+def _arguments(arguments: Any) -> dict[str, Any]:
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
-from tests.llama_index.tool_user import use_tools
+from tests.llama_index.tool_user import fill, use_tools
 
 UNKNOWN: Final = "I don't know."
 
@@ -49,16 +50,16 @@ def answer(request: ChatRequest) -> str:
     if (used := use_tools(messages)) is not None:
         return used
     task = request.last_user_text
-    if "list of relevant sub-questions" in task:
-        return _split_question(task)
-    if "standalone question" in task.lower():
-        return _rephrase(task)
-    if "in a numbered list" in task:
-        return _choose(task)
-    if "unique keywords" in task:
-        return ", ".join(
-            word for word, _ in Counter(_words(task.split(". Give")[0])).most_common(3)
-        )
+    tasks: dict[str, Callable[[str], str]] = {
+        "list of relevant sub-questions": _split_question,
+        "standalone question": _rephrase,
+        "in a numbered list": _choose,
+        "json schema to follow": _fill_in,
+        "unique keywords": _keywords,
+    }
+    for mark, do in tasks.items():
+        if mark in task.lower():
+            return do(task)
     return _find(request)
 
 
@@ -81,6 +82,18 @@ def _question(text: str) -> str:
     labelled = re.findall(r"(?:Query|query is as follows): (.+)", text)
     asked = labelled or re.findall(r"[^.!?\n]+\?", text)
     return str((asked or text.strip().splitlines())[-1]).strip()
+
+
+def _keywords(task: str) -> str:
+    counted = Counter(_words(task.partition(". Give")[0]))
+    return ", ".join(word for word, _ in counted.most_common(3))
+
+
+def _fill_in(task: str) -> str:
+    text, _, schema = task.partition("Here's a JSON schema to follow:")
+    # LlamaIndex leaves the braces of the schema doubled.
+    schema = schema.strip().replace("{{", "{").replace("}}", "}")
+    return json.dumps(fill(json.JSONDecoder().raw_decode(schema)[0], text))
 
 
 def _choose(task: str) -> str:

@@ -100,9 +100,9 @@ def test_other_documents_are_refused(llm: HuggingChatLLM) -> None:
         llm.chat(say(DocumentBlock(data=b"%PDF-1.7 ...", document_mimetype="application/pdf")))
 
 
-def test_sound_is_refused(llm: HuggingChatLLM) -> None:
-    """So is sound."""
-    with pytest.raises(InvalidRequestError, match="no sound"):
+def test_audio_is_refused(llm: HuggingChatLLM) -> None:
+    """So is audio."""
+    with pytest.raises(InvalidRequestError, match="no audio"):
         llm.chat(say(AudioBlock(audio=b"RIFF", format="wav")))
 
 
@@ -127,6 +127,30 @@ def test_tool_result_with_an_image(seeing: HuggingChatLLM, server: LocalServer) 
     assert '{"name": "camera", "arguments": {}}' in text
     assert '{"name": "camera", "content": "a bridge"}' in text
     assert any(part["type"] == "image_url" for part in content)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "1", "type": "function", "function": {"name": "camera", "arguments": '{"zoom": 2}'}},
+        {"id": "1", "type": "tool_use", "name": "camera", "input": {"zoom": 2}},
+    ],
+    ids=["openai", "anthropic"],
+)
+def test_calls_of_other_llms(
+    llm: HuggingChatLLM, server: LocalServer, call: dict[str, Any]
+) -> None:
+    """A history that another LLM's calls stand in is taken over with them."""
+    llm.chat(
+        [
+            ChatMessage("What do you see?"),
+            ChatMessage(role=MessageRole.ASSISTANT, additional_kwargs={"tool_calls": [call]}),
+            ChatMessage("A bridge.", role="tool", additional_kwargs={"tool_call_id": "1"}),
+        ]
+    )
+    sent = prompt_of(server)[-1]["content"]
+    assert '{"name": "camera", "arguments": {"zoom": 2}}' in sent
+    assert '{"name": "camera", "content": "A bridge."}' in sent
 
 
 def test_citable_block(llm: HuggingChatLLM, server: LocalServer) -> None:

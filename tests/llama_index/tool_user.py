@@ -60,7 +60,7 @@ def _call_in_tags(system: str, messages: Sequence[tuple[str, str]]) -> str | Non
     done = {json.loads(call)["name"] for _, text in since for call in _CALL.findall(text)}
     must = "You must answer with" in system
     calls = [
-        {"name": tool.name, "arguments": _fill(tool, asked)}
+        {"name": tool.name, "arguments": fill(tool.schema, asked)}
         for tool in tools
         if tool.name not in {*done, "handoff"} and (must or _fits(tool, asked))
     ]
@@ -96,7 +96,7 @@ def _reason_and_act(system: str, messages: Sequence[tuple[str, str]]) -> str:
     seen = [text.removeprefix("Observation: ") for role, text in since if role == "user"]
     tool = next((tool for tool in tools if _fits(tool, asked)), None)
     if tool is not None and not seen:
-        arguments = json.dumps(_fill(tool, asked))
+        arguments = json.dumps(fill(tool.schema, asked))
         return f"Thought: I need to use a tool.\nAction: {tool.name}\nAction Input: {arguments}"
     answer = "; ".join(seen) or "I don't know."
     return f"Thought: I can answer without using any more tools.\nAnswer: {answer}"
@@ -126,13 +126,14 @@ def _fits(tool: Tool, question: str) -> bool:
     return bool(words & set(re.findall(r"[a-z]+", question.lower())) - _IGNORED)
 
 
-def _fill(tool: Tool, question: str) -> dict[str, Any]:
-    numbers = iter(_NUMBER.findall(question))
-    names = iter(re.findall(r"(?<!^)(?<!\. )\b[A-Z][a-z]+\b", question))
-    definitions = tool.schema.get("$defs", {})
+def fill(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """Make an object that fits a schema out of what stands in a text."""
+    numbers = iter(_NUMBER.findall(text))
+    names = iter(re.findall(r"(?<!^)(?<!\. )\b[A-Z][a-z]+\b", text))
+    definitions = schema.get("$defs", {})
     return {
-        name: _value(schema, definitions, question, numbers, names)
-        for name, schema in tool.schema.get("properties", {}).items()
+        name: _value(inner, definitions, text, numbers, names)
+        for name, inner in schema.get("properties", {}).items()
     }
 
 
