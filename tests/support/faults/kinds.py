@@ -70,8 +70,7 @@ class Cut:
             _pass_on(client, source, self.after, of_body=self.of_body, closes=False)
             end(client, self.how)
             if self.keeps_behind:
-                while source.read():
-                    pass
+                source.drain()
         finally:
             source.close()
 
@@ -106,8 +105,8 @@ class CutAt:
                     client.sendall(held[:safe])
                     held = held[safe:]
             end(client, self.how)
-            while self.keeps_behind and source.read():
-                pass
+            if self.keeps_behind:
+                source.drain()
         finally:
             source.close()
 
@@ -174,8 +173,7 @@ class Instead:
         """Send the other bytes."""
         if self.passes_on:
             source = ask()
-            while source.read():
-                pass
+            source.drain()
             source.close()
         sent = 0
         while self.repeat == 0 or sent < self.repeat:

@@ -28,6 +28,10 @@ class Source(Protocol):
         """
         ...
 
+    def drain(self) -> None:
+        """Read to the end, whether or not there is somebody to read for."""
+        ...
+
     def close(self) -> None:
         """Let go of the response, whole or not."""
         ...
@@ -115,6 +119,9 @@ class BytesSource:
         data, self._data = self._data, b""
         return data
 
+    def drain(self) -> None:
+        """Nothing to wait for."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -131,6 +138,10 @@ class _SocketSource:
         if has_left(self._client):
             raise ClientLeft
         return self._behind.recv(65536)
+
+    def drain(self) -> None:
+        while self._behind.recv(65536):
+            pass
 
     def close(self) -> None:
         self._behind.close()
