@@ -27,7 +27,7 @@ from hfchat_base.auth.cookies import (
 )
 from hfchat_base.auth.session import Found, Session, SessionSource
 from hfchat_base.auth.store import SessionStore
-from hfchat_base.errors import HuggingChatError, MissingRequirementsError
+from hfchat_base.errors import HuggingChatError
 from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
 from hfchat_base.protocol.refusals import login_command
 from hfchat_base.protocol.requests import Endpoint
@@ -155,7 +155,7 @@ def _browsers(endpoint: Endpoint) -> Iterator[Outcome]:
                 yield f"{profile.browser}: {profile.problem}"
         if names and not has_any:
             yield "browsers: none that can be read is on this machine"
-    except (MissingRequirementsError, HuggingChatError) as error:
+    except HuggingChatError as error:
         yield f"browsers: {error}"
 
 

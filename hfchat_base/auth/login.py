@@ -61,6 +61,9 @@ _LOOK_SECONDS: Final = 0.25
 _ASK_SECONDS: Final = 3.0
 """How often the server is asked who we are while no cookie changes."""
 
+_CLEANUP_SECONDS: Final = 30.0
+"""How long a browser may take to close after Ctrl-C."""
+
 _LOGIN_COOKIES: Final = "hfChat-"
 """What cookies that are of use only during a login begin with (R: ``login_required``)."""
 
@@ -347,6 +350,13 @@ async def _end(steps: AsyncGenerator[LoginStep, None]) -> None:
     await steps.aclose()
 
 
+async def _tell_the_end(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await work
+    finally:
+        ended.set()
+
+
 class _LoopThread:
     """An event loop in a thread, so that it can be used while another one runs in this thread."""
 
@@ -357,12 +367,14 @@ class _LoopThread:
         return self
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end; Ctrl-C cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run a coroutine to its end; Ctrl-C cancels it, and waits until it has cleaned up."""
+        ended = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_tell_the_end(work, ended), self._loop)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                ended.wait(_CLEANUP_SECONDS)
             raise
 
     def __exit__(self, *_: object) -> None:

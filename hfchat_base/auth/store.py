@@ -33,6 +33,9 @@ _VERSION: Final = 1
 _LOCK_SECONDS: Final = 10.0
 """How long to wait for another process; each holds the lock for some milliseconds."""
 
+_REPLACE_TRIES: Final = 10
+_REPLACE_PAUSE_SECONDS: Final = 0.02
+
 _log = logging.getLogger("hfchat")
 
 
@@ -109,7 +112,7 @@ class SessionStore:
             found = [
                 saved
                 for path in sorted(self._folder.glob("*.json"))
-                if (saved := _read(path)) is not None and saved.base_url == base_url
+                if (saved := _read(path, base_url)) is not None
             ]
         except OSError as error:
             raise _unusable(self._folder, error) from None
@@ -135,7 +138,7 @@ class SessionStore:
         now = time.time()
         saved = SavedSession(base_url, account, tuple(cookies), now, now)
         with self._locked():
-            return self._write(saved, _read(self._path(saved)))
+            return self._write(saved, _read(self._path(saved), base_url))
 
     def refresh(self, saved: SavedSession, changed: Iterable[Cookie]) -> SavedSession | None:
         """Take over refreshed cookies; None if the file holds another login by now, or none.
@@ -175,7 +178,7 @@ class SessionStore:
         self, saved: SavedSession, change: Callable[[SavedSession], SavedSession]
     ) -> SavedSession | None:
         with self._locked():
-            on_disk = _read(self._path(saved))
+            on_disk = _read(self._path(saved), saved.base_url)
             if on_disk is None or not on_disk.is_same_login(saved):
                 return None
             return self._write(change(on_disk), on_disk)
@@ -258,20 +261,36 @@ def replace_file(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        _replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
-def _read(path: Path) -> SavedSession | None:
+def _replace(source: Path, target: Path) -> None:
+    for _ in range(_REPLACE_TRIES):
+        try:
+            source.replace(target)
+        except PermissionError:
+            # On Windows somebody may be reading it, for a millisecond.
+            time.sleep(_REPLACE_PAUSE_SECONDS)
+        else:
+            return
+    source.replace(target)
+
+
+def _read(path: Path, base_url: str) -> SavedSession | None:
+    """Read a file; None if it is not there, is for another server, or cannot be read."""
     try:
         raw = json.loads(path.read_bytes())
         if raw["version"] != _VERSION:
             raise ValueError  # noqa: TRY301 - told below, as all that cannot be read
+        if raw["base_url"] != base_url:
+            # The keyring is asked for what is wanted, and nothing else.
+            return None
         values = vault.load(path.stem) if raw["in_keyring"] else None
         return SavedSession(
-            base_url=str(raw["base_url"]),
+            base_url=base_url,
             account=str(raw["account"]),
             cookies=tuple(_cookies(raw["cookies"], values)),
             saved_at=float(raw["saved_at"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from hfchat_base.auth.find import COOKIE_FILE_VARIABLE, COOKIES_VARIABLE
+from hfchat_base.auth.session import Found, Session
 from hfchat_base.cli.commands.options import BaseUrl
 from hfchat_base.cli.terminal import Terminal, clean_line, note
+from hfchat_base.client import HuggingChat
 from hfchat_base.errors import InvalidRequestError, LoginRequired, MissingAuthError
 
 if TYPE_CHECKING:
@@ -117,6 +121,10 @@ def login(
         ),
         soft_wrap=True,
     )
+    for variable in (COOKIES_VARIABLE, COOKIE_FILE_VARIABLE):
+        if os.environ.get(variable):
+            warning = f"{variable} is set and comes first: unset it to use this login."
+            terminal.err.print(note(warning), soft_wrap=True)
     if export_file is not None:
         _export_saved(terminal, base_url, export_file)
 
@@ -169,9 +177,15 @@ def _export_saved(terminal: Terminal, base_url: str | None, path: Path) -> bool:
     from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - see above
     from hfchat_base.auth.store import SessionStore, export  # noqa: PLC0415 - likewise
 
-    saved = SessionStore().find(endpoint_of(base_url).base_url, None)
+    address = endpoint_of(base_url).base_url
+    saved = SessionStore().find(address, None)
     if saved is None or not saved.is_usable:
         return False
+    with HuggingChat(
+        address, Session(Found("saved", saved.cookies, saved=saved), address)
+    ) as client:
+        if client.whoami() is None:
+            return False
     path = path.expanduser()
     try:
         export(saved, path)

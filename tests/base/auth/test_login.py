@@ -6,6 +6,9 @@ The person at the browser is played by a second connection to it, over its debug
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +141,17 @@ def test_nobody_logs_in(chromium: str, closed: LocalServer) -> None:
     with pytest.raises(LoginRequired):
         next(steps)
     # Chromium holds this lock for as long as it runs.
+    assert not (browser_folder(closed.base_url) / "SingletonLock").is_symlink()
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="there it is no signal")
+@pytest.mark.timeout(400)
+def test_ctrl_c(chromium: str, closed: LocalServer) -> None:
+    """Ctrl-C while it waits closes the browser."""
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(login(closed.base_url, browser=chromium, headless=True, timeout=30))
     assert not (browser_folder(closed.base_url) / "SingletonLock").is_symlink()
 
 

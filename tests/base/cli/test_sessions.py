@@ -218,3 +218,25 @@ def test_exported_file_is_a_cookie_file(
     assert json.loads(file.read_text(encoding="utf-8"))["account"] == "alice"
     with HuggingChat(cookies=file) as client:
         assert client.whoami() is not None
+
+
+def test_lost_session_is_not_exported(
+    hfchat: Callable[..., Result], closed: LocalServer, tmp_path: Path
+) -> None:
+    """Before a session is handed on, the server is asked whether it is one."""
+    saved(closed)
+    closed.end_all_sessions()
+    file = tmp_path / "session.json"
+    result = hfchat("login", "--export", str(file), "--browser", "netscape")
+    assert result.exit_code == 1
+    assert not file.exists()
+
+
+def test_variable_that_comes_first_is_told(
+    hfchat: Callable[..., Result], closed: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that a variable hides is of no use, so that is said."""
+    monkeypatch.setenv("HUGGINGCHAT_COOKIES", "hf-chat=old")
+    (value,) = closed.new_session("bob").values()
+    result = hfchat("login", "--paste", stdin=f"{value}\n")
+    assert "HUGGINGCHAT_COOKIES is set and comes first" in result.stderr
