@@ -3,8 +3,8 @@
 What goes in: LangChain's messages become the base client's (`messages.py`), tools become
 instructions (`hfchat_base.tools`), and the base client finds the conversation that already holds
 the history's beginning and sends what is new. What comes out: text and calls (`hfchat_base.tools`
-again) and the server's other events become chunks (`chunks.py`). Here are the settings and the four
-ways to ask.
+again) and the server's other events become chunks (`chunks.py`). Here are the four ways to ask, and
+tools and structured output; settings are in `settings.py`.
 """
 
 from __future__ import annotations
@@ -16,53 +16,30 @@ from typing import Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import (
-    BaseChatModel,
     agenerate_from_stream,
     generate_from_stream,
 )
-from langchain_core.language_models.model_profile import ModelProfile
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from langchain_core.utils import from_env
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    Secret,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
-from typing_extensions import Self
 
 from hfchat_base import (
     Answer,
     ChatMessage,
-    McpServer,
-    Model,
-    Retries,
-    Timeouts,
     Upload,
-    __version__,
 )
-from hfchat_base.client_base import BASE_URL_VARIABLE, MODEL_VARIABLE
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL
 from hfchat_base.protocol.flows import conversations
 from hfchat_base.tools import Dialog
 from hfchat_base.web_files import fetch_public_file
-from langchain_huggingchat.chunks import PROVIDER, ChunkMaker, metadata_of, register_blocks
-from langchain_huggingchat.clients import Clients
+from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.messages import base_messages, has_web_files
 from langchain_huggingchat.parameters import warn_ignored
-from langchain_huggingchat.profiles import profile_of
+from langchain_huggingchat.settings import HuggingChatSettings
 from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
 from langchain_huggingchat.tools import ToolSet, response_schema
 
@@ -76,215 +53,143 @@ _SILENTLY_IGNORED: Final = frozenset(
 """Call arguments of LangChain's own, or that say nothing to a model without function calling."""
 
 
-class ChatHuggingChat(BaseChatModel):
-    """HuggingChat, or any self-hosted chat-ui, as a LangChain chat model."""
+class ChatHuggingChat(HuggingChatSettings):
+    """HuggingChat, or any self-hosted chat-ui, as a LangChain chat model.
 
-    model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
+    Setup:
+        ```bash
+        pip install "hfchat[langchain]"
+        ```
 
-    model: str | None = Field(
-        default_factory=from_env(MODEL_VARIABLE, default=None),
-        validation_alias=AliasChoices("model", "model_name", "model_id"),
-    )
-    """Id or short name of the model. By default ``HUGGINGCHAT_MODEL``, or the server's own."""
+        Without cookies the server is asked as a guest, which HuggingChat allows to a small extent.
+        ``hfchat login`` or the variable ``HUGGINGCHAT_COOKIES`` gives it your own session.
 
-    base_url: str = Field(
-        default_factory=from_env(BASE_URL_VARIABLE, default=DEFAULT_BASE_URL),
-        validation_alias=AliasChoices("base_url", "api_base", "server_url"),
-    )
-    """Address of the server. By default ``HUGGINGCHAT_BASE_URL``, or HuggingChat itself."""
+    Key init args, for what is asked:
+        model: Id or short name; the server's default if left out.
+        web_search: Whether the server searches the web for every answer.
+        mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
+        stop: Stop sequences.
 
-    cookies: Any = Field(default=None, exclude=True, repr=False)
-    """The session, in any form that `HuggingChat` takes. By default it looks for one as told
-    there."""
+    Key init args, for the server:
+        base_url: Address of a server of your own.
+        cookies: The session.
+        ephemeral: Whether to delete every conversation after its answer.
+        timeout: Seconds without progress after which to give up.
+        max_retries: How often to try again what is safe to repeat.
 
-    ephemeral: bool = False
-    """Whether to delete each conversation after its answer; then every call sends the history."""
+        What a server cannot honour (``temperature``, ``max_tokens``, …) is taken with a warning.
 
-    web_search: bool = False
-    """Whether to search the web for every answer."""
+    Instantiate:
+        ```python
+        from langchain_huggingchat import ChatHuggingChat
 
-    mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
-    """Tool servers for the server to use: names of its own, or ``{"name", "url", "headers"}``."""
+        llm = ChatHuggingChat()
+        ```
 
-    on_elicitation: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-    """Answers the questions of such tools. By default a graph is interrupted, or they are
-    declined."""
+    Invoke:
+        ```python
+        messages = [
+            ("system", "You are a helpful translator. Translate to French."),
+            ("human", "I love programming."),
+        ]
+        answer = llm.invoke(messages)
+        print(answer.text)
+        ```
 
-    stop: list[str] | None = Field(
-        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
-    )
-    """Stop sequences. Kept here: nothing behind one is returned, and the server's run is ended."""
+        A history that begins as an earlier one did goes on in the same conversation of the server;
+        only what is new is sent.
 
-    streaming: bool | None = None
-    """Whether `invoke` streams as well, for callbacks that listen to tokens."""
+        ```python
+        llm.invoke([*messages, answer, ("human", "And in Italian?")])
+        ```
 
-    timeout: float | Timeouts | None = Field(
-        default=None, validation_alias=AliasChoices("timeout", "request_timeout")
-    )
-    """Seconds without progress after which to give up, or all deadlines one by one."""
+    Stream:
+        ```python
+        for chunk in llm.stream(messages):
+            print(chunk.text, end="")
+        ```
 
-    max_retries: int | None = None
-    """How often to try again what is safe to repeat. By default as `Retries` says."""
+        Thinking streams as well, as reasoning blocks; see `chunk.content_blocks`.
 
-    proxy: str | None = Field(default=None, exclude=True, repr=False)
-    """Address of a proxy. By default what the environment says."""
+    Async:
+        ```python
+        import asyncio
 
-    headers: Mapping[str, str] | None = Field(
-        default=None,
-        validation_alias=AliasChoices("headers", "default_headers"),
-        exclude=True,
-        repr=False,
-    )
-    """Headers to send with every request, for servers behind a gateway."""
 
-    verify: bool | str = True
-    """Whether to check certificates, or a file with the ones to trust."""
+        async def ask():
+            async for chunk in llm.astream(messages):
+                print(chunk.text, end="")
+            await llm.aclose()
 
-    max_tool_asks: int = Field(default=3, ge=1)
-    """How often a tool call that was forced is asked for in all, if it does not come."""
 
-    fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
-    """Gets images that messages give by their web address. By default public addresses are
-    fetched, without cookies and up to the server's limit for files."""
+        asyncio.run(ask())
+        ```
 
-    client: Any = Field(default=None, exclude=True, repr=False)
-    """A `HuggingChat` or `AsyncHuggingChat` to use instead of one's own."""
+    Tool calling:
+        Tools of your own are offered by prompt, so any model that follows its prompt can call them.
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_ignored(cls, values: Any) -> Any:
-        """Warn about arguments that nobody will look at."""
-        known: set[str] = set()
-        for name, field in cls.model_fields.items():
-            known.add(name)
-            if isinstance(field.validation_alias, AliasChoices):
-                known.update(map(str, field.validation_alias.choices))
-        warn_ignored(
-            name
-            for name, value in values.items()
-            # Private names are what copies of a model bring along.
-            if name not in known and value is not None and not name.startswith("_")
+        ```python
+        from pydantic import BaseModel, Field
+
+
+        class GetWeather(BaseModel):
+            '''Get the current weather in a given location.'''
+
+            location: str = Field(description="The city, such as Paris")
+
+
+        llm_with_tools = llm.bind_tools([GetWeather], tool_choice="any")
+        llm_with_tools.invoke("What is the weather in 'Paris'?").tool_calls
+        ```
+
+        Tools of the server stand beside them; what they did is in the answer's content blocks.
+
+        ```python
+        searching = llm.bind_tools([GetWeather, {"type": "web_search"}])
+        ```
+
+    Structured output:
+        ```python
+        from typing import Optional
+
+
+        class Joke(BaseModel):
+            '''Joke to tell user.'''
+
+            setup: str = Field(description="The setup of the joke")
+            punchline: str = Field(description="The punchline to the joke")
+            rating: Optional[int] = Field(default=None, description="From 1 to 10")
+
+
+        structured_llm = llm.with_structured_output(Joke)
+        structured_llm.invoke("Tell me a joke about cats")
+        ```
+
+    Image input:
+        ```python
+        import base64
+        from pathlib import Path
+
+        from langchain_core.messages import HumanMessage
+
+        image = base64.b64encode(Path("image.png").read_bytes()).decode()
+        message = HumanMessage(
+            content=[
+                {"type": "text", "text": "Describe the weather in this image."},
+                {"type": "image", "base64": image, "mime_type": "image/png"},
+            ]
         )
-        return {name: value for name, value in values.items() if name in known}
+        llm.invoke([message])
+        ```
 
-    @field_validator("cookies", mode="before")
-    @classmethod
-    def _hide_cookies(cls, cookies: Any) -> Any:
-        if cookies is None or isinstance(cookies, (SecretStr, Secret)):
-            return cookies
-        return SecretStr(cookies) if isinstance(cookies, str) else Secret(cookies)
+    Response metadata:
+        ```python
+        answer.response_metadata["model_name"]
+        answer.response_metadata["conversation_url"]  # where to read on in a browser
+        ```
 
-    @model_validator(mode="after")
-    def _share_client(self) -> Self:
-        """Keep the clients where instances made of this one, with other settings, find them."""
-        settings = self._client_settings()
-        if not isinstance(self.client, Clients):
-            self.client = Clients(settings, self.client)
-        elif not self.client.serves(settings):
-            self.client = Clients(settings)
-        return self
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """What a pickle holds: the settings, but no secret and no connection."""
-        state = super().__getstate__()
-        kept = {
-            name: value
-            for name, value in state["__dict__"].items()
-            if name not in {"cookies", "headers", "proxy", "client"}
-        }
-        kept["mcp_servers"] = _without_headers(self.mcp_servers)
-        return {**state, "__dict__": kept}
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        """Make a model of a pickle: as a guest, or with a session that is found anew."""
-        without = {"cookies": None, "headers": None, "proxy": None, "client": None}
-        super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
-        self.client = Clients(self._client_settings())
-
-    @model_validator(mode="after")
-    def _set_huggingchat_version(self) -> Self:
-        if hasattr(self, "_add_version"):  # langchain-core 1.7 and later
-            self._add_version("hfchat", __version__)
-        return self
-
-    def _client_settings(self) -> dict[str, Any]:
-        timeouts = self.timeout
-        if isinstance(timeouts, (int, float)):
-            timeouts = Timeouts(first_event=timeouts, progress=timeouts)
-        retries = None if self.max_retries is None else Retries(attempts=self.max_retries + 1)
-        return {
-            "base_url": self.base_url,
-            "cookies": self.cookies.get_secret_value() if self.cookies else None,
-            "ephemeral": self.ephemeral,
-            "timeouts": timeouts,
-            "retries": retries,
-            "proxy": self.proxy,
-            "headers": self.headers,
-            "verify": self.verify,
-        }
-
-    # What LangChain asks about a model.
-
-    @property
-    def _llm_type(self) -> str:
-        return "huggingchat"
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "base_url": self.base_url,
-            "web_search": self.web_search,
-            "mcp_servers": _without_headers(self.mcp_servers),
-            "stop": self.stop,
-        }
-
-    def _get_invocation_params(
-        self, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        return super()._get_invocation_params(stop=stop, **_showable(kwargs))
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        return super()._get_llm_string(stop=stop, **_showable(kwargs))
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(
-            ls_provider=PROVIDER,
-            ls_model_type="chat",
-            ls_model_name=kwargs.get("model") or self.model or "default",
-        )
-        if stop := stop or self.stop:
-            params["ls_stop"] = stop
-        return params
-
-    def _resolve_model_profile(self) -> ModelProfile | None:
-        return profile_of(self._known_model())
-
-    def _known_model(self) -> Model | None:
-        """The model as the server lists it, if the list has been read already."""
-        client = self.client.any if isinstance(self.client, Clients) else None
-        catalog = client.server.catalog if client else None
-        if catalog is None:
-            return None
-        return catalog.resolve(self.model) if self.model else catalog.default
-
-    def get_num_tokens(self, text: str) -> int:
-        """Estimate how many tokens a text has; chat-ui does not tell which tokenizer is used."""
-        return count_tokens_approximately([HumanMessage(text)], extra_tokens_per_message=0)
-
-    def get_num_tokens_from_messages(
-        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
-    ) -> int:
-        """Estimate how many tokens a history has, and the tools that are offered with it."""
-        return count_tokens_approximately(messages, tools=list(tools) if tools else None)
-
-    def close(self) -> None:
-        """Close the connections of the synchronous client; a later call opens new ones."""
-        self.client.close()
-
-    async def aclose(self) -> None:
-        """Close all connections; a later call opens new ones."""
-        await self.client.aclose()
+        Servers send no token counts, so `usage_metadata` is None.
+    """
 
     # The four ways to ask.
 
@@ -520,21 +425,3 @@ def _json_format(schema: dict[str, Any] | type) -> dict[str, Any]:
     json_schema = convert_to_json_schema(schema)
     named = {"name": json_schema.get("title", "answer"), "schema": json_schema}
     return {"type": "json_schema", "json_schema": named}
-
-
-def _without_headers(servers: Sequence[McpServer]) -> list[Any]:
-    """Tool servers without the headers that they want, which may be secrets."""
-    return [
-        server
-        if isinstance(server, str)
-        else {name: value for name, value in server.items() if name != "headers"}
-        for server in servers
-    ]
-
-
-def _showable(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Call arguments as traces and cache keys may hold them."""
-    shown = {name: value for name, value in kwargs.items() if name != "on_elicitation"}
-    if shown.get("mcp_servers"):
-        shown["mcp_servers"] = _without_headers(shown["mcp_servers"])
-    return shown

@@ -52,7 +52,7 @@ For each function call, return a json object with function name and arguments wi
 
 {{choice}}"""
 
-_FREE: Final = "Call a function whenever one fits the query. If none is needed, answer directly."
+_FREE: Final = "Call the function whose description fits the query. If none fits, answer directly."
 _FORCED: Final = "You must answer with a function call, and with nothing else."
 _FORCED_ONE: Final = "You must answer with a call of the function {name}, and with nothing else."
 _ONE_AT_A_TIME: Final = " Call at most one function at a time."

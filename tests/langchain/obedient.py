@@ -112,6 +112,7 @@ def _value(
     numbers: Iterator[int],
     quoted: Iterator[str],
 ) -> Any:
+    schema = schema.get("anyOf", [schema])[0]
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     if "enum" in schema:
