@@ -76,7 +76,7 @@ def is_running(base_url: str) -> bool:
     if not lock.is_symlink():
         return False
     try:
-        os.kill(int(os.readlink(lock).rpartition("-")[2]), 0)
+        os.kill(int(str(lock.readlink()).rpartition("-")[2]), 0)
     except ProcessLookupError:
         return False
     return True
