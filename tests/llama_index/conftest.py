@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,22 @@ from hfchat_base.protocol.facts import Generation
 from llama_index_huggingchat import HuggingChatLLM
 from tests.llama_index.corpus import WordEmbedding
 from tests.llama_index.reader import reader_model
+
+
+@pytest.fixture(autouse=True)
+def _event_loop_of_synchronous_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Close the event loop that LlamaIndex's synchronous methods run in, which it leaves open."""
+    if inspect.iscoroutinefunction(request.function):
+        yield
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture
