@@ -89,6 +89,7 @@ from hfchat_base.types import (
     Retry,
     Timeouts,
     ToolRun,
+    TurnOptions,
     User,
 )
 from hfchat_base.uploads import Upload
@@ -166,6 +167,7 @@ __all__ = [
     "ToolResult",
     "ToolRun",
     "TransportError",
+    "TurnOptions",
     "UnexpectedPageError",
     "Unknown",
     "Upload",

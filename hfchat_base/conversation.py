@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from typing_extensions import Unpack
+
 from hfchat_base.protocol.flow import Flow
 from hfchat_base.protocol.flows import conversations, leave, turns
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.turns import ConversationState, Options
 from hfchat_base.protocol.requests import check_message_id, check_title
+from hfchat_base.protocol.server import Server
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
-from hfchat_base.types import Answer, AnswerFile, McpServer, Message, OnElicitation
+from hfchat_base.types import (
+    Answer,
+    AnswerFile,
+    McpServer,
+    Message,
+    OnElicitation,
+    TurnOptions,
+)
 from hfchat_base.uploads import FileInput, Upload
 
 if TYPE_CHECKING:
@@ -23,13 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncConversation", "Conversation"]
 
-_AnswerFlow = Callable[[Run], Flow[Answer]]
+_Opening = tuple[Callable[[Run], Flow[Answer]], OnElicitation | None]
+"""What a client makes a stream of: a flow, and who answers the questions of tools."""
 
 
 class _ConversationBase:
     """What needs no server: what is known, and which flow does what."""
 
-    def __init__(self, state: ConversationState) -> None:
+    def __init__(self, server: Server, state: ConversationState) -> None:
+        self._server = server
         self._state = state
 
     @property
@@ -60,11 +72,45 @@ class _ConversationBase:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, model={self.model!r}, title={self.title!r})"
 
+    def _say(
+        self,
+        text: str,
+        files: FileInput | Iterable[FileInput],
+        parent_id: str | None,
+        options: TurnOptions,
+    ) -> _Opening:
+        turn, on_elicitation = _divide(files, **options)
+        return (
+            lambda run: turns.say(self._server, self._state, run, text, turn, parent_id=parent_id),
+            on_elicitation,
+        )
 
-def _options(
-    files: FileInput | Iterable[FileInput], mcp_servers: Sequence[McpServer], *, web_search: bool
-) -> Options:
-    return Options(as_uploads(files), web_search, tuple(mcp_servers))
+    def _retry(self, message_id: str | None, options: TurnOptions) -> _Opening:
+        turn, on_elicitation = _divide((), **options)
+        return (
+            lambda run: turns.retry(self._server, self._state, run, turn, message_id=message_id),
+            on_elicitation,
+        )
+
+    def _edit(self, text: str, message_id: str | None, options: TurnOptions) -> _Opening:
+        turn, on_elicitation = _divide((), **options)
+        return (
+            lambda run: turns.edit(
+                self._server, self._state, run, text, turn, message_id=message_id
+            ),
+            on_elicitation,
+        )
+
+
+def _divide(
+    files: FileInput | Iterable[FileInput],
+    *,
+    web_search: bool = False,
+    mcp_servers: Sequence[McpServer] = (),
+    on_elicitation: OnElicitation | None = None,
+) -> tuple[Options, OnElicitation | None]:
+    """Part what is sent with a message from what is kept here."""
+    return Options(as_uploads(files), web_search, tuple(mcp_servers)), on_elicitation
 
 
 def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
@@ -82,7 +128,7 @@ class Conversation(_ConversationBase):
     """
 
     def __init__(self, client: HuggingChat, state: ConversationState) -> None:
-        super().__init__(state)
+        super().__init__(client.server, state)
         self._client = client
 
     def stream(
@@ -90,46 +136,31 @@ class Conversation(_ConversationBase):
         text: str,
         files: FileInput | Sequence[FileInput] = (),
         *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         parent_id: str | None = None,
+        **options: Unpack[TurnOptions],
     ) -> AnswerStream:
         """Send a message and read its answer as it comes.
 
         Args:
             text: What to say; not empty.
-            files: Paths, bytes, open files, data URLs, PIL images or `Upload`s, at most 10 MiB
-            each.
-                With an image, a conversation whose model sees none is given one that does.
-            web_search: Whether to search the web for this message.
-            mcp_servers: Tool servers to offer: names of the server's own, or
-                ``{"name", "url", "headers"}``. By default none.
-            on_elicitation: Gets a tool's question; returns the content to accept with, or None to
-                decline. By default questions are declined at once, so that no run waits for an
-                hour.
+            files: A path, bytes, an open file, a data URL, a PIL image or an `Upload`, or several
+                of them, at most 10 MiB each. With an image, a conversation whose model sees none is
+                given one that does.
             parent_id: The message to follow, to branch off; by default the last one.
+            **options: See `TurnOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        options = _options(files, mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.say(
-                self._client.server, self._state, run, text, options, parent_id=parent_id
-            ),
-            on_elicitation,
-        )
+        return self._client.open_stream(*self._say(text, files, parent_id, options))
 
     def send(
         self,
         text: str,
         files: FileInput | Sequence[FileInput] = (),
         *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         parent_id: str | None = None,
+        **options: Unpack[TurnOptions],
     ) -> Answer:
         """Send a message and wait for the whole answer; see `stream`.
 
@@ -137,100 +168,42 @@ class Conversation(_ConversationBase):
             ResponseError: The server refused the message.
             StreamError: The run did not end well; `partial` holds what had arrived.
         """
-        with self.stream(
-            text,
-            files,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-            parent_id=parent_id,
-        ) as stream:
+        with self.stream(text, files, parent_id=parent_id, **options) as stream:
             return stream.result()
 
     def stream_retry(
-        self,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AnswerStream:
         """Have a message answered again, beside the old answer; read the new one as it comes.
 
         Args:
             message_id: The assistant's message to do again, by default the last one.
-            web_search: See `stream`.
-            mcp_servers: See `stream`.
-            on_elicitation: See `stream`.
+            **options: See `TurnOptions`.
         """
-        options = _options((), mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.retry(
-                self._client.server, self._state, run, options, message_id=message_id
-            ),
-            on_elicitation,
-        )
+        return self._client.open_stream(*self._retry(message_id, options))
 
-    def retry(
-        self,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
-    ) -> Answer:
+    def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
         """Have a message answered again and wait for it; see `stream_retry` and `send`."""
-        with self.stream_retry(
-            message_id,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        with self.stream_retry(message_id, **options) as stream:
             return stream.result()
 
     def stream_edit(
-        self,
-        text: str,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AnswerStream:
         """Say something else instead of an earlier message; read the answer as it comes.
 
         Args:
             text: What to say instead.
             message_id: The user's message to edit, by default the last one.
-            web_search: See `stream`.
-            mcp_servers: See `stream`.
-            on_elicitation: See `stream`.
+            **options: See `TurnOptions`.
         """
-        options = _options((), mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.edit(
-                self._client.server, self._state, run, text, options, message_id=message_id
-            ),
-            on_elicitation,
-        )
+        return self._client.open_stream(*self._edit(text, message_id, options))
 
     def edit(
-        self,
-        text: str,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> Answer:
         """Say something else instead and wait for the answer; see `stream_edit` and `send`."""
-        with self.stream_edit(
-            text,
-            message_id,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        with self.stream_edit(text, message_id, **options) as stream:
             return stream.result()
 
     def stop(self) -> bool:
@@ -240,7 +213,7 @@ class Conversation(_ConversationBase):
             Whether there was a run to stop.
         """
         run = self._state.run
-        return run is not None and self._client.run_flow(leave.stop(self._client.server, run))
+        return run is not None and self._client.run_flow(leave.stop(self._server, run))
 
     def messages(self) -> list[Message]:
         """Read all messages: a tree, by their `parent_id`, in the order in which they were made.
@@ -248,18 +221,18 @@ class Conversation(_ConversationBase):
         Raises:
             ConversationNotFoundError: The conversation is gone.
         """
-        stored = self._client.run_flow(conversations.read(self._client.server, self.id))
+        stored = self._client.run_flow(conversations.read(self._server, self.id))
         return list(stored.messages)
 
     def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""
         changes = {"title": check_title(title)}
-        self._client.run_flow(conversations.update(self._client.server, self.id, changes))
+        self._client.run_flow(conversations.update(self._server, self.id, changes))
         self._state.title = title
 
     def share(self) -> str:
         """Make a public copy of what it holds by now, and return the copy's address."""
-        return self._client.run_flow(conversations.share(self._client.server, self.id))
+        return self._client.run_flow(conversations.share(self._server, self.id))
 
     def delete(self) -> None:
         """Delete it on the server."""
@@ -267,9 +240,7 @@ class Conversation(_ConversationBase):
 
     def delete_message(self, message_id: str) -> None:
         """Delete a message and all that follow it."""
-        flow = conversations.delete_message(
-            self._client.server, self.id, check_message_id(message_id)
-        )
+        flow = conversations.delete_message(self._server, self.id, check_message_id(message_id))
         self._client.run_flow(flow)
         self._state.message_id = None
 
@@ -283,17 +254,14 @@ class Conversation(_ConversationBase):
             FileNotAvailableError: The server does not have it.
         """
         sha = file if isinstance(file, str) else file.sha
-        return self._client.run_flow(conversations.download(self._client.server, self.id, sha))
-
-    def _stream(self, flow: _AnswerFlow, on_elicitation: OnElicitation | None) -> AnswerStream:
-        return self._client.open_stream(flow, on_elicitation)
+        return self._client.run_flow(conversations.download(self._server, self.id, sha))
 
 
 class AsyncConversation(_ConversationBase):
     """A conversation on the server. Made by `AsyncHuggingChat`; see `Conversation`."""
 
     def __init__(self, client: AsyncHuggingChat, state: ConversationState) -> None:
-        super().__init__(state)
+        super().__init__(client.server, state)
         self._client = client
 
     def stream(
@@ -301,131 +269,67 @@ class AsyncConversation(_ConversationBase):
         text: str,
         files: FileInput | Sequence[FileInput] = (),
         *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         parent_id: str | None = None,
+        **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Send a message and read its answer as it comes; see `Conversation.stream`."""
-        options = _options(files, mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.say(
-                self._client.server, self._state, run, text, options, parent_id=parent_id
-            ),
-            on_elicitation,
-        )
+        return self._client.open_stream(*self._say(text, files, parent_id, options))
 
     async def send(
         self,
         text: str,
         files: FileInput | Sequence[FileInput] = (),
         *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         parent_id: str | None = None,
+        **options: Unpack[TurnOptions],
     ) -> Answer:
         """Send a message and wait for the whole answer; see `Conversation.send`."""
-        async with self.stream(
-            text,
-            files,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-            parent_id=parent_id,
-        ) as stream:
+        async with self.stream(text, files, parent_id=parent_id, **options) as stream:
             return await stream.result()
 
     def stream_retry(
-        self,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncAnswerStream:
-        """Have a message answered again, as it comes; see `Conversation.stream_retry`."""
-        options = _options((), mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.retry(
-                self._client.server, self._state, run, options, message_id=message_id
-            ),
-            on_elicitation,
-        )
+        """Have a message answered again, beside the old answer; see `Conversation.stream_retry`."""
+        return self._client.open_stream(*self._retry(message_id, options))
 
-    async def retry(
-        self,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
-    ) -> Answer:
+    async def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
         """Have a message answered again and wait for it; see `Conversation.retry`."""
-        async with self.stream_retry(
-            message_id,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        async with self.stream_retry(message_id, **options) as stream:
             return await stream.result()
 
     def stream_edit(
-        self,
-        text: str,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncAnswerStream:
-        """Say something else instead, as it comes; see `Conversation.stream_edit`."""
-        options = _options((), mcp_servers, web_search=web_search)
-        return self._stream(
-            lambda run: turns.edit(
-                self._client.server, self._state, run, text, options, message_id=message_id
-            ),
-            on_elicitation,
-        )
+        """Say something else instead of an earlier message; see `Conversation.stream_edit`."""
+        return self._client.open_stream(*self._edit(text, message_id, options))
 
     async def edit(
-        self,
-        text: str,
-        message_id: str | None = None,
-        *,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> Answer:
         """Say something else instead and wait for the answer; see `Conversation.edit`."""
-        async with self.stream_edit(
-            text,
-            message_id,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        async with self.stream_edit(text, message_id, **options) as stream:
             return await stream.result()
 
     async def stop(self) -> bool:
         """Stop the run that this object reads; see `Conversation.stop`."""
         run = self._state.run
-        return run is not None and await self._client.run_flow(leave.stop(self._client.server, run))
+        return run is not None and await self._client.run_flow(leave.stop(self._server, run))
 
     async def messages(self) -> list[Message]:
         """Read all messages; see `Conversation.messages`."""
-        stored = await self._client.run_flow(conversations.read(self._client.server, self.id))
+        stored = await self._client.run_flow(conversations.read(self._server, self.id))
         return list(stored.messages)
 
     async def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""
         changes = {"title": check_title(title)}
-        await self._client.run_flow(conversations.update(self._client.server, self.id, changes))
+        await self._client.run_flow(conversations.update(self._server, self.id, changes))
         self._state.title = title
 
     async def share(self) -> str:
         """Make a public copy of what it holds by now, and return the copy's address."""
-        return await self._client.run_flow(conversations.share(self._client.server, self.id))
+        return await self._client.run_flow(conversations.share(self._server, self.id))
 
     async def delete(self) -> None:
         """Delete it on the server."""
@@ -433,18 +337,11 @@ class AsyncConversation(_ConversationBase):
 
     async def delete_message(self, message_id: str) -> None:
         """Delete a message and all that follow it."""
-        flow = conversations.delete_message(
-            self._client.server, self.id, check_message_id(message_id)
-        )
+        flow = conversations.delete_message(self._server, self.id, check_message_id(message_id))
         await self._client.run_flow(flow)
         self._state.message_id = None
 
     async def download(self, file: AnswerFile | str) -> bytes:
         """Fetch a file of an answer; see `Conversation.download`."""
         sha = file if isinstance(file, str) else file.sha
-        return await self._client.run_flow(
-            conversations.download(self._client.server, self.id, sha)
-        )
-
-    def _stream(self, flow: _AnswerFlow, on_elicitation: OnElicitation | None) -> AsyncAnswerStream:
-        return self._client.open_stream(flow, on_elicitation)
+        return await self._client.run_flow(conversations.download(self._server, self.id, sha))

@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "Timeouts",
     "ToolRun",
+    "TurnOptions",
     "User",
 ]
 
@@ -69,6 +70,22 @@ OnElicitation = Callable[
 
 The asynchronous client also takes a coroutine function.
 """
+
+
+class TurnOptions(TypedDict, total=False):
+    """What can go with a message.
+
+    Attributes:
+        web_search: Whether to search the web for it.
+        mcp_servers: Tool servers to offer: names of the server's own, or ``{"name", "url",
+            "headers"}``. By default none.
+        on_elicitation: Gets a tool's question; returns the content to accept with, or None to
+            decline. By default questions are declined at once, so that no run waits for an hour.
+    """
+
+    web_search: bool
+    mcp_servers: Sequence[McpServer]
+    on_elicitation: OnElicitation | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ EXPORTED = {
     # data
     "Answer", "AnswerFile", "ChatMessage", "ConversationInfo", "McpServer",
     "McpServerConfig", "Message", "MessageFile", "Model", "OnElicitation", "Retries", "Retry",
-    "Timeouts", "ToolRun", "Upload", "User",
+    "Timeouts", "ToolRun",
+        "TurnOptions", "Upload", "User",
     # events
     "ElicitationRequest", "ElicitationResolved", "Event", "File", "FinalAnswer", "ReasoningDelta",
     "ReasoningStatus", "RouterMetadata", "Source", "Sources", "Status", "TextDelta", "Title",
