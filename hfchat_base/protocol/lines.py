@@ -10,6 +10,7 @@ What a line means is not known here (`decode.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,25 +103,25 @@ class ServerSentEvents:
         self._data: list[str] = []
         self._id: str | None = None
 
-    def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes and return the frames that they complete.
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """Take the next bytes and yield the frames that they complete, those before an error too.
 
         Raises:
             ProtocolError: A line is too long or is not UTF-8.
         """
-        frames: list[ServerSentEvent] = []
-        for raw in self._lines.feed(chunk):
+        lines = self._lines.feed(chunk)
+        number = self._lines.lines_seen - len(lines)
+        for raw in lines:
+            number += 1
             try:
                 line = raw.removesuffix(b"\r").decode()
             except UnicodeDecodeError as error:
-                number = self._lines.lines_seen
                 msg = "A server-sent event is not UTF-8."
                 raise ProtocolError(msg, line_number=number) from error
             if not line:
                 if self._data:
-                    frames.append(
-                        ServerSentEvent(self._event or "message", "\n".join(self._data), self._id)
-                    )
+                    data = "\n".join(self._data)
+                    yield ServerSentEvent(self._event or "message", data, self._id)
                 self._reset()
                 continue
             name, _, value = line.partition(":")
@@ -131,4 +132,3 @@ class ServerSentEvents:
                 self._event = value
             elif name == "id":
                 self._id = value
-        return frames

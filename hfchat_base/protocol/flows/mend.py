@@ -81,6 +81,7 @@ def mend(
         StreamTruncated: It could not be mended.
         StreamStalled: The run makes no progress.
         GenerationFailed: The server reports that the model failed.
+        ResponseError: The server knows no such run, and nothing of it has been seen.
     """
     _log.info("the connection was lost during an answer; looking for the rest of it")
     give_up_at = (yield from now()) + (server.timeouts.total or _PATIENCE_SECONDS)
@@ -96,6 +97,8 @@ def mend(
         except (TransportError, ServerError, UnexpectedPageError) as error:
             lost = error
         except (ResponseError, MissingAuthError) as error:
+            if seen == (0, 0):
+                raise  # such as: the conversation has gone; the message was refused as well
             lost = error
             break
         if not is_needed(run):

@@ -96,7 +96,7 @@ def test_frames(size: int) -> None:
 def test_frame_that_is_no_text() -> None:
     """A frame that is not UTF-8 is a protocol error with its line."""
     with pytest.raises(ProtocolError, match="not UTF-8") as caught:
-        ServerSentEvents().feed(b"data: \xff\n")
+        list(ServerSentEvents().feed(b"data: \xff\n"))
     assert caught.value.line_number == 1
 
 
@@ -106,6 +106,6 @@ def test_any_bytes_are_frames_or_our_error(data: bytes, cuts: list[int]) -> None
     reader = ServerSentEvents()
     try:
         for piece in pieces_of(data, cuts):
-            reader.feed(piece)
+            list(reader.feed(piece))
     except ProtocolError:
         pass
