@@ -56,8 +56,7 @@ def send_turn(
 
     Raises:
         FileTooLargeError: The whole body, with the attachments in base64, is over the limit.
-        InvalidRequestError: A tool server has neither a name nor an address, or the server knows
-        none.
+        InvalidRequestError: A tool server has no name or no address, or the server knows none.
     """
     data: dict[str, Any] = {"id": turn.message_id, "is_retry": turn.is_retry}
     if turn.text is not None:
