@@ -198,15 +198,17 @@ class _ChromiumWindow:
         self._headless = headless
         self._proxy = proxy
         self._arguments = [*_QUIET, *arguments]
-        self._playwright: Any = None
+        self._driver: asyncio.Future[Any] | None = None
         self._context: Any = None
         self._is_closed = False
 
     async def open(self, url: str) -> None:
         self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._playwright = await self._api.async_playwright().start()
+        # Playwright loses its own process if it is interrupted while it starts it.
+        self._driver = asyncio.ensure_future(self._api.async_playwright().start())
+        playwright = await asyncio.shield(self._driver)
         try:
-            self._context = await self._playwright.chromium.launch_persistent_context(
+            self._context = await playwright.chromium.launch_persistent_context(
                 str(self._profile),
                 executable_path=self._browser.program,
                 headless=self._headless,
@@ -248,8 +250,8 @@ class _ChromiumWindow:
         if self._context is not None:
             with contextlib.suppress(self._api.Error):
                 await self._context.close()
-        if self._playwright is not None:
-            await self._playwright.stop()
+        if self._driver is not None:
+            await (await self._driver).stop()
 
     def _on_close(self, _: object) -> None:
         self._is_closed = True

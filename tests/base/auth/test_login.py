@@ -159,7 +159,7 @@ def test_nobody_logs_in(chromium: str, closed: LocalServer) -> None:
 @pytest.mark.timeout(400)
 def test_ctrl_c(chromium: str, closed: LocalServer) -> None:
     """Ctrl-C while it waits closes the browser."""
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         list(login(closed.base_url, browser=chromium, headless=True, timeout=30))
