@@ -87,6 +87,7 @@ class Session:
         self._cookies: dict[str, Cookie] = {}
         self._saved: SavedSession | None = None
         self._is_over = False
+        self._epoch = 0
         if isinstance(found, Found):
             self._take(found)
 
@@ -139,10 +140,10 @@ class Session:
         return self.resolve().source == "guest"
 
     @property
-    def cookie_names(self) -> tuple[str, ...]:
-        """Which cookies there are, without their values."""
+    def epoch(self) -> int:
+        """Counts the sessions that took each other's place, so that late responses are known."""
         self.resolve()
-        return tuple(self._cookies)
+        return self._epoch
 
     def cookies(self) -> tuple[Cookie, ...]:
         """The cookies themselves, to be saved elsewhere."""
@@ -163,7 +164,7 @@ class Session:
             pairs = [f"{cookie.name}={cookie.value}" for cookie in self._cookies.values()]
         return {"cookie": "; ".join(pairs)} if pairs else {}
 
-    def absorb(self, set_cookies: Iterable[str], host: str, status: int) -> None:
+    def absorb(self, set_cookies: Iterable[str], host: str, status: int, epoch: int) -> None:
         """Take over what a response says about the session.
 
         The same value is a refresh. Another value of the session cookie means that the server has
@@ -173,10 +174,14 @@ class Session:
             set_cookies: The values of the response's `Set-Cookie` headers.
             host: The server's host; cookies for another one are not taken.
             status: The response's status.
+            epoch: The session's `epoch` when the request was sent.
 
         Raises:
             SessionExpired: The session that somebody had logged in with is gone.
         """
+        if epoch != self._epoch:
+            # It tells of a session that is no longer this one.
+            return
         changed: list[Cookie] = []
         for header in set_cookies:
             for cookie in _parse_set_cookie(header, host):
@@ -211,6 +216,7 @@ class Session:
         self._found = found
         self._saved = found.saved
         self._is_over = False
+        self._epoch += 1
         self._cookies = {cookie.name: cookie for cookie in found.cookies}
 
     def _token_headers(self, token: str, request: Request) -> dict[str, str]:

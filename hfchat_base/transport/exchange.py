@@ -131,6 +131,7 @@ class Exchange:
         self._held_bytes = 0
         self._set_cookies: list[str] = []
         self._had_account = not session.is_guest
+        self._epoch = session.epoch
         try:
             self._set_options()
         except CurlError as error:
@@ -148,7 +149,7 @@ class Exchange:
             SessionExpired: The server has thrown the session away.
         """
         endpoint = self._connection.endpoint
-        self._session.absorb(self._set_cookies, endpoint.host, self.status)
+        self._session.absorb(self._set_cookies, endpoint.host, self.status, self._epoch)
         self._set_cookies.clear()
         return Response(
             self.status,

@@ -49,7 +49,9 @@ def on_disk(url: str = URL) -> SavedSession:
 def test_refreshed_cookies_are_written_back() -> None:
     """A new value of the site's cookie is saved at once."""
     session = session_of(saved_session())
-    session.absorb(["hf-chat=mine; Path=/", "token=new; Domain=localhost; Path=/"], HOST, 200)
+    session.absorb(
+        ["hf-chat=mine; Path=/", "token=new; Domain=localhost; Path=/"], HOST, 200, session.epoch
+    )
     values = {cookie.name: cookie.value for cookie in on_disk().cookies}
     assert values == {"hf-chat": "mine", "token": "new"}
 
@@ -59,11 +61,11 @@ def test_refresh_without_news_is_written_once_an_hour(monkeypatch: pytest.Monkey
     saved = saved_session()
     session = session_of(saved)
     refreshed = "hf-chat=mine; Path=/; Max-Age=1209600"
-    session.absorb([refreshed], HOST, 200)
+    session.absorb([refreshed], HOST, 200, session.epoch)
     assert on_disk() == saved
     later = time.time() + 4000
     monkeypatch.setattr("hfchat_base.auth.session.time.time", lambda: later)
-    session.absorb([refreshed], HOST, 200)
+    session.absorb([refreshed], HOST, 200, session.epoch)
     expires = on_disk().cookies[0].expires
     assert expires is not None
     assert expires > time.time() + 13 * DAY
@@ -73,14 +75,15 @@ def test_end_of_a_session_is_saved() -> None:
     """A session that the server has thrown away is marked so, and not taken again."""
     session = session_of(saved_session())
     with pytest.raises(SessionExpired, match="hfchat login --base-url http://localhost:9"):
-        session.absorb(["hf-chat=a-strangers; Path=/"], HOST, 200)
+        session.absorb(["hf-chat=a-strangers; Path=/"], HOST, 200, session.epoch)
     assert on_disk().ended_at is not None
     assert [cookie.value for cookie in on_disk().cookies] == ["mine"]
 
 
 def test_refused_session_is_marked() -> None:
     """A 401 ends a session too, whatever cookies come with it."""
-    session_of(saved_session()).absorb([], HOST, 401)
+    session = session_of(saved_session())
+    session.absorb([], HOST, 401, session.epoch)
     assert on_disk().ended_at is not None
 
 
@@ -99,11 +102,26 @@ def test_login_elsewhere_is_noticed(closed: LocalServer) -> None:
         assert conversation.send("again").text == "You said: again"
 
 
+def test_late_response_of_a_former_session(closed: LocalServer) -> None:
+    """A response that is still on its way when somebody logs in again harms the new session not."""
+    saved_session(closed.base_url, "lost")
+    with HuggingChat(closed.base_url) as client:
+        session = client.session
+        former = session.epoch
+        session.absorb([], HOST, 401, former)
+        (value,) = closed.new_session("alice").values()
+        saved_session(closed.base_url, value)
+        assert session.epoch != former
+        session.absorb(["hf-chat=strangers; Path=/"], HOST, 401, former)
+        assert client.whoami() is not None
+    assert on_disk(closed.base_url).is_usable
+
+
 def test_lost_account_does_not_become_a_guest(server: LocalServer) -> None:
     """Where guests are let in, nobody becomes one without noticing."""
     session = Session(Found("saved", (Cookie("hf-chat", "gone"),)), server.base_url)
     with pytest.raises(SessionExpired):
-        session.absorb(["hf-chat=new; Path=/"], HOST, 200)
+        session.absorb(["hf-chat=new; Path=/"], HOST, 200, session.epoch)
     assert not session.is_guest
 
 
@@ -120,14 +138,14 @@ def test_lost_account_does_not_become_a_guest(server: LocalServer) -> None:
 def test_foreign_cookies_are_not_taken(header: str) -> None:
     """Cookies for others, too large ones and broken ones change nothing."""
     session = session_of(saved_session())
-    session.absorb([header], HOST, 200)
+    session.absorb([header], HOST, 200, session.epoch)
     assert [(cookie.name, cookie.value) for cookie in session.cookies()] == [("hf-chat", "mine")]
 
 
 def test_flood_of_cookies_is_bounded() -> None:
     """A server cannot make every later request large."""
     session = session_of(saved_session())
-    session.absorb([f"c{number}=v; Path=/" for number in range(1000)], HOST, 200)
+    session.absorb([f"c{number}=v; Path=/" for number in range(1000)], HOST, 200, session.epoch)
     assert len(session.cookies()) == 64
 
 
