@@ -188,6 +188,13 @@ class ChatHuggingChat(HuggingChatSettings):
         answer.response_metadata["conversation_url"]  # where to read on in a browser
         ```
 
+        The conversation itself can be taken up with the base client.
+
+        ```python
+        conversation_id = answer.response_metadata["conversation_id"]
+        llm.client.sync.get_conversation(conversation_id).send("Thank you!").text
+        ```
+
         Servers send no token counts, so `usage_metadata` is None.
     """
 

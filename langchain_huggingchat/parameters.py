@@ -1,6 +1,7 @@
 """Arguments that other chat models have and a HuggingChat server cannot honour.
 
-They are taken, so that code written for another model runs, and each is warned about once.
+Such as ``temperature`` and ``max_tokens``: chat-ui samples as its own settings say (S). They are
+taken, so that code written for another model runs, and each is warned about once.
 """
 
 from __future__ import annotations
@@ -9,23 +10,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["SAMPLING", "IgnoredParameterWarning", "warn_ignored"]
-
-SAMPLING: Final = (
-    "temperature",
-    "max_tokens",
-    "top_p",
-    "top_k",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-)
-"""What the models behind chat-ui are sampled with is the server's own setting (S)."""
+__all__ = ["IgnoredParameterWarning", "warn_ignored"]
 
 _warned: Final[set[str]] = set()
 

@@ -115,6 +115,8 @@ class HuggingChatSettings(BaseChatModel):
     @classmethod
     def _drop_ignored(cls, values: Any) -> Any:
         """Warn about arguments that nobody will look at."""
+        if not isinstance(values, dict):
+            return values
         known: set[str] = set()
         for name, field in cls.model_fields.items():
             known.add(name)

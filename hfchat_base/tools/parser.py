@@ -26,13 +26,14 @@ from typing import Final, Union
 from hfchat_base.tools.offer import BrokenCall, Call, Tool
 from hfchat_base.tools.scan import JsonScanner, missing_closers
 from hfchat_base.tools.shapes import Names, calls_in, could_become_call, guess_name, load_json
+from hfchat_base.tools.wording import CALL_CLOSE, CALL_OPEN, RESULT_OPEN
 
 __all__ = ["ToolCallParser"]
 
 Parsed = Union[str, Call, BrokenCall]
 
 _MARKS: Final = {
-    "<tool_call>": "</tool_call>",
+    CALL_OPEN: CALL_CLOSE,
     "<function_call>": "</function_call>",
     "<|tool_call|>": "<|/tool_call|>",
     "<|python_tag|>": "<|eom_id|>",
@@ -40,7 +41,6 @@ _MARKS: Final = {
 }
 """What opens a call, and what may close it."""
 
-_RESULT: Final = "<tool_response>"
 _FENCE: Final = "```"
 _FENCE_LINE: Final = re.compile(r"```[^\n`]{0,30}\n")
 _FENCE_BEGINNING: Final = re.compile(r"`{1,3}|```[^\n`]{0,30}")
@@ -171,13 +171,13 @@ class ToolCallParser:
 
     def _may_become_mark(self, at: int) -> bool:
         rest = self._buffer[at:]
-        if not rest or any(mark.startswith(rest) for mark in (*_MARKS, _RESULT)):
+        if not rest or any(mark.startswith(rest) for mark in (*_MARKS, RESULT_OPEN)):
             return True
         return _FENCE_BEGINNING.fullmatch(rest) is not None
 
     def _settle_for_text(self, at: int, closers: list[str], *, is_marked: bool) -> None:
         """What begins here is no JSON."""
-        if self._called and self._buffer.startswith(_RESULT):
+        if self._called and self._buffer.startswith(RESULT_OPEN):
             self._is_over = True
         elif is_marked and self._line_is_blank and _FENCE not in closers:
             scanner = JsonScanner(at)

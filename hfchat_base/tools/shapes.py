@@ -119,9 +119,17 @@ def _call(value: Any, names: Names, *, any_name: bool) -> Call | BrokenCall | No
     if name is None and not (any_name and written):
         return None
     key = next((key for key in _ARGUMENT_KEYS if key in value), None)
+    if _is_signature(value, value.get(key)):
+        return None
     if key is None:
         return _call_without_arguments(value, name, str(written), any_name=any_name, names=names)
     return _checked(name or str(written), value[key])
+
+
+def _is_signature(value: Mapping[str, Any], arguments: object) -> bool:
+    """Whether this describes a tool, as the instructions do, and calls none."""
+    is_schema = isinstance(arguments, Mapping) and {"type", "properties"} <= arguments.keys()
+    return is_schema or (arguments is not None and "description" in value)
 
 
 def _call_without_arguments(

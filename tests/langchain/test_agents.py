@@ -90,14 +90,16 @@ def check_ten_turns(server: LocalServer, messages: Sequence[AnyMessage]) -> None
     assert len(sent[-1].body) <= len(sent[1].body) + 5
 
 
-def test_agent_of_ten_turns(server: LocalServer, model: ChatHuggingChat) -> None:
+def test_agent_of_ten_turns(any_server: LocalServer) -> None:
     """An agent's tools run, fail and draw over ten turns, and nothing is sent twice."""
+    model = ChatHuggingChat(base_url=any_server.base_url)
     agent = create_agent(model, TOOLS, system_prompt="Be good.", checkpointer=InMemorySaver())
     for question in QUESTIONS:
         state = agent.invoke({"messages": [HumanMessage(question)]}, CONFIG)
-    check_ten_turns(server, state["messages"])
-    picture = server.prompts[5].messages[-1]["content"]
-    assert [part["type"] for part in picture] == ["text", "image_url"]
+    check_ten_turns(any_server, state["messages"])
+    picture = any_server.prompts[5].messages[-1]["content"]
+    assert {part["type"] for part in picture} == {"text", "image_url"}
+    model.close()
 
 
 async def test_agent_asynchronously(server: LocalServer, model: ChatHuggingChat) -> None:

@@ -19,6 +19,10 @@ LEFT_ALONE: Final = {
     "a fenced call of another program's": '```json\n{"name": "f", "arguments": {"x": 1}}\n```\nSo.',
     "code": f"```python\nprint({PARIS})\n```\nThis prints it.",
     "the name alone": "```json\n" + '{"name": "get_weather"}' + "\n```",
+    "a tool's signature": (
+        '{"type": "function", "function": {"name": "now", "description": "Tells the time.",'
+        ' "parameters": {"type": "object", "properties": {}}}}'
+    ),
     "unfinished things": "a { b [ c < d ` e `` f",
     "white space around it": "  \n hello \n ",
     "a Markdown link": "[{text}](https://example.com) and [TOOL",
