@@ -91,16 +91,8 @@ def mend(
         yield from sleep(pause)
         attempts += 1
         seen = run.seen_characters, run.seen_events
-        state: _State = "lost"
-        try:
-            state = yield from _try(server, turn, run, deadlines)
-        except (TransportError, ServerError, UnexpectedPageError) as error:
-            lost = error
-        except (ResponseError, MissingAuthError) as error:
-            if seen == (0, 0):
-                raise  # such as: the conversation has gone; the message was refused as well
-            lost = error
-            break
+        state, error = yield from _look(server, turn, run, deadlines)
+        lost = error or lost
         if not is_needed(run):
             return True
         if state == "over":
@@ -135,6 +127,21 @@ def _hear_out(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[Non
             _log.debug("what followed a final answer could not be read: %s", error)
             break
     run.is_running = False
+
+
+def _look(
+    server: Server, turn: Turn, run: Run, deadlines: Deadlines | None
+) -> Flow[tuple[_State, HuggingChatError | None]]:
+    """Look for the rest of a run once, and tell what stood in the way, if something did."""
+    nothing_seen = (run.seen_characters, run.seen_events) == (0, 0)
+    try:
+        return (yield from _try(server, turn, run, deadlines)), None
+    except (TransportError, ServerError, UnexpectedPageError) as error:
+        return "lost", error
+    except (ResponseError, MissingAuthError) as error:
+        if nothing_seen:
+            raise  # such as: the conversation has gone; the message was refused as well
+        return "over", error
 
 
 def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> Flow[_State]:
