@@ -30,6 +30,7 @@ class Clients:
     ) -> None:
         self.settings = dict(settings)
         self._given = client
+        self._first = client  # what all others share session and history with
         self._sync = client if isinstance(client, HuggingChat) else None
         self._async = client if isinstance(client, AsyncHuggingChat) else None
         self._lock = threading.Lock()
@@ -39,8 +40,9 @@ class Clients:
         """The synchronous client."""
         with self._lock:
             if self._sync is None:
-                twin = self._async
-                self._sync = twin.to_sync() if twin else HuggingChat(**self.settings)
+                first = self._first
+                self._sync = first.to_sync() if first else HuggingChat(**self.settings)
+                self._first = first or self._sync
             return self._sync
 
     @property
@@ -48,28 +50,29 @@ class Clients:
         """The asynchronous client."""
         with self._lock:
             if self._async is None:
-                twin = self._sync
-                self._async = twin.to_async() if twin else AsyncHuggingChat(**self.settings)
+                first = self._first
+                self._async = first.to_async() if first else AsyncHuggingChat(**self.settings)
+                self._first = first or self._async
             return self._async
 
     @property
     def any(self) -> HuggingChat | AsyncHuggingChat | None:
-        """A client for what both know, or None if none was needed yet."""
-        return self._sync or self._async
+        """A client for what all know, open or closed; None if none was needed yet."""
+        return self._first
 
     def serves(self, settings: Mapping[str, Any]) -> bool:
         """Whether these are the clients for such settings."""
         return self._given is not None or self.settings == settings
 
     def close(self) -> None:
-        """Close the synchronous client; a later call makes a new one."""
+        """Close the synchronous client; a later call makes another like it."""
         with self._lock:
             client, self._sync = self._sync, self._kept(HuggingChat)
         if client is not None and client is not self._given:
             client.close()
 
     async def aclose(self) -> None:
-        """Close both clients; a later call makes new ones."""
+        """Close both clients; a later call makes others like them."""
         with self._lock:
             client, self._async = self._async, self._kept(AsyncHuggingChat)
         if client is not None and client is not self._given:

@@ -207,11 +207,12 @@ def test_given_client(server: LocalServer) -> None:
         assert client.whoami() is None
 
 
-def test_close_and_go_on(model: ChatHuggingChat) -> None:
-    """A model that was closed opens new connections when it is asked again."""
-    model.invoke("hi")
-    model.close()
-    assert model.invoke("hi").text == "Hello, you said: hi."
+async def test_close_and_go_on(server: LocalServer, model: ChatHuggingChat) -> None:
+    """A model that was closed goes on in the same conversation when it is asked again."""
+    first = model.invoke([HumanMessage("one")])
+    await model.aclose()
+    model.invoke([HumanMessage("one"), first, HumanMessage("two")])
+    assert conversations_made(server) == 1
 
 
 def test_cache(server: LocalServer) -> None:
