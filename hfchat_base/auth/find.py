@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Final, Union
 
 from hfchat_base.auth.browsers import BROWSERS_VARIABLE, browsers_to_read, read_profiles
@@ -91,33 +92,24 @@ def _explicit(
     return Found(source, found, considered=tuple(considered))
 
 
+Outcome = Union[Found, str]
+"""A session, or what came of looking for one."""
+
+
 def _look_for(endpoint: Endpoint, account: str | None, considered: list[str]) -> Found:
     tried = [*considered]
-    found = None
-    for way in (_saved(endpoint, account), _browsers(endpoint)):
-        for outcome in way:
-            if isinstance(outcome, Found):
-                found = outcome
-                tried.append(f"{_NAMES[found.source]}: taken")
-                break
-            tried.append(outcome)
-        if found is not None:
+    for outcome in chain(_saved(endpoint, account), _browsers(endpoint)):
+        if isinstance(outcome, Found):
+            found = outcome
             break
-    if found is None:
-        tried.append(
-            "guest: taken, for servers that allow guests; otherwise log in once:"
-            f" {login_command(endpoint.base_url)}"
-        )
+        tried.append(outcome)
+    else:
+        command = login_command(endpoint.base_url)
+        tried.append(f"guest: taken; where the server wants a login, log in once: {command}")
         found = Found.guest()
     found = replace(found, considered=tuple(tried))
     _tell(endpoint, found)
     return found
-
-
-Outcome = Union[Found, str]
-"""A session, or why there is none."""
-
-_NAMES: Final = {"saved": "saved session", "browser": "browsers"}
 
 
 def _saved(endpoint: Endpoint, account: str | None) -> Iterator[Outcome]:
@@ -136,6 +128,7 @@ def _saved(endpoint: Endpoint, account: str | None) -> Iterator[Outcome]:
         yield f"saved session: that of {saved.account} has run out"
     else:
         cookies = tuple(cookie for cookie in saved.cookies if not cookie.has_expired)
+        yield f"saved session: taken, that of {saved.account}"
         yield Found("saved", cookies, account=saved.account, saved=saved)
 
 
@@ -148,6 +141,7 @@ def _browsers(endpoint: Endpoint) -> Iterator[Outcome]:
         for profile in read_profiles(names, endpoint) if names else ():
             if profile.cookies:
                 _check_pair(profile.cookies, endpoint)
+                yield f"{profile.browser}: taken"
                 yield Found("browser", profile.cookies)
                 return
             if profile.is_there:

@@ -40,7 +40,7 @@ NOTHING = ("argument: no", "environment: neither", "saved session: there is none
 
 CASES = [
     Case(tried=(*NOTHING, "Firefox: nobody has logged in", "guest: taken")),
-    Case(browser=True, taken="browser", value="browser", tried=(*NOTHING, "browsers: taken")),
+    Case(browser=True, taken="browser", value="browser", tried=(*NOTHING, "Firefox: taken")),
     Case(saved="good", taken="saved", value="saved", tried=(*NOTHING[:2], "saved session: taken")),
     Case(saved="good", browser=True, taken="saved", value="saved"),
     Case(
@@ -48,7 +48,7 @@ CASES = [
         browser=True,
         taken="browser",
         value="browser",
-        tried=(*NOTHING[:2], "saved session: the server has thrown", "browsers: taken"),
+        tried=(*NOTHING[:2], "saved session: the server has thrown", "Firefox: taken"),
     ),
     Case(saved="expired", tried=(*NOTHING[:2], "saved session: that of alice has run out")),
     Case(saved="broken", tried=NOTHING),
