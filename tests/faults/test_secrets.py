@@ -1,0 +1,152 @@
+"""Faults 41 to 45: what must never be shown, stored openly, sent elsewhere, or believed."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import stat
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hfchat_base import (
+    HuggingChat,
+    HuggingChatError,
+    InvalidRequestError,
+    ProxyError,
+    Retries,
+    TLSError,
+    TransportError,
+)
+from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.store import SessionStore
+from hfchat_base.web_files import fetch_public_file
+from tests.faults.test_http import asking, create, refused, steps
+from tests.support.faults.certificates import unknown_authority
+from tests.support.faults.kinds import Instead
+from tests.support.faults.origins import Scripted
+from tests.support.faults.server import ANY, SEND, FaultServer
+from tests.support.faults.wire import response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfchat_base.local import LocalServer
+    from tests.faults.caller import Caller
+
+ONCE = Retries(attempts=1)
+SECRET = "s3cr3t-of-nobody"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Instead(b""),
+        Instead(response(b'{"type":"status","status":"started"}\n{"ty', length=9999)),
+        Instead(response(b"<html>", content_type="text/html")),
+        Instead(response(b'{"error":"no"}', status="401 U", content_type="application/json")),
+        Instead(response(b"{", content_type="application/jsonl", chunk_bytes=1)),
+    ],
+    ids=["lost", "cut", "page", "refused", "garbage"],
+)
+def test_fault_41_cookies_stay_out_of_errors_and_logs(
+    proxy: FaultServer, caller: Caller, fault: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No error, cause, representation or log line holds a cookie, whatever goes wrong."""
+    caplog.set_level(logging.DEBUG)
+    proxy.on(SEND, fault, always=True)
+    error = refused(caller, proxy.url, asking, cookies={"hf-chat": SECRET})
+    shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+    assert SECRET not in shown
+    assert SECRET not in caplog.text
+
+
+def test_fault_41_cookies_stay_out_of_objects() -> None:
+    """Neither a client's representation nor a pickle holds a cookie."""
+    with HuggingChat("http://127.0.0.1:9", cookies={"hf-chat": SECRET}) as client:
+        assert SECRET not in repr(client) + str(client)
+        try:
+            pickled = pickle.dumps(client)
+        except (HuggingChatError, TypeError):
+            return
+        assert SECRET.encode() not in pickled
+
+
+def test_fault_42_saved_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved session is for its owner's eyes only, and written whole or not at all."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HUGGINGCHAT_KEYRING", "0")
+    SessionStore().save("http://127.0.0.1:9", "alice", [Cookie("hf-chat", SECRET)])
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_fault_43_cookies_go_nowhere_else(
+    proxy: FaultServer, caller: Caller, server: LocalServer
+) -> None:
+    """A redirect to another host is not followed, so that it gets neither cookie nor message."""
+    cookies = server.cookies()
+    with FaultServer(Scripted(lambda _: response(b"{}"))) as elsewhere:
+        away = {"location": f"http://localhost:{elsewhere.port}/"}
+        proxy.on(ANY, Instead(response(b"", status="307 T", headers=away)), always=True)
+        assert isinstance(refused(caller, proxy.url, asking, cookies=cookies), HuggingChatError)
+        assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1"])
+def test_fault_43_private_addresses_are_not_fetched(host: str) -> None:
+    """The address of a file in a message may not lead into the network of whoever runs this."""
+    with FaultServer(Scripted(lambda _: response(b"inside", content_type="text/plain"))) as inside:
+        with pytest.raises(InvalidRequestError):
+            fetch_public_file(f"http://{host}:{inside.port}/secret.png")
+        assert inside.asked == []
+
+
+def test_fault_44_dns(caller: Caller) -> None:
+    """A name that does not exist is told as such."""
+    error = refused(caller, "http://no-such-host.invalid", create, retries=ONCE)
+    assert isinstance(error, TransportError)
+    assert error.may_have_arrived is False
+
+
+def test_fault_44_proxy(caller: Caller) -> None:
+    """A proxy that refuses is told as a proxy, without its password."""
+    forbidden = response(b"", status="407 Proxy Authentication Required")
+    with FaultServer(Scripted(lambda _: forbidden)) as gate:
+        address = f"http://alice:{SECRET}@127.0.0.1:{gate.port}"
+        error = refused(caller, "https://chat.invalid", create, proxy=address, retries=ONCE)
+        assert isinstance(error, ProxyError)
+        assert SECRET not in "".join(traceback.format_exception(error))
+
+
+def test_fault_44_certificate(caller: Caller, current_server: LocalServer, tmp_path: Path) -> None:
+    """A certificate that nobody vouches for is a TLS error, and one of our own authority is not."""
+    context, pem = unknown_authority(tmp_path)
+    with FaultServer(current_server.base_url, tls=context) as server:
+        assert isinstance(refused(caller, server.url, create, retries=ONCE), TLSError)
+        models = caller.do(server.url, lambda client: client.get_models(), verify=str(pem))
+        assert models
+
+
+def test_fault_44_no_tls_at_all(caller: Caller) -> None:
+    """A server that does not speak TLS is a TLS error."""
+    with FaultServer(Scripted(lambda _: b"SSH-2.0-OpenSSH\r\n")) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        server.refuse(10)
+        error = refused(caller, url, create, retries=ONCE)
+        assert isinstance(error, TransportError)
+
+
+def test_fault_45_names_are_data(proxy: FaultServer, caller: Caller) -> None:
+    """A file's name in an answer is passed on as it is; fetching goes by its sha alone."""
+    with suppress(HuggingChatError):
+        caller.do(proxy.url, steps(create, lambda conversation: conversation.download("../../x")))
+    fetched = [asked.target for asked in proxy.requests if "/output/" in asked.target]
+    assert [target.rpartition("/")[2] for target in fetched] == ["..%2F..%2Fx"]
