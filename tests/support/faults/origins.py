@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from typing import TYPE_CHECKING, Protocol
@@ -150,6 +151,8 @@ class _SocketSource:
 def has_left(client: socket.socket) -> bool:
     """Tell whether a client that has something to read has closed its connection."""
     try:
-        return not client.recv(1, socket.MSG_PEEK)
+        # Below TLS, if there is any: a TLS socket cannot peek.
+        with socket.socket(fileno=os.dup(client.fileno())) as plain:
+            return not plain.recv(1, socket.MSG_PEEK)
     except OSError:
         return True
