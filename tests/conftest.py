@@ -6,6 +6,7 @@ of its own is a guest of its own, so tests do not see each other's conversations
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
 from hfchat_base.local import LocalServer, scripted_tool_servers
+from hfchat_base.protocol import server as server_knowledge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
 
     from hfchat_base.protocol.facts import Generation
 
-# The machines that run this are slow at times, which is no failure.
-settings.register_profile("hfchat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The machines that run this are slow at times, which is no failure; and CI runs the same examples
+# each time, a developer new ones.
+settings.register_profile(
+    "hfchat",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("hfchat")
 
 TOKEN_DELAY = 0.02
@@ -44,6 +52,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("HUGGINGCHAT_BROWSERS", "none")
+
+
+@pytest.fixture(autouse=True)
+def _unknown_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test know a server's generation from another one: ports are used again."""
+    monkeypatch.setattr(server_knowledge, "_generations", {})
 
 
 def make_server(generation: Generation) -> LocalServer:

@@ -112,8 +112,9 @@ def _as_json(match: re.Match[str]) -> str:
         return json.dumps(match["when"].strip('"'))
     if match["key"]:
         return json.dumps(match["key"])
-    if match["number"]:
-        return repr(float(match["number"])) if not match["number"].isdigit() else match["number"]
+    if number := match["number"]:
+        # JavaScript also writes .5 and 5. for numbers, which JSON does not.
+        return number if number.lstrip("-").isdigit() else repr(float(number))
     return match[0]
 
 
