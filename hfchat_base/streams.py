@@ -142,7 +142,7 @@ class SyncCore(_Core[SyncTransport]):
         if isinstance(command, Now):
             return time.monotonic()
         if isinstance(command, Sleep):
-            self.transport.sleep(command.seconds)
+            self.transport.sleep(command)
         else:
             self._drop()
         return None
@@ -228,7 +228,7 @@ class AsyncCore(_Core[AsyncTransport]):
         if isinstance(command, Now):
             return time.monotonic()
         if isinstance(command, Sleep):
-            await self.transport.sleep(command.seconds)
+            await self.transport.sleep(command)
         else:
             self._drop()
         return None

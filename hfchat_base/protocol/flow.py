@@ -123,9 +123,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait so many seconds."""
+    """Wait so many seconds.
+
+    Attributes:
+        seconds: How many.
+        is_due: Whether a server's clock asks for them, so that no test can do without.
+    """
 
     seconds: float
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +169,9 @@ def now() -> Flow[float]:
     return at
 
 
-def sleep(seconds: float) -> Flow[None]:
+def sleep(seconds: float, *, is_due: bool = False) -> Flow[None]:
     """Wait, typed."""
-    yield Sleep(seconds)
+    yield Sleep(seconds, is_due)
 
 
 def read_all(until: float | None, max_bytes: int) -> Flow[bytes]:

@@ -114,9 +114,9 @@ class AsyncTransport:
         finally:
             flow.close()
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
-        await asyncio.sleep(seconds * pauses.factor)
+    async def sleep(self, pause: Sleep) -> None:
+        """Wait as a flow wants."""
+        await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
@@ -160,7 +160,7 @@ class AsyncTransport:
         if isinstance(command, Now):
             return time.monotonic()
         if isinstance(command, Sleep):
-            await self.sleep(command.seconds)
+            await self.sleep(command)
             return None
         assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
         return await self.send(command.request)

@@ -116,9 +116,9 @@ class SyncTransport:
             result: T = stop.value
             return result
 
-    def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
-        time.sleep(seconds * pauses.factor)
+    def sleep(self, pause: Sleep) -> None:
+        """Wait as a flow wants."""
+        time.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -150,7 +150,7 @@ class SyncTransport:
         if isinstance(command, Now):
             return time.monotonic()
         if isinstance(command, Sleep):
-            self.sleep(command.seconds)
+            self.sleep(command)
             return None
         assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
         return self.send(command.request)

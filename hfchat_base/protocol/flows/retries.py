@@ -79,4 +79,4 @@ def _pause(server: Server, retry: Retry) -> Flow[None]:
     _log.log(level, "waiting %.1f seconds (%s)", retry.wait, retry.reason)
     if server.on_retry is not None:
         server.on_retry(retry)
-    yield from flow.sleep(retry.wait)
+    yield from flow.sleep(retry.wait, is_due=retry.reason == "pace")
