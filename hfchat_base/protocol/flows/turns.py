@@ -22,7 +22,7 @@ from hfchat_base.protocol.requests import check_message_id, check_text
 from hfchat_base.protocol.server import Server
 from hfchat_base.protocol.tree import StoredConversation
 from hfchat_base.protocol.turn import Turn
-from hfchat_base.types import Answer, McpServer
+from hfchat_base.types import Answer, McpServer, Role
 from hfchat_base.uploads import Upload
 
 _SETTLE_ATTEMPTS: Final = 20
@@ -109,35 +109,15 @@ def say(
 ) -> Flow[Answer]:
     """Send a message after the last one, or after another one: a branch."""
     check_text(text)
-    if parent_id is not None:
-        check_message_id(parent_id)
-    state.hold(run)
-    try:
-        yield from _settle(server, state)
-        parent = parent_id or state.message_id
-        if parent is None:
-            stored = yield from conversations.read(server, state.id)
-            state.note(stored)
-            parent = stored.latest().id
-        return (yield from _run(server, state, run, parent, text, options, is_retry=False))
-    finally:
-        state.let_go()
+    return (yield from _take_turn(server, state, run, text, options, parent_id))
 
 
 def retry(
     server: Server, state: ConversationState, run: Run, options: Options, *, message_id: str | None
 ) -> Flow[Answer]:
     """Answer again: a sibling of an assistant's message, by default the last one."""
-    if message_id is not None:
-        check_message_id(message_id)
-    state.hold(run)
-    try:
-        yield from _settle(server, state)
-        if message_id is None:
-            message_id = yield from _last(server, state, "assistant")
-        return (yield from _run(server, state, run, message_id, None, options, is_retry=True))
-    finally:
-        state.let_go()
+    turn = _take_turn(server, state, run, None, options, message_id, redoes="assistant")
+    return (yield from turn)
 
 
 def edit(
@@ -151,16 +131,43 @@ def edit(
 ) -> Flow[Answer]:
     """Say something else instead: a sibling of a user's message, by default the last one."""
     check_text(text)
+    turn = _take_turn(server, state, run, text, options, message_id, redoes="user")
+    return (yield from turn)
+
+
+def _take_turn(
+    server: Server,
+    state: ConversationState,
+    run: Run,
+    text: str | None,
+    options: Options,
+    message_id: str | None,
+    *,
+    redoes: Role | None = None,
+) -> Flow[Answer]:
+    """Hold the conversation for one run, which follows a message or does one of a role again."""
     if message_id is not None:
         check_message_id(message_id)
     state.hold(run)
     try:
         yield from _settle(server, state)
         if message_id is None:
-            message_id = yield from _last(server, state, "user")
-        return (yield from _run(server, state, run, message_id, text, options, is_retry=True))
+            message_id = yield from _target(server, state, redoes)
+        is_retry = redoes is not None
+        return (yield from _run(server, state, run, message_id, text, options, is_retry=is_retry))
     finally:
         state.let_go()
+
+
+def _target(server: Server, state: ConversationState, redoes: Role | None) -> Flow[str]:
+    """The message that a turn is about if none is named."""
+    if redoes is not None:
+        return (yield from _last(server, state, redoes))
+    if state.message_id is None:
+        stored = yield from conversations.read(server, state.id)
+        state.note(stored)
+        return stored.latest().id
+    return state.message_id
 
 
 def _run(
@@ -227,7 +234,7 @@ def _settle(server: Server, state: ConversationState) -> Flow[None]:
         state.has_stop_marker = False
 
 
-def _last(server: Server, state: ConversationState, role: str) -> Flow[str]:
+def _last(server: Server, state: ConversationState, role: Role) -> Flow[str]:
     """The id of the last message of a role on the branch that the conversation stands on."""
     stored = yield from conversations.read(server, state.id)
     path = stored.path_to(state.message_id or stored.latest().id)
