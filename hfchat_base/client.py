@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import TypeVar
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from hfchat_base.client_base import ClientBase
 from hfchat_base.conversation import AsyncConversation, Conversation
@@ -28,10 +28,10 @@ from hfchat_base.types import (
     AsHistory,
     ChatMessage,
     ConversationInfo,
-    McpServer,
     Model,
     OnElicitation,
     Timeouts,
+    TurnOptions,
     User,
 )
 
@@ -200,10 +200,8 @@ class HuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         as_history: AsHistory | None = None,
+        **options: Unpack[TurnOptions],
     ) -> AnswerStream:
         """Answer a history that the caller keeps, as it comes.
 
@@ -213,28 +211,21 @@ class HuggingChat(ClientBase):
         Args:
             messages: The whole history, or one user's message as text.
             model: A model's id or short name; by default `default_model`.
-            web_search: See `Conversation.stream`.
-            mcp_servers: See `Conversation.stream`.
-            on_elicitation: See `Conversation.stream`.
             as_history: Gets the answer and returns the history, answer included, under which it
                 will be continued. By default that is `messages` and the answer's text.
+            **options: See `TurnOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        return self.open_stream(
-            self._chat(messages, model, mcp_servers, web_search=web_search, as_history=as_history),
-            on_elicitation,
-        )
+        return self.open_stream(*self._chat(messages, model, as_history, **options))
 
     def chat(
         self,
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        **options: Unpack[TurnOptions],
     ) -> Answer:
         """Answer a history that the caller keeps; see `stream_chat`.
 
@@ -242,13 +233,7 @@ class HuggingChat(ClientBase):
             ResponseError: The server refused the message.
             StreamError: The run did not end well; `partial` holds what had arrived.
         """
-        with self.stream_chat(
-            messages,
-            model=model,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        with self.stream_chat(messages, model=model, **options) as stream:
             return stream.result()
 
     def run_flow(self, flow: Flow[T]) -> T:
@@ -366,34 +351,21 @@ class AsyncHuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
         as_history: AsHistory | None = None,
+        **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
-        return self.open_stream(
-            self._chat(messages, model, mcp_servers, web_search=web_search, as_history=as_history),
-            on_elicitation,
-        )
+        return self.open_stream(*self._chat(messages, model, as_history, **options))
 
     async def chat(
         self,
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        web_search: bool = False,
-        mcp_servers: Sequence[McpServer] = (),
-        on_elicitation: OnElicitation | None = None,
+        **options: Unpack[TurnOptions],
     ) -> Answer:
         """Answer a history; see `HuggingChat.chat`."""
-        async with self.stream_chat(
-            messages,
-            model=model,
-            web_search=web_search,
-            mcp_servers=mcp_servers,
-            on_elicitation=on_elicitation,
-        ) as stream:
+        async with self.stream_chat(messages, model=model, **options) as stream:
             return await stream.result()
 
     async def run_flow(self, flow: Flow[T]) -> T:

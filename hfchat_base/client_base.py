@@ -31,6 +31,7 @@ from hfchat_base.types import (
     AsHistory,
     ChatMessage,
     McpServer,
+    OnElicitation,
     Retries,
     Retry,
     Timeouts,
@@ -160,17 +161,21 @@ class ClientBase(ABC):
         self,
         messages: Sequence[ChatMessage] | str,
         model: str | None,
-        mcp_servers: Sequence[McpServer],
+        as_history: AsHistory | None,
         *,
-        web_search: bool,
-        as_history: AsHistory | None = None,
-    ) -> Callable[[Run], Flow[Answer]]:
+        web_search: bool = False,
+        mcp_servers: Sequence[McpServer] = (),
+        on_elicitation: OnElicitation | None = None,
+    ) -> tuple[Callable[[Run], Flow[Answer]], OnElicitation | None]:
         if isinstance(messages, str):
             messages = [ChatMessage("user", messages)]
         ask = chat.Ask(
             tuple(messages), model or self._model, web_search, tuple(mcp_servers), as_history
         )
-        return lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral)
+        return (
+            lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral),
+            on_elicitation,
+        )
 
     def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
         return conversations.create(self.server, model or self._model, system_prompt)
