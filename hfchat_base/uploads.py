@@ -30,6 +30,7 @@ FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes]
 
 _DATA_URL: Final = re.compile(r"data:(?P<mime>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.ASCII)
 _UNKNOWN_MIME: Final = "application/octet-stream"
+_TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,25 @@ class Upload:
     def is_image(self) -> bool:
         """Whether only a model that sees images can take it."""
         return self.mime.startswith("image/")
+
+    def as_document(self) -> str:
+        """Write a text file as a part of a message, since legacy servers do not show it otherwise.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        if not self.mime.startswith("text/") and self.mime not in _TEXT_MIMES:
+            msg = (
+                "A HuggingChat server shows its models images and text files only, no"
+                f" {self.mime}: extract the text of {self.name!r} first."
+            )
+            raise InvalidRequestError(msg)
+        return document(self.name, self.data.decode("utf-8", "replace"))
+
+
+def document(name: str, text: str) -> str:
+    """Mark a text as a document within a message, as current servers do (R: `text_file_upload`)."""
+    return f'<document name="{name}">\n{text}\n</document>'
 
 
 def too_large(name: str, size: int) -> FileTooLargeError:

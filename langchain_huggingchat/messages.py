@@ -24,6 +24,7 @@ from hfchat_base import ChatMessage, InvalidRequestError, Upload
 from hfchat_base.tools import BrokenCall, Call, assistant_text, result_text
 from hfchat_base.tools.wording import CALL_OPEN
 from hfchat_base.types import Role
+from hfchat_base.uploads import document
 
 __all__ = ["FetchFile", "base_messages", "has_web_files"]
 
@@ -38,7 +39,6 @@ _ROLES: Final[Mapping[str, Role]] = {
     "assistant": "assistant",
     "ai": "assistant",
 }
-_TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
 _SILENT_BLOCKS: Final = frozenset(
     (
         "reasoning",  # never sent back: servers take earlier thinking out of the history
@@ -135,14 +135,8 @@ class _Converter:
         upload = self._upload(block)
         if upload.is_image:
             files.append(upload)
-        elif upload.mime.startswith("text/") or upload.mime in _TEXT_MIMES:
-            # As text, since legacy servers do not show text attachments to the model.
-            texts.append(_document(upload.data.decode("utf-8", "replace"), upload.name))
         else:
-            raise InvalidRequestError(
-                f"A HuggingChat server shows its models images and text files only, no"
-                f" {upload.mime}: extract the text of {upload.name!r} first."
-            )
+            texts.append(upload.as_document())
 
     def _upload(self, block: Mapping[str, Any]) -> Upload:
         mime = block.get("mime_type")
@@ -191,11 +185,7 @@ def _plain_text(block: Mapping[str, Any]) -> str:
         return str(text or "")
     if text is None:
         raise InvalidRequestError("A text-plain block needs its text in the field 'text'.")
-    return _document(str(text), block.get("title") or "text")
-
-
-def _document(text: str, name: str) -> str:
-    return f'<document name="{name}">\n{text}\n</document>'
+    return document(block.get("title") or "text", str(text))
 
 
 def _is_data(url: str) -> bool:

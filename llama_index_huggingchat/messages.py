@@ -45,7 +45,6 @@ _ROLES: Final[dict[MessageRole, Role]] = {
     MessageRole.MODEL: "assistant",
     MessageRole.CHATBOT: "assistant",
 }
-_TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
 
 
 def history_of(messages: Sequence[ChatMessage]) -> list[hfchat_base.ChatMessage]:
@@ -94,7 +93,7 @@ def _contents(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
             if upload.is_image:
                 files.append(upload)
             else:
-                texts.append(_document(upload))
+                texts.append(upload.as_document())
         elif isinstance(block, CitableBlock):
             text, attached = _contents(block.content)
             texts.append(f"{block.title} ({block.source}):\n{text}")
@@ -129,15 +128,3 @@ def _upload(block: ImageBlock | DocumentBlock) -> Upload:
     if block.path is not None:
         name = Path(block.path).name
     return Upload.of(data, name=name, mime=mime)
-
-
-def _document(upload: Upload) -> str:
-    """Write a text file into the message, since legacy servers do not show it to the model."""
-    if not upload.mime.startswith("text/") and upload.mime not in _TEXT_MIMES:
-        msg = (
-            "A HuggingChat server shows its models images and text files only, no"
-            f" {upload.mime}: extract the text of {upload.name!r} first."
-        )
-        raise InvalidRequestError(msg)
-    text = upload.data.decode("utf-8", "replace")
-    return f'<document name="{upload.name}">\n{text}\n</document>'
