@@ -1,59 +1,28 @@
-"""`ChatHuggingChat`, the chat model.
+"""`ChatHuggingChat`, the chat model: what a caller sees of it, its tools and structured output.
 
-What goes in: LangChain's messages become the base client's (`messages.py`), tools become
-instructions (`hfchat_base.tools`), and the base client finds the conversation that already holds
-the history's beginning and sends what is new. What comes out: text and calls (`hfchat_base.tools`
-again) and the server's other events become chunks (`chunks.py`). Here are the four ways to ask, and
-tools and structured output; settings are in `settings.py`.
+Its settings are in `settings.py`, the four ways to ask in `asking.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.language_models.chat_models import (
-    agenerate_from_stream,
-    generate_from_stream,
-)
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
-from hfchat_base import (
-    Answer,
-    ChatMessage,
-    Upload,
-)
-from hfchat_base.protocol.flows import conversations
-from hfchat_base.tools import Dialog
-from hfchat_base.web_files import fetch_public_file
-from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
-from langchain_huggingchat.elicitation import interrupt_graph
+from langchain_huggingchat.asking import AskingChatModel
 from langchain_huggingchat.errors import model_errors
-from langchain_huggingchat.messages import base_messages, has_web_files
-from langchain_huggingchat.parameters import warn_ignored
-from langchain_huggingchat.settings import HuggingChatSettings
 from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
-from langchain_huggingchat.tools import ToolSet, response_schema
+from langchain_huggingchat.tools import ToolSet
 
 __all__ = ["ChatHuggingChat"]
 
-register_blocks()
 
-_SILENTLY_IGNORED: Final = frozenset(
-    ("ls_structured_output_format", "structured_output_format", "stream", "strict")
-)
-"""Call arguments of LangChain's own, or that say nothing to a model without function calling."""
-
-
-class ChatHuggingChat(HuggingChatSettings):
+class ChatHuggingChat(AskingChatModel):
     """HuggingChat, or any self-hosted chat-ui, as a LangChain chat model.
 
     Setup:
@@ -197,160 +166,6 @@ class ChatHuggingChat(HuggingChatSettings):
 
         Servers send no token counts, so `usage_metadata` is None.
     """
-
-    # The four ways to ask.
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._ask(messages, stop, kwargs, streams=False))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._aask(messages, stop, kwargs, streams=False))
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        return self._ask(messages, stop, kwargs, streams=True)
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._aask(messages, stop, kwargs, streams=True)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    def _ask(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: dict[str, Any],
-        *,
-        streams: bool,
-    ) -> Iterator[ChatGenerationChunk]:
-        """Ask, again if need be, and yield the answer; `_aask` is the same, asynchronously."""
-        with model_errors():
-            client = self.client.sync
-            history = base_messages(messages, self._fetch)
-            dialog, options = self._dialog(history, stop, kwargs, streams=streams)
-            maker = ChunkMaker()
-            while dialog.goes_on:
-                with client.stream_chat(dialog.messages, **options) as stream:
-                    for event in stream:
-                        for piece in dialog.take(event):
-                            if (chunk := maker.make(piece)) is not None:
-                                yield chunk
-                        if dialog.is_stopped:
-                            break
-                    answer = stream.answer
-                    yield from maker.all(dialog.end(answer))
-                    for file in answer.files:
-                        flow = conversations.download(
-                            client.server, answer.conversation_id, file.sha
-                        )
-                        yield maker.file(file, client.run_flow(flow))
-            yield self._last(maker, answer)
-
-    async def _aask(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: dict[str, Any],
-        *,
-        streams: bool,
-    ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        with model_errors():
-            client = self.client.asynchronous
-            if has_web_files(messages):
-                history = await asyncio.to_thread(base_messages, messages, self._fetch)
-            else:
-                history = base_messages(messages, self._fetch)
-            dialog, options = self._dialog(history, stop, kwargs, streams=streams)
-            maker = ChunkMaker()
-            while dialog.goes_on:
-                async with client.stream_chat(dialog.messages, **options) as stream:
-                    async for event in stream:
-                        for piece in dialog.take(event):
-                            if (chunk := maker.make(piece)) is not None:
-                                yield chunk
-                        if dialog.is_stopped:
-                            break
-                    answer = stream.answer
-                    for chunk in maker.all(dialog.end(answer)):
-                        yield chunk
-                    for file in answer.files:
-                        flow = conversations.download(
-                            client.server, answer.conversation_id, file.sha
-                        )
-                        yield maker.file(file, await client.run_flow(flow))
-            yield self._last(maker, answer)
-
-    def _dialog(
-        self,
-        history: Sequence[ChatMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        streams: bool,
-    ) -> tuple[Dialog, dict[str, Any]]:
-        """What is to be asked, and with which arguments of `stream_chat`."""
-        left = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
-        tools = ToolSet.of(
-            left.pop("tools", None) or (),
-            left.pop("tool_choice", None),
-            parallel=left.pop("parallel_tool_calls", None) is not False,
-        )
-        dialog = Dialog(
-            history,
-            tools.offer,
-            stops=self.stop or () if stop is None else stop,
-            response_schema=response_schema(left.pop("response_format", None)),
-            streams=streams,
-            max_asks=self.max_tool_asks,
-        )
-        servers = left.pop("mcp_servers", None)
-        web_search = left.pop("web_search", None)
-        options = {
-            "model": left.pop("model", None) or self.model,
-            "web_search": tools.web_search
-            or (self.web_search if web_search is None else web_search),
-            "mcp_servers": (
-                *(self.mcp_servers if servers is None else servers),
-                *tools.mcp_servers,
-            ),
-            "on_elicitation": left.pop("on_elicitation", None)
-            or self.on_elicitation
-            or interrupt_graph,
-            "as_history": dialog.as_history,
-        }
-        warn_ignored(name for name, value in left.items() if value is not None)
-        return dialog, options
-
-    def _fetch(self, url: str) -> Upload:
-        return (self.fetch_file or fetch_public_file)(url)
-
-    def _last(self, maker: ChunkMaker, answer: Answer) -> ChatGenerationChunk:
-        return maker.last(metadata_of(answer, self.base_url, is_kept=not self.ephemeral))
-
-    # Tools and structured output.
 
     def bind_tools(
         self,

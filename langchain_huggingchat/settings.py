@@ -1,7 +1,7 @@
 """The settings of a chat model, and what LangChain asks about a model before it asks the model.
 
 What lives here: arguments with their aliases, the clients that they make, and what traces, caches,
-pickles and middleware get to see, which is never a secret. Asking is in `chat_models.py`.
+pickles and middleware get to see, which is never a secret. Asking is in `asking.py`.
 """
 
 from __future__ import annotations
