@@ -1,0 +1,9 @@
+"""What hfchat costs, measured beside its floors and its peers on one machine in one run.
+
+    uv run --all-extras python -m benchmarks
+
+`__main__` is the command, `tables` holds one module for each table, `measuring` takes the
+figures, `servers` are what the measured clients talk to, `report` is what a table is and its
+Markdown, `drawing` its picture. The modules that take long or need a peer are commands of their
+own: ``python -m benchmarks.leaks``, ``.peers``, ``.soak``, ``.small_model_tasks``.
+"""
