@@ -66,6 +66,11 @@ class Wire:
 Handler = Callable[[RawRequest, Wire], None]
 
 
+def says(*pieces: bytes) -> Handler:
+    """Answer everything with these bytes."""
+    return lambda _, wire: wire.send(*pieces)
+
+
 class RawServer:
     """Answers each request by calling a function, one thread a connection.
 
