@@ -16,6 +16,7 @@ from hfchat_base.local.backends.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.http.answers import Mishap, Refusal, mishap_answer, refusal_answer
 from hfchat_base.local.http.conversations import ConversationRoutes
 from hfchat_base.local.http.current import CurrentRoutes
+from hfchat_base.local.http.cut import Cutter
 from hfchat_base.local.http.gate import Gate
 from hfchat_base.local.http.legacy import LegacyRoutes
 from hfchat_base.local.http.login import IdentityProvider, LoginRoutes, Logins
@@ -129,6 +130,9 @@ def app_of(state: ServerState) -> Starlette:
     return Starlette(
         routes=[Mount(state.base_path, routes=below_base)] if state.base_path else below_base,
         exception_handlers={Refusal: refusal_answer, Mishap: mishap_answer},
-        middleware=[Middleware(Recorder, records=state.records)],
+        middleware=[
+            Middleware(Recorder, records=state.records),
+            Middleware(Cutter, cuts=state.cuts),
+        ],
         lifespan=lifespan,
     )

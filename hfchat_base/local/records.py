@@ -5,9 +5,12 @@ Both lists may be read from any thread while the server runs.
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +41,25 @@ class RecordedRequest:
     body: bytes = field(repr=False)
     status: int | None = None
     sent_bytes: int = 0
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, or None if it is none. Of a message's form it is the part ``data``."""
+        try:
+            return json.loads(self._data())
+        except ValueError:
+            return None
+
+    def _data(self) -> Any:
+        kind = self.headers.get("content-type", "")
+        if not kind.startswith("multipart/form-data"):
+            return self.body
+        head = f"Content-Type: {kind}\r\n\r\n".encode("latin-1")
+        form = BytesParser(policy=HTTP).parsebytes(head + self.body)
+        for part in form.iter_parts():
+            if part.get_param("name", header="content-disposition") == "data":
+                return part.get_payload(decode=True)
+        return b""
 
 
 @dataclass(frozen=True)

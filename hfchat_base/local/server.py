@@ -137,6 +137,18 @@ class LocalServer:
         """Throw all sessions away."""
         self._state.sessions.end_all()
 
+    def cut_answers(self, *pieces: int) -> None:
+        """Let the next answers lose their connection, as a network may do it.
+
+        The model is not told, and a current server goes on with the run. A client that comes back
+        to it opens another stream, which counts as the next answer.
+
+        Args:
+            pieces: For each answer, how many pieces of its text are sent before the connection is
+                closed.
+        """
+        self._state.cuts.extend(pieces)
+
     def start(self) -> Self:
         """Start to serve; return when requests are answered.
 

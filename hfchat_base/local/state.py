@@ -56,6 +56,7 @@ class ServerState:
     records: Records = field(default_factory=Records)
     logs: dict[str, RunLog] = field(default_factory=dict)
     active_runs: list[Run] = field(default_factory=list)
+    cuts: deque[int] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _messages: deque[tuple[float, str]] = field(default_factory=deque)
 

@@ -115,6 +115,17 @@ def test_requests_are_recorded(server: LocalServer, chat: Chat) -> None:
     assert server.requests == []
 
 
+def test_records_as_json(server: LocalServer, chat: Chat) -> None:
+    """A record gives its body as JSON: a message's, whatever is attached to it, and others'."""
+    conversation = chat.create(preprompt="Be good.")
+    chat.send(conversation, "grüezi\r\n", files=(("a.txt", "text/plain", b"data"),))
+    created, message = (r.json for r in server.requests if r.method == "POST")
+    assert created == {"model": "echo/base", "preprompt": "Be good."}
+    assert message["inputs"] == "grüezi\r\n"
+    reading = next(r for r in server.requests if r.method == "GET")
+    assert reading.json is None
+
+
 def test_record_of_a_stream_grows(server: LocalServer, chat: Chat) -> None:
     """The bytes sent can be watched while a stream is open."""
     answer = chat.under_way(chat.create("slow/drip"), "go")
