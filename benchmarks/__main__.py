@@ -24,6 +24,9 @@ def main(
         bool, typer.Option(help="Few rounds: shows only that all of it runs.")
     ] = False,
     profile: Annotated[bool, typer.Option(help="Note where the time goes.")] = False,
+    peers: Annotated[
+        str | None, typer.Option(help="A Python that has hugchat and g4f, to measure them too.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder for tables and pictures.")] = Path(
         "docs/benchmarks"
     ),
@@ -31,7 +34,7 @@ def main(
     """Measure hfchat beside its floors and its peers, on this machine, over loopback."""
     if unknown := set(names or ()) - set(TABLES):
         raise typer.BadParameter(f"no such table: {', '.join(sorted(unknown))}")
-    settings = Settings(quick=quick, profile=profile)
+    settings = Settings(quick=quick, profile=profile, peers=peers)
     failed = []
     for name in names or TABLES:
         began = time.monotonic()

@@ -12,10 +12,12 @@ class Settings:
     Attributes:
         quick: Few rounds over little data: shows that everything runs, its figures are rough.
         profile: Say in the notes of a table where the time goes, module by module.
+        peers: A Python that has hugchat and g4f; without it they are not measured.
     """
 
     quick: bool = False
     profile: bool = False
+    peers: str | None = None
 
     def pick(self, full: int, quick: int) -> int:
         """One of two sizes: that of a full run or that of a quick one."""
