@@ -7,16 +7,21 @@ median. The server always runs in a process of its own (`servers`), so its work 
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import gc
 import pstats
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+from typing_extensions import Self
+
+T = TypeVar("T")
 
 Subject: TypeAlias = Callable[[], int]
 """Does some work; returns how many units (lines, tokens, calls) it did."""
@@ -97,14 +102,41 @@ def measure_in_turn(
     return Measured(costs)
 
 
+class StandingLoop:
+    """An event loop that stands still between the rounds, with what lives in it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def run(self, work: Coroutine[None, None, T]) -> T:
+        """Run the loop until some work is done."""
+        return self._loop.run_until_complete(work)
+
+    def subject(self, work: Callable[[], Coroutine[None, None, int]]) -> Subject:
+        """Make a subject of a coroutine function that returns how many units it did."""
+        return lambda: self.run(work())
+
+
 def progress(text: str) -> None:
     """Say on stderr what is being measured."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def shares(run: Subject, *, most: int = 8) -> str:
-    """Where the time of a subject goes: the modules with the largest own time, in per cent."""
-    profile = cProfile.Profile()
+    """Where the CPU time of a subject goes: the modules with the largest own time, in per cent.
+
+    Args:
+        run: The subject, warm.
+        most: How many modules to name.
+    """
+    profile = cProfile.Profile(time.process_time)
     profile.enable()
     run()
     profile.disable()
@@ -132,4 +164,4 @@ def _module(file: str) -> str:
 
 
 def _builtin(function: str) -> str:
-    return "waiting" if "poll" in function or "select" in function else "C functions"
+    return "libcurl" if "curl" in function else "C functions"

@@ -7,17 +7,90 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from socket import socket
 
 from hfchat_base.local import LocalServer
+from hfchat_base.local.generation.wire import wire_line
 from hfchat_base.protocol.facts import Generation
+from tests.support.faults.origins import Source
+from tests.support.faults.server import SEND, FaultServer
+
+BARE_PATH = "/bare"
+"""Where a canned server gives its answer to whoever asks, without a conversation."""
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/jsonl\r\n"
+    b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a canned answer is cut and sent.
+
+    Attributes:
+        tokens: How many tokens it has, one a line; a status stands before them, the final answer
+            and another status behind.
+        lines_a_chunk: How many lines each chunk of HTTP has; chat-ui sends one (R).
+        pause: Seconds between two chunks. With 0 the answer is sent as fast as it is read; with
+            more, the client is woken for each chunk, as by a model that takes its time.
+    """
+
+    tokens: int
+    lines_a_chunk: int = 1
+    pause: float = 0.0
+
+    @property
+    def lines(self) -> int:
+        """How many lines the answer has."""
+        return self.tokens + 3
+
+    def chunks(self) -> list[bytes]:
+        """The answer as a client should get it, chunk by chunk."""
+        words = [f"tok{number} " for number in range(self.tokens)]
+        lines = [
+            wire_line({"type": "status", "status": "started"}),
+            *(wire_line({"type": "stream", "token": word}) for word in words),
+            wire_line({"type": "finalAnswer", "text": "".join(words), "interrupted": False}),
+            wire_line({"type": "status", "status": "finished"}),
+        ]
+        return [
+            b"".join(lines[start : start + self.lines_a_chunk])
+            for start in range(0, len(lines), self.lines_a_chunk)
+        ]
+
+    def meet(self, client: socket, _ask: Callable[[], Source]) -> None:
+        """Send the answer, whatever was asked."""
+        pieces = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in self.chunks()]
+        if not self.pause:
+            client.sendall(_HEAD + b"".join(pieces) + b"0\r\n\r\n")
+            return
+        client.sendall(_HEAD)
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(self.pause)
+        client.sendall(b"0\r\n\r\n")
 
 
 @contextmanager
-def local_server(*, generation: Generation = "current") -> Iterator[str]:
+def local_server(generation: Generation = "current") -> Iterator[str]:
     """A `LocalServer` in another process; its base address."""
     with _process("local", generation) as address:
+        yield address
+
+
+@contextmanager
+def canned_server(writing: Writing) -> Iterator[str]:
+    """A server in another process that answers every message with the same bytes.
+
+    The other requests are answered by a `LocalServer` behind it.
+    """
+    numbers = writing.tokens, writing.lines_a_chunk, writing.pause
+    with _process("canned", *map(str, numbers)) as address:
         yield address
 
 
@@ -37,9 +110,28 @@ def _process(*arguments: str) -> Iterator[str]:
 
 def _serve_local(generation: Generation) -> None:
     with LocalServer(generation=generation) as server:
-        print(server.base_url, flush=True)
-        sys.stdin.read()
+        _serve(server.base_url)
+
+
+def _serve_canned(writing: Writing) -> None:
+    with LocalServer() as behind, FaultServer(behind.base_url) as server:
+        server.on(SEND, writing, always=True)
+        server.on(f"GET {BARE_PATH}", writing, always=True)
+        _serve(server.url)
+
+
+def _serve(address: str) -> None:
+    print(address, flush=True)
+    sys.stdin.read()
+
+
+def _main(kind: str, *arguments: str) -> None:
+    if kind == "canned":
+        tokens, lines_a_chunk, pause = arguments
+        _serve_canned(Writing(int(tokens), int(lines_a_chunk), float(pause)))
+    else:
+        _serve_local("legacy" if arguments == ("legacy",) else "current")
 
 
 if __name__ == "__main__":
-    _serve_local("legacy" if sys.argv[2] == "legacy" else "current")
+    _main(*sys.argv[1:])
