@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import matplotlib.font_manager  # noqa: F401 - makes its list of fonts, which takes long once
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -65,6 +66,7 @@ def run(notebook: NotebookNode, home: Path) -> NotebookNode:
         timeout=_CELL_SECONDS,
         allow_errors=True,
         record_timing=False,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(FOLDER)}},
     )
     client.execute(env=_environment(home))
