@@ -79,6 +79,8 @@ def measure_in_turn(
     *,
     name: str,
     clock: Clock = time.process_time,
+    before: Callable[[], object] = gc.collect,
+    units: int | None = None,
 ) -> Measured:
     """Measure each subject once in every round, after one round that does not count.
 
@@ -88,17 +90,24 @@ def measure_in_turn(
         rounds: How many rounds count.
         name: Told in the progress.
         clock: What is measured; CPU time of this process with all its threads by default.
+        before: Done before each measurement, and not measured.
+        units: How many units each subject has to do each time; None if they differ.
+
+    Raises:
+        ValueError: A subject did more or less than that, so its figure would mean nothing.
     """
     costs: dict[str, list[float]] = {subject: [] for subject in subjects}
     for number in range(rounds + 1):
         progress(f"{name}: round {number} of {rounds}")
         for subject, run in subjects.items():
-            gc.collect()
+            before()
             began = clock()
-            units = run()
+            done = run()
             spent = clock() - began
+            if units not in (None, done):
+                raise ValueError(f"{name}: {subject} did {done} units, not {units}")
             if number:
-                costs[subject].append(spent / units * 1e6)
+                costs[subject].append(spent / done * 1e6)
     return Measured(costs)
 
 

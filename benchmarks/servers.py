@@ -16,12 +16,17 @@ from socket import socket
 from hfchat_base.local import LocalServer
 from hfchat_base.local.generation.wire import wire_line
 from hfchat_base.protocol.facts import Generation
-from tests.support.faults.origins import Source
+from tests.support.faults.origins import Behind, BytesSource, Source
 from tests.support.faults.server import SEND, FaultServer
+from tests.support.faults.wire import Asked
 
 BARE_PATH = "/bare"
 """Where a canned server gives its answer to whoever asks, without a conversation."""
 
+FLOOD_MODEL = "long/flood"
+"""The model that says the tokens of a `Writing` when it is asked for a flood of as many."""
+
+_COMPLETIONS = "POST /v1/chat/completions"
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/jsonl\r\n"
     b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
@@ -76,6 +81,27 @@ class Writing:
         client.sendall(b"0\r\n\r\n")
 
 
+class _Replaying(Behind):
+    """A server behind, whose OpenAI-like answers are kept and given again.
+
+    So clients of either protocol get their bytes as fast as they take them.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self._kept: dict[bytes, bytes] = {}
+
+    def answer(self, asked: Asked, client: socket) -> Source:
+        """Pass a request on, or answer it as the last time."""
+        if asked.name != _COMPLETIONS:
+            return super().answer(asked, client)
+        if asked.body not in self._kept:
+            source = super().answer(asked, client)
+            self._kept[asked.body] = b"".join(iter(source.read, b""))
+            source.close()
+        return BytesSource(self._kept[asked.body])
+
+
 @contextmanager
 def local_server(generation: Generation = "current") -> Iterator[str]:
     """A `LocalServer` in another process; its base address."""
@@ -87,7 +113,8 @@ def local_server(generation: Generation = "current") -> Iterator[str]:
 def canned_server(writing: Writing) -> Iterator[str]:
     """A server in another process that answers every message with the same bytes.
 
-    The other requests are answered by a `LocalServer` behind it.
+    The other requests are answered by a `LocalServer` behind it; the OpenAI-like ones of them are
+    answered the same way each time, as fast as the canned ones.
     """
     numbers = writing.tokens, writing.lines_a_chunk, writing.pause
     with _process("canned", *map(str, numbers)) as address:
@@ -114,7 +141,7 @@ def _serve_local(generation: Generation) -> None:
 
 
 def _serve_canned(writing: Writing) -> None:
-    with LocalServer() as behind, FaultServer(behind.base_url) as server:
+    with LocalServer() as behind, FaultServer(_Replaying(behind.base_url)) as server:
         server.on(SEND, writing, always=True)
         server.on(f"GET {BARE_PATH}", writing, always=True)
         _serve(server.url)

@@ -15,6 +15,7 @@ from benchmarks.measuring import Measured, StandingLoop, Subject, measure_in_tur
 from benchmarks.report import Bars, Cell, Table
 from benchmarks.servers import BARE_PATH, Writing, canned_server
 from benchmarks.settings import Settings
+from benchmarks.ways import verdict
 from hfchat_base import AsyncHuggingChat, HuggingChat
 from hfchat_base.protocol.flows.reading import LineReader
 
@@ -50,9 +51,8 @@ def measure(settings: Settings) -> Table:
         if writing.lines_a_chunk > 1:
             continue  # its floor has nothing to do for a line
         for subject, aim in _AIMS.items():
-            ratio = measured.ratio(subject, _FLOOR[subject]).median
-            verdict = "reached" if ratio <= aim else "not reached"
-            notes.append(f"{title}: {subject} is at {ratio:.2f} of its floor, {verdict} ({aim}).")
+            times = measured.ratio(subject, _FLOOR[subject]).median
+            notes.append(verdict(f"{title}, {subject} of {_FLOOR[subject]}", times, aim))
     return Table(
         name="pipeline",
         title="Reading an answer: µs of CPU a line",
@@ -97,7 +97,7 @@ def _measure_writing(
             **_sync_subjects(stack, url, writing),
             **_async_subjects(stack, url, writing),
         }
-        measured = measure_in_turn(subjects, settings.rounds, name=title)
+        measured = measure_in_turn(subjects, settings.rounds, name=title, units=writing.lines)
         if settings.profile:
             notes += [f"{title}, {name}: {shares(subjects[name])}." for name in _AIMS]
     return measured
