@@ -19,7 +19,6 @@ from hfchat_base.errors import HuggingChatError, InvalidRequestError
 from hfchat_base.events import ElicitationRequest, Event, TextDelta
 from hfchat_base.protocol.flow import (
     Ask,
-    Chunk,
     Deliver,
     Flow,
     Now,
@@ -27,7 +26,6 @@ from hfchat_base.protocol.flow import (
     Read,
     Send,
     Sleep,
-    TimedOut,
 )
 from hfchat_base.protocol.flows import leave
 from hfchat_base.protocol.flows.run import Run
@@ -121,7 +119,12 @@ class SyncCore(_Core[SyncTransport]):
                         return command.events
                     continue
                 try:
-                    result = self._perform(command)
+                    if command.__class__ is Read:
+                        result = self._stream.read(command.until) if self._stream else None
+                        if result is None:
+                            self._drop()
+                    else:
+                        result = self._perform(command)
                 except HuggingChatError as raised:
                     error = raised
         except StopIteration as stop:
@@ -129,8 +132,6 @@ class SyncCore(_Core[SyncTransport]):
             return None
 
     def _perform(self, command: Any) -> Any:
-        if command.__class__ is Read:
-            return self._read(command.until)
         if isinstance(command, Send):
             return self.transport.send(command.request)
         if isinstance(command, Open):
@@ -146,14 +147,6 @@ class SyncCore(_Core[SyncTransport]):
         else:
             self._drop()
         return None
-
-    def _read(self, until: float | None) -> Chunk | TimedOut | None:
-        if self._stream is None:
-            return None
-        chunk = self._stream.read(until)
-        if chunk is None:
-            self._drop()
-        return chunk
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None
@@ -207,7 +200,12 @@ class AsyncCore(_Core[AsyncTransport]):
                         return command.events
                     continue
                 try:
-                    result = await self._perform(command)
+                    if command.__class__ is Read:
+                        result = await self._stream.read(command.until) if self._stream else None
+                        if result is None:
+                            self._drop()
+                    else:
+                        result = await self._perform(command)
                 except HuggingChatError as raised:
                     error = raised
         except StopIteration as stop:
@@ -215,8 +213,6 @@ class AsyncCore(_Core[AsyncTransport]):
             return None
 
     async def _perform(self, command: Any) -> Any:
-        if command.__class__ is Read:
-            return await self._read(command.until)
         if isinstance(command, Send):
             return await self.transport.send(command.request)
         if isinstance(command, Open):
@@ -232,14 +228,6 @@ class AsyncCore(_Core[AsyncTransport]):
         else:
             self._drop()
         return None
-
-    async def _read(self, until: float | None) -> Chunk | TimedOut | None:
-        if self._stream is None:
-            return None
-        chunk = await self._stream.read(until)
-        if chunk is None:
-            self._drop()
-        return chunk
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None

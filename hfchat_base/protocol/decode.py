@@ -11,6 +11,7 @@ of a newer server is no error but `Unknown`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -45,6 +46,12 @@ EXCERPT_CHARACTERS: Final = 80
 # stricter parsers refuse, and is the standard library's fastest way to parse one decoded line.
 _scan = json.JSONDecoder().raw_decode
 
+# Nearly every line is a token in exactly this form (R), and then there is nothing to parse: no
+# escape but the padding, and no quote or control character, which JSON would not allow either.
+_plain_token = re.compile(
+    rb'\{"type":"stream","token":"([^"\\\x00-\x1f]*)(?:\\u0000)*"\}'
+).fullmatch
+
 Raw = dict[str, Any]
 
 
@@ -67,6 +74,9 @@ def decode_line(line: bytes, line_number: int | None = None) -> Event | None:
         ProtocolError: It is not UTF-8, not one JSON object, or lacks what its type needs.
     """
     try:
+        plain = _plain_token(line)
+        if plain is not None:
+            return TextDelta(plain[1].decode())
         text = line.decode().strip()
     except UnicodeDecodeError as error:
         raise _malformed("is not UTF-8", repr(line[:EXCERPT_CHARACTERS]), line_number) from error
@@ -94,7 +104,7 @@ def decode_text(text: str, line_number: int | None = None) -> Event:
 def decode_object(raw: Raw) -> Event:
     """Turn a parsed object into its event; see `decode_line`."""
     kind = raw.get("type")
-    if kind == "stream":  # nearly every line
+    if kind == "stream":
         token = raw.get("token")
         if token.__class__ is not str:
             msg = "has no text in 'token'"

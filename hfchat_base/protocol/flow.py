@@ -5,7 +5,8 @@ is sent their results; errors of the transport are raised into it. It never touc
 clock or a callback itself, so that the synchronous and the asynchronous driver (`transport/`) share
 it. The pattern is that of `httpx.Auth.auth_flow`.
 
-What lives here is the vocabulary. The flows are in `flows/`.
+What lives here is the vocabulary. The three words of every token (`Read`, `Chunk`, `Deliver`) are
+not frozen, since that takes twice as long to make. The flows are in `flows/`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Response:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
     """Bytes of an open stream, and when they came."""
 
@@ -91,7 +92,7 @@ class Open:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """Wait for more of the open stream: a `Chunk`, None at its clean end, or `TimedOut`.
 
@@ -107,7 +108,7 @@ class Close:
     """Drop the open stream's connection now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deliver:
     """Hand events to the caller."""
 

@@ -51,6 +51,7 @@ class LineBuffer:
         Raises:
             ProtocolError: A line is longer than the limit.
         """
+        may_be_too_long = self._held_bytes + len(chunk) > self._max_line_bytes
         lines = chunk.split(b"\n")
         rest = lines.pop()
         if lines:
@@ -63,12 +64,15 @@ class LineBuffer:
         if rest:
             self._held.append(rest)
             self._held_bytes += len(rest)
-        if self._held_bytes > self._max_line_bytes or any(
-            len(line) > self._max_line_bytes for line in lines
-        ):
+        if may_be_too_long:
+            self._check(lines)
+        return lines
+
+    def _check(self, lines: list[bytes]) -> None:
+        longest = max((len(line) for line in lines), default=0)
+        if max(longest, self._held_bytes) > self._max_line_bytes:
             msg = f"The server sent a line of more than {self._max_line_bytes} bytes."
             raise ProtocolError(msg, line_number=self._lines_seen + 1)
-        return lines
 
 
 @dataclass(frozen=True, slots=True)

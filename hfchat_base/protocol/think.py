@@ -33,10 +33,14 @@ class ThinkSplitter:
         self._has_text = False  # whether any text was handed out yet
         self._held = ""  # the beginning of a tag, or white space that may turn out to be nobody's
 
+    def passes(self, token: str) -> bool:
+        """Tell whether the next piece is text as it stands, so that it need not be fed."""
+        return bool(token) and not self._can_open and not self._thinking and "\n" not in token
+
     def feed(self, token: str) -> list[Delta]:
         """Take the next piece of text and return what it settles."""
-        if not self._can_open and not self._thinking and "\n" not in token:
-            return [TextDelta(token)] if token else []
+        if self.passes(token):
+            return [TextDelta(token)]
         deltas: list[Delta] = []
         text = self._held + token
         self._held = ""

@@ -37,7 +37,7 @@ from hfchat_base.types import Answer, AnswerFile, FinishReason, ToolRun
 
 def utf16_units(text: str) -> int:
     """The length of a text as JavaScript counts it."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Transcript:
@@ -54,10 +54,11 @@ class Transcript:
     ) -> None:
         self.message_id: str | None = None
         self.final: FinalAnswer | None = None
-        self.streamed_units = 0  # UTF-16 units of all stream tokens, tags included
+        self.streamed_characters = 0  # of all stream tokens, tags included
         self._model = model
         self._conversation_id = conversation_id
         self._generation_id = generation_id
+        self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -74,11 +75,26 @@ class Transcript:
         """The text that was handed out so far, without the thinking."""
         return "".join(self._text)
 
+    @property
+    def streamed_units(self) -> int:
+        """The length of all stream tokens, tags included, as JavaScript counts it."""
+        return self.streamed_characters + self._surrogate_pairs
+
+    def take_text(self, event: TextDelta) -> list[Event]:
+        """Add a stream token; see `take`."""
+        text = event.text
+        self.streamed_characters += len(text)
+        if not text.isascii():
+            self._surrogate_pairs += utf16_units(text) - len(text)
+        if self._splitter.passes(text):
+            self._text.append(text)
+            return [event]
+        return self._keep(self._splitter.feed(text))
+
     def take(self, event: Event) -> list[Event]:
         """Add an event and return what a caller should see of it."""
-        if event.__class__ is TextDelta:
-            self.streamed_units += utf16_units(event.text)
-            return self._keep(self._splitter.feed(event.text))
+        if isinstance(event, TextDelta):
+            return self.take_text(event)
         if isinstance(event, ReasoningDelta):
             self._reasoning.append(event.text)
             return [event]

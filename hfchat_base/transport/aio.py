@@ -189,6 +189,8 @@ class AsyncStream:
         self._request = request
         self._acurl = transport.curl()
         self._exchange = transport.exchange(request, is_stream=is_stream)
+        self._bell = _Bell()
+        self._exchange.on_news = self._bell.ring
         self._is_open = True
         self._ended = self._acurl.add_handle(self._exchange.curl)
         self._ended.add_done_callback(self._on_end)
@@ -204,7 +206,7 @@ class AsyncStream:
         while not exchange.head_is_complete:
             if exchange.is_done:
                 exchange.raise_error()
-            if not await self._wait(until):
+            if not await self._bell.wait(until):
                 raise no_answer(self._request, timeout)
         return exchange.head(time.monotonic())
 
@@ -224,7 +226,7 @@ class AsyncStream:
             if exchange.is_done:
                 exchange.raise_error()
                 return None
-            if not await self._wait(until):
+            if not await self._bell.wait(until):
                 return TimedOut(time.monotonic())
 
     def close(self) -> None:
@@ -232,6 +234,7 @@ class AsyncStream:
         if not self._is_open:
             return
         self._is_open = False
+        self._bell.silence()
         self._ended.remove_done_callback(self._on_end)
         if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
             self._acurl.remove_handle(self._exchange.curl)
@@ -247,27 +250,62 @@ class AsyncStream:
         if getattr(self, "_is_open", False) and not self._acurl.loop.is_closed():
             self.close()
 
-    async def _wait(self, until: float | None) -> bool:
-        """Wait until something has happened; False once the deadline has passed."""
-        left = None if until is None else until - time.monotonic()
-        if left is not None and left <= 0:
-            return False
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
-        self._exchange.on_news = lambda: _resolve(waiter, happened=True)
-        timer = None if left is None else loop.call_later(left, _resolve, waiter, False)
-        try:
-            return await waiter
-        finally:
-            self._exchange.on_news = None
-            if timer is not None:
-                timer.cancel()
-
     def _on_end(self, ended: asyncio.Future[None]) -> None:
         error = None if ended.cancelled() else ended.exception()
         self._exchange.end(error if isinstance(error, CurlError) else None)
 
 
-def _resolve(waiter: asyncio.Future[bool], happened: bool) -> None:
-    if not waiter.done():
-        waiter.set_result(happened)
+class _Bell:
+    """Wakes whoever waits for news of an exchange, or when a deadline passes.
+
+    It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
+    with every token, so its timer is not set anew each time: one that comes too early is put off.
+    """
+
+    __slots__ = ("_timer", "_until", "_waiter")
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[bool] | None = None
+        self._until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ring(self) -> None:
+        """Say that something has happened."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    async def wait(self, until: float | None) -> bool:
+        """Wait until something has happened; False once the deadline has passed."""
+        loop = asyncio.get_running_loop()
+        if until is not None:
+            if until <= time.monotonic():
+                return False
+            self._see_to_timer(loop, until)
+        self._until = until
+        self._waiter = loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def silence(self) -> None:
+        """Set no more timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _see_to_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        if self._timer is not None:
+            if self._until is not None and self._until <= until:
+                return  # it rings in time
+            self._timer.cancel()
+        self._timer = loop.call_later(until - time.monotonic(), self._time_is_up, loop)
+
+    def _time_is_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._until is None:
+            return
+        if (left := self._until - time.monotonic()) > 0:
+            self._timer = loop.call_later(left, self._time_is_up, loop)
+        else:
+            self._waiter.set_result(False)

@@ -284,10 +284,12 @@ class Exchange:
         if self._pauses and self._held_bytes > PAUSE_BYTES:
             self.is_paused = True
             return _PAUSE
+        size = len(data)
+        self._held_bytes += size
         self.chunks.append(data)
-        self._held_bytes += len(data)
-        self._tell()
-        return len(data)
+        if self._held_bytes == size:  # with more than this one it has been told
+            self._tell()
+        return size
 
     def _tell(self) -> None:
         if self.on_news is not None:

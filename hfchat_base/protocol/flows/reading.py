@@ -29,10 +29,9 @@ from hfchat_base.protocol.flow import (
     Close,
     Deliver,
     Flow,
+    Read,
     Request,
     Response,
-    TimedOut,
-    read,
     read_all,
 )
 from hfchat_base.protocol.flows.retries import send, wait
@@ -58,7 +57,6 @@ class Run:
         stop_requested: Whether this client has asked the server to stop.
         reads_message_id: Whether to find out the answer's id at the end.
         to_delete: A conversation to delete when the caller is done with it, whatever happens.
-        seen_characters: How many characters of stream tokens were taken.
         seen_events: How many other events were taken, `keepAlive` left out.
         parked_elicitation: A question whose reply wants a new run to go on with, or None.
     """
@@ -70,9 +68,9 @@ class Run:
     stop_requested: bool = False
     reads_message_id: bool = True
     to_delete: str | None = None
-    seen_characters: int = 0
     seen_events: int = 0
     parked_elicitation: str | None = None
+    _characters_before: int = 0
 
     def begin(self, turn: Turn, kind: Generation, model: str) -> None:
         """Point to the turn that is about to be sent, with nothing of it seen."""
@@ -83,7 +81,25 @@ class Run:
             conversation_id=turn.conversation_id,
             generation_id=self.generation_id,
         )
-        self.seen_characters = self.seen_events = 0
+        self.see_nothing()
+
+    def see_nothing(self) -> None:
+        """Say that nothing has been seen of a run that goes on with the same answer."""
+        self._characters_before = self.transcript.streamed_characters
+        self.seen_events = 0
+
+    @property
+    def seen_characters(self) -> int:
+        """How many characters of the run's stream tokens were taken."""
+        return self.transcript.streamed_characters - self._characters_before
+
+    def take(self, event: Event) -> list[Event]:
+        """Add an event and return what the caller should see of it."""
+        if isinstance(event, TextDelta):
+            return self.transcript.take_text(event)
+        if not (isinstance(event, Status) and event.status == "keepAlive"):
+            self.seen_events += 1
+        return self.transcript.take(event)
 
     def answer(self, finish_reason: FinishReason | None = None) -> Answer:
         """What the run adds up to by now."""
@@ -205,20 +221,60 @@ def follow(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Fl
         StreamStalled: There was no progress within the deadline.
         ProtocolError: What came is not the protocol.
     """
-    while True:
-        result = yield from read(deadlines.next)
-        if isinstance(result, Chunk):
-            yield from _take_chunk(server, run, reader, deadlines, result)
-            continue
-        if isinstance(result, TimedOut):
-            yield Close()
-            if run.is_running:
-                raise stalled(run, deadlines)
-            # All is said, only the end of the response is missing.
-        rest = reader.rest()
-        if rest is not None:
-            yield Deliver(_take(run, rest))
-        return
+    is_late = yield from _take_chunks(server, run, reader, deadlines)
+    if is_late:
+        yield Close()
+        if run.is_running:
+            raise stalled(run, deadlines)
+        # All is said, only the end of the response is missing.
+    rest = reader.rest()
+    if rest is not None:
+        yield Deliver(run.take(rest))
+
+
+def _take_chunks(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Flow[bool]:
+    """Deliver the events of all chunks; tell whether the next progress is overdue.
+
+    This loop runs for every token, so it makes few calls.
+    """
+    take_text = run.transcript.take_text
+    while isinstance(result := (yield Read(deadlines.next)), Chunk):
+        events: list[Event] = []
+        progress_at: float | None = None
+        try:
+            for event in reader.feed(result.data):
+                if event.__class__ is TextDelta:
+                    events += take_text(event)
+                    progress_at = progress_at or result.at
+                    continue
+                events += run.take(event)
+                if isinstance(event, ElicitationRequest):
+                    yield Deliver(events)
+                    events = []
+                    progress_at = yield from _answer_elicitation(server, run, event)
+                elif isinstance(event, Status):
+                    _take_status(run, event, deadlines, result.at)
+                else:
+                    progress_at = progress_at or result.at
+        except (ProtocolError, GenerationFailed):
+            yield Deliver(events)
+            raise
+        if events:
+            yield Deliver(events)
+        if progress_at is not None:
+            deadlines.progress(progress_at)
+        elif deadlines.passed(result.at):
+            return True
+    return result is not None
+
+
+def _take_status(run: Run, status: Status, deadlines: Deadlines, at: float) -> None:
+    if status.status == "finished":
+        run.is_running = False
+        deadlines.finish(at)
+    elif status.status == "error":
+        run.is_running = False
+        raise _failed(run, status)
 
 
 def read_refusal(server: Server, head: Response) -> Flow[Response]:
@@ -235,46 +291,6 @@ def stalled(run: Run, deadlines: Deadlines) -> StreamStalled:
         " (keepAlive is none). What had arrived is in .partial.",
         partial=run.answer(),
     )
-
-
-def _take_chunk(
-    server: Server, run: Run, reader: Reader, deadlines: Deadlines, chunk: Chunk
-) -> Flow[None]:
-    events: list[Event] = []
-    progress_at: float | None = None
-    try:
-        for event in reader.feed(chunk.data):
-            events += _take(run, event)
-            if isinstance(event, ElicitationRequest):
-                yield Deliver(events)
-                events = []
-                progress_at = yield from _answer_elicitation(server, run, event)
-            elif not isinstance(event, Status):
-                progress_at = progress_at or chunk.at
-            elif event.status == "finished":
-                run.is_running = False
-                deadlines.finish(chunk.at)
-            elif event.status == "error":
-                run.is_running = False
-                raise _failed(run, event)
-    except (ProtocolError, GenerationFailed):
-        yield Deliver(events)
-        raise
-    if events:
-        yield Deliver(events)
-    if progress_at is not None:
-        deadlines.progress(progress_at)
-    elif deadlines.passed(chunk.at):
-        yield Close()
-        raise stalled(run, deadlines)
-
-
-def _take(run: Run, event: Event) -> list[Event]:
-    if event.__class__ is TextDelta:
-        run.seen_characters += len(event.text)
-    elif not (isinstance(event, Status) and event.status == "keepAlive"):
-        run.seen_events += 1
-    return run.transcript.take(event)
 
 
 def _failed(run: Run, status: Status) -> GenerationFailed:

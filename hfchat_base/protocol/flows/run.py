@@ -146,7 +146,7 @@ def _unpark(server: Server, turn: Turn, run: Run) -> Flow[Turn]:
     message_id = yield from _message_id(server, run)
     elicitation_id, run.parked_elicitation = run.parked_elicitation, None
     run.generation_id = str(uuid.uuid4())
-    run.seen_characters = run.seen_events = 0
+    run.see_nothing()
     run.is_running = True
     return replace(
         turn,

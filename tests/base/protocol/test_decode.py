@@ -238,3 +238,28 @@ def test_any_line_is_an_event_or_our_error(raw: bytes) -> None:
 def test_text_survives(text: str) -> None:
     """Text is passed on as it came, but for the padding."""
     assert decode_line(line(type="stream", token=text)) == TextDelta(text.replace("\0", ""))
+
+
+@given(
+    token=st.text().map(json.dumps),
+    padding=st.integers(0, 16),
+    end=st.sampled_from(["", "\r", " "]),
+)
+def test_the_usual_form_is_read_as_json_would_be(token: str, padding: int, end: str) -> None:
+    """A token in the form of nearly every line reads as the same JSON in any other form."""
+    written = token[:-1] + "\\u0000" * padding + '"'
+    usual = f'{{"type":"stream","token":{written}}}{end}'
+    spaced = f'{{"type": "stream", "token": {written}}}'
+    assert decode_line(usual.encode()) == decode_line(spaced.encode())
+
+
+@given(st.binary())
+def test_the_usual_form_takes_nothing_that_json_does_not(token: bytes) -> None:
+    """Bytes that cannot stand in a JSON string are refused in the usual form, too."""
+    outcomes: list[Event | None] = []
+    for form in (b'{"type":"stream","token":"%s"}', b'{"type": "stream", "token": "%s"}'):
+        try:
+            outcomes.append(decode_line(form % token))
+        except ProtocolError:
+            outcomes.append(None)
+    assert outcomes[0] == outcomes[1]
