@@ -8,16 +8,18 @@ current local server, through a server of faults, in a process of its own that h
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import json
 import subprocess
 import sys
 from typing import Any
 
+from benchmarks.peer_clients import WAYS, error_text
+
 SECONDS = 10
 ASKING = "--ask"
 CLIENTS = ("hfchat", "hugchat", "g4f")
+MODEL = "echo/base"
 
 
 def ask_hfchat(url: str) -> str:
@@ -26,56 +28,17 @@ def ask_hfchat(url: str) -> str:
 
     timeouts = Timeouts(first_event=3, progress=3)
     with HuggingChat(f"{url}/chat", timeouts=timeouts) as client:
-        return client.create_conversation("echo/base").send("hello").text
-
-
-def ask_hugchat(url: str) -> str:
-    """Ask with hugchat, whose address is fixed, so that it is changed on the way."""
-    import requests  # noqa: PLC0415
-
-    real = requests.Session.request
-
-    def request(self: Any, method: str, address: str, *args: Any, **kwargs: Any) -> Any:
-        address = address.replace("https://huggingface.co", url)
-        headers = dict(kwargs.get("headers") or {})
-        kwargs["headers"] = {
-            name: value.replace("https://huggingface.co", url) for name, value in headers.items()
-        }
-        return real(self, method, address, *args, **kwargs)
-
-    requests.Session.request = request  # type: ignore[method-assign]
-    from hugchat import hugchat  # noqa: PLC0415
-
-    cookies = {"hf-chat": "guest", "token": "guest"}
-    bot = hugchat.ChatBot(cookies=cookies, system_prompt="Be brief.")
-    return str(bot.chat("hello").wait_until_done())
-
-
-def ask_g4f(url: str) -> str:
-    """Ask with g4f's provider."""
-    from g4f.Provider import HuggingChat  # noqa: PLC0415
-    from g4f.providers.response import AuthResult  # noqa: PLC0415
-    from g4f.requests import DEFAULT_HEADERS  # noqa: PLC0415
-
-    HuggingChat.origin, HuggingChat.url = url, f"{url}/chat"
-    HuggingChat.default_model = "echo/base"
-    session = AuthResult(cookies={}, headers={**DEFAULT_HEADERS, "accept": "*/*"})
-
-    async def ask() -> str:
-        messages = [{"role": "user", "content": "hello"}]
-        pieces = HuggingChat.create_authed("echo/base", messages, session)
-        return "".join([piece async for piece in pieces if isinstance(piece, str)])
-
-    return asyncio.run(ask())
+        return client.create_conversation(MODEL).send("hello").text
 
 
 def report(client: str, url: str) -> None:
     """Ask with one client and print what came of it, as JSON."""
     version = importlib.metadata.version(client)
     try:
-        outcome = {"text": globals()[f"ask_{client}"](url)}
+        text = ask_hfchat(url) if client == "hfchat" else WAYS[client](url, MODEL)("hello")
+        outcome = {"text": text}
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what we want to know
-        outcome = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:60]}"}
+        outcome = {"error": error_text(error)}
     print("\n" + json.dumps({"version": version, **outcome}))
 
 
@@ -143,7 +106,7 @@ def compare(pythons: dict[str, str]) -> None:
                 proxy.reset()
                 server.clear_requests()
                 proxy.on(SEND, *kinds)
-                command = [pythons[client], __file__, ASKING, client, proxy.url]
+                command = [pythons[client], "-m", "benchmarks.peers", ASKING, client, proxy.url]
                 row.append(run(command, client, versions))
                 if (prompts := len(server.prompts)) > 1:
                     row[-1] += f" (generated {prompts} times)"
