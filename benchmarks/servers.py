@@ -105,7 +105,7 @@ class _Replaying(Behind):
 @contextmanager
 def local_server(generation: Generation = "current") -> Iterator[str]:
     """A `LocalServer` in another process; its base address."""
-    with _process("local", generation) as address:
+    with serving("benchmarks.servers", "local", generation) as address:
         yield address
 
 
@@ -117,13 +117,19 @@ def canned_server(writing: Writing) -> Iterator[str]:
     answered the same way each time, as fast as the canned ones.
     """
     numbers = writing.tokens, writing.lines_a_chunk, writing.pause
-    with _process("canned", *map(str, numbers)) as address:
+    with serving("benchmarks.servers", "canned", *map(str, numbers)) as address:
         yield address
 
 
 @contextmanager
-def _process(*arguments: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.servers", *arguments]
+def serving(module: str, *arguments: str) -> Iterator[str]:
+    """A module's server in another process; its address.
+
+    Args:
+        module: One that calls `serve` when it is run.
+        arguments: What it is given.
+    """
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -137,17 +143,18 @@ def _process(*arguments: str) -> Iterator[str]:
 
 def _serve_local(generation: Generation) -> None:
     with LocalServer(generation=generation) as server:
-        _serve(server.base_url)
+        serve(server.base_url)
 
 
 def _serve_canned(writing: Writing) -> None:
     with LocalServer() as behind, FaultServer(_Replaying(behind.base_url)) as server:
         server.on(SEND, writing, always=True)
         server.on(f"GET {BARE_PATH}", writing, always=True)
-        _serve(server.url)
+        serve(server.url)
 
 
-def _serve(address: str) -> None:
+def serve(address: str) -> None:
+    """Tell the address, and wait until the input ends."""
     print(address, flush=True)
     sys.stdin.read()
 
