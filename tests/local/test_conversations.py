@@ -126,12 +126,17 @@ def test_share_is_frozen(chat: Chat) -> None:
     assert chat.http.get(f"/conversation/{share}/output/{sha}").status_code == 200
 
 
-def test_share_is_imported_once(chat: Chat) -> None:
-    """Importing a share twice gives the same conversation, with the files, and it goes on."""
+def _share(chat: Chat) -> str:
+    """Share a conversation with one answer that holds a file."""
     conversation = chat.create("image/painter")
     chat.send(conversation, "one")
-    headers = {"origin": chat.origin}
-    share = chat.http.post(f"/conversation/{conversation}/share", headers=headers).json()["shareId"]
+    path = f"/conversation/{conversation}/share"
+    return str(chat.http.post(path, headers={"origin": chat.origin}).json()["shareId"])
+
+
+def test_share_is_imported_once(chat: Chat) -> None:
+    """Importing a share twice gives the same conversation, with the files, and it goes on."""
+    share = _share(chat)
     path = "/api/v2/conversations/import-share"
     with Chat(chat.server) as other:
         first, second = (
@@ -139,12 +144,19 @@ def test_share_is_imported_once(chat: Chat) -> None:
             for _ in range(2)
         )
         assert first == second
-        made = other.http.post("/conversation", json={"model": "echo/base", "fromShare": share})
-        assert made.json()["conversationId"] == first
         sha = other.messages(first)[-1]["files"][0]["value"]
         assert other.http.get(f"/conversation/{first}/output/{sha}").status_code == 200
         other.send(first, "two")
     assert len(chat.messages(share)) == 3
+
+
+def test_conversations_begun_from_a_share(chat: Chat) -> None:
+    """A conversation that is created from a share is a new one each time, as on real servers."""
+    share = _share(chat)
+    body = {"model": "echo/base", "fromShare": share}
+    first, second = (chat.http.post("/conversation", json=body).json() for _ in range(2))
+    assert first["conversationId"] != second["conversationId"]
+    assert len(chat.messages(first["conversationId"])) == len(chat.messages(share))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hfchat_base.local.encoding.superjson import superjson_text
 from hfchat_base.local.http.answers import Mishap, Refusal, json_answer, json_body
 from hfchat_base.local.http.asker import origin, public_base, session_of
 from hfchat_base.local.http.documents import conversation_document
-from hfchat_base.local.http.lookup import is_share_id, own_conversation
+from hfchat_base.local.http.lookup import import_share, is_share_id, own_conversation
 from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS, SHARE_ID_CHARACTERS
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store.conversations import Conversation
 
 __all__ = ["ConversationRoutes"]
 
@@ -74,7 +73,7 @@ class ConversationRoutes:
         if model.unlisted:
             raise Refusal(400, "Can't start a conversation with an unlisted model")
         if "fromShare" in body:
-            made = self._from_share(owner, body["fromShare"])
+            made = import_share(body["fromShare"], owner, self._state, once=False)
         else:
             preprompt = body.get("preprompt", model.preprompt or "")
             made = self._state.conversations.create(
@@ -165,11 +164,3 @@ class ConversationRoutes:
                 "content-disposition": f'attachment; filename="{name}"',
             },
         )
-
-    def _from_share(self, owner: str, share_id: str) -> Conversation:
-        shared = self._state.conversations.shared(share_id)
-        if shared is None:
-            raise Refusal(404, "Conversation not found")
-        made = self._state.conversations.import_share(owner, shared)
-        self._state.files.copy(shared.id, made.id)
-        return made

@@ -23,7 +23,12 @@ from hfchat_base.local.http.documents import (
     public_config,
     user_document,
 )
-from hfchat_base.local.http.lookup import is_object_id, own_conversation, readable_conversation
+from hfchat_base.local.http.lookup import (
+    import_share,
+    is_object_id,
+    own_conversation,
+    readable_conversation,
+)
 from hfchat_base.local.http.pages import current_page, data_refusal, missing_page
 from hfchat_base.local.store.settings import SettingsRefused
 from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS
@@ -168,7 +173,7 @@ class CurrentRoutes:
         return superjson_answer(self._state.conversations.delete_all(session_of(request).owner))
 
     async def import_share(self, request: Request) -> Response:
-        """Copy a share to the asker.
+        """Copy a share to the asker, once.
 
         Args:
             request: The request.
@@ -180,11 +185,7 @@ class CurrentRoutes:
         share_id = body.get("shareId") if isinstance(body, dict) else None
         if not isinstance(share_id, str) or not share_id:
             raise Refusal(400, "shareId is required")
-        shared = self._state.conversations.shared(share_id)
-        if shared is None:
-            raise Refusal(404, "Conversation not found")
-        made = self._state.conversations.import_share(session_of(request).owner, shared)
-        self._state.files.copy(shared.id, made.id)
+        made = import_share(share_id, session_of(request).owner, self._state, once=True)
         return superjson_answer({"conversationId": str(made.id)})
 
     async def read(self, request: Request) -> Response:

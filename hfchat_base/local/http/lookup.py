@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.store.conversations import Conversation
 
-__all__ = ["is_object_id", "is_share_id", "own_conversation", "readable_conversation"]
+__all__ = [
+    "import_share",
+    "is_object_id",
+    "is_share_id",
+    "own_conversation",
+    "readable_conversation",
+]
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _NOT_YOURS = (
@@ -78,10 +84,7 @@ def readable_conversation(request: Request, state: ServerState) -> tuple[Convers
     """
     conversation_id = request.path_params["id"]
     if is_share_id(conversation_id):
-        shared = state.conversations.shared(conversation_id)
-        if shared is None:
-            raise Refusal(404, "Conversation not found")
-        return shared, True
+        return _share(conversation_id, state), True
     if not is_object_id(conversation_id):
         if state.generation == "legacy":
             raise Mishap("not an object id")
@@ -92,3 +95,30 @@ def readable_conversation(request: Request, state: ServerState) -> tuple[Convers
             raise Refusal(403, _NOT_YOURS)
         raise Refusal(404, "Conversation not found.")
     return found, False
+
+
+def import_share(share_id: str, owner: str, state: ServerState, *, once: bool) -> Conversation:
+    """Make a conversation out of a share, with its files.
+
+    Args:
+        share_id: The share.
+        owner: Who asks.
+        state: The server.
+        once: Whether one that was made before will do.
+
+    Raises:
+        Refusal: There is no such share.
+    """
+    shared = _share(share_id, state)
+    if once and (made := state.conversations.imported(owner, shared)):
+        return made
+    made = state.conversations.import_share(owner, shared)
+    state.files.copy(shared.id, made.id)
+    return made
+
+
+def _share(share_id: str, state: ServerState) -> Conversation:
+    shared = state.conversations.shared(share_id)
+    if shared is None:
+        raise Refusal(404, "Conversation not found")
+    return shared

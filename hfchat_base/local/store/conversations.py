@@ -326,16 +326,23 @@ class Conversations:
         """
         return self._shares.get(share_id)
 
+    def imported(self, owner: str, shared: Conversation) -> Conversation | None:
+        """Find what somebody has made out of a share before.
+
+        Args:
+            owner: Who.
+            shared: The share.
+        """
+        own = (c for c in self._own.values() if c.owner == owner and c.from_share == shared.id)
+        return next(own, None)
+
     def import_share(self, owner: str, shared: Conversation) -> Conversation:
-        """Copy a share into somebody's conversations, once.
+        """Copy a share into somebody's conversations.
 
         Args:
             owner: Whose.
             shared: The share.
         """
-        for known in self._own.values():
-            if known.owner == owner and known.from_share == shared.id:
-                return known
         return self._keep(
             replace(
                 shared.copy(),
