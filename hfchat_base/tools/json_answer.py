@@ -71,7 +71,8 @@ class JsonAnswer:
             return ""
         self._held += piece
         if self._scanner is None:
-            starts = [at for at in map(self._held.find, "{[") if at >= 0]
+            new = len(self._held) - len(piece)
+            starts = [at for opener in "{[" if (at := self._held.find(opener, new)) >= 0]
             if not starts:
                 return ""
             self._held = self._held[min(starts) :]

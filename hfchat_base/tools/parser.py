@@ -14,6 +14,9 @@ Where the model has marked a call, JSON that cannot be read is a broken call, an
 own also a call of a tool that is not there is one: whoever runs the tools can tell the model so.
 Elsewhere only the name of a tool on offer makes JSON a call; code and prose that merely look like
 one are left alone.
+
+The work grows with the length of the text alone, whatever the text is: a buffer is read from a
+position that only moves on, and what was cut off is not looked into without end.
 """
 
 from __future__ import annotations
@@ -45,7 +48,17 @@ _FENCE: Final = "```"
 _FENCE_LINE: Final = re.compile(r"```[^\n`]{0,30}\n")
 _FENCE_BEGINNING: Final = re.compile(r"`{1,3}|```[^\n`]{0,30}")
 _TRIGGER: Final = re.compile(r"[<\[{`]")
+_SPACE: Final = re.compile(r"\s*")
+_BLANK: Final = re.compile(r"[ \t\r\n]*")
+_BETWEEN_CALLS: Final = re.compile(r"[ \t\r\n,;]*")
 _OPENING_CHARACTERS: Final = 512
+_MARK_CHARACTERS: Final = 64  # more than any mark has
+
+_MOST_MARKS: Final = 8
+"""How many marks may stand around a call. A model that repeats one for ever means no call."""
+
+_MOST_CUT_OFF: Final = 16
+"""How deep JSON that is cut off is looked into for a call that is whole, or was begun later."""
 
 
 @dataclass(slots=True)
@@ -79,7 +92,8 @@ class ToolCallParser:
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._names = Names(tools)
         self._is_on = bool(tools)
-        self._buffer = ""  # what is not decided yet
+        self._buffer = ""
+        self._at = 0  # where in the buffer begins what is not decided yet
         self._space = ""  # white space that may belong to text or to a call
         self._line_is_blank = True  # only white space since the last line break
         self._said = False  # whether there was text
@@ -87,6 +101,8 @@ class ToolCallParser:
         self._in_code = False
         self._is_over = False  # the model has begun to make up results
         self._candidate: _Candidate | None = None
+        self._cut_off_at = 0  # how far candidates were cut off, and how many before that
+        self._cut_off = 0
         self._closers: list[str] = []  # what may still follow the last call
         self._parsed: list[Parsed] = []
 
@@ -94,7 +110,14 @@ class ToolCallParser:
         """Take the next piece of text and return what it settles, in order."""
         if not self._is_on:
             return [piece] if piece else []
-        self._buffer += piece
+        # What nothing else holds grows in place.
+        buffer, self._buffer = self._buffer, ""
+        if self._candidate is None:
+            buffer = buffer[self._at :]
+            self._cut_off_at -= self._at
+            self._at = 0
+        buffer += piece
+        self._buffer = buffer
         return self._settle(is_final=False)
 
     def end(self) -> list[Parsed]:
@@ -106,7 +129,7 @@ class ToolCallParser:
         return parsed
 
     def _settle(self, *, is_final: bool) -> list[Parsed]:
-        while self._buffer and self._step(is_final=is_final):
+        while self._at < len(self._buffer) and self._step(is_final=is_final):
             pass
         parsed, self._parsed = self._parsed, []
         return parsed
@@ -114,7 +137,7 @@ class ToolCallParser:
     def _step(self, *, is_final: bool) -> bool:
         """Settle some of the buffer; False if more has to come first."""
         if self._is_over:
-            self._buffer = ""
+            self._at = len(self._buffer)
             return True
         if self._candidate is not None:
             return self._pursue(self._candidate, is_final=is_final)
@@ -122,13 +145,13 @@ class ToolCallParser:
             return self._leave_call(is_final=is_final)
         if self._in_code:
             return self._pass_code(is_final=is_final)
-        found = _TRIGGER.search(self._buffer)
+        found = _TRIGGER.search(self._buffer, self._at)
         if found is None:
             self._say(len(self._buffer))
             return True
-        if found.start():
+        if found.start() > self._at:
             self._say(found.start())
-        return self._look([], is_final=is_final) if self._buffer else True
+        return self._look([], is_final=is_final)
 
     def _look(self, outer: list[str], *, is_final: bool) -> bool:
         """Decide what begins at a character that may begin a call.
@@ -137,7 +160,7 @@ class ToolCallParser:
             outer: What closes a call around it.
             is_final: Whether nothing more comes.
         """
-        text, at, closers, is_marked = self._buffer, 0, [*outer], False
+        text, at, closers, is_marked = self._buffer, self._at, [*outer], False
         while True:
             if text[at : at + 1] == "{" or (text[at : at + 1] == "[" and self._opens_list(at)):
                 any_name = is_marked and self._line_is_blank and _FENCE not in closers
@@ -145,12 +168,12 @@ class ToolCallParser:
                 self._candidate = _Candidate(at, scanner, closers, is_marked, any_name)
                 return True
             end = self._mark_end(at)
-            if end is None:
+            if end is None or len(closers) >= _MOST_MARKS:
                 break
             mark = text[at:end]
             is_marked = is_marked or mark in _MARKS
             closers.insert(0, _MARKS.get(mark, _FENCE))
-            at = end + len(text[end:]) - len(text[end:].lstrip())
+            at = _end(_SPACE, text, end)
         if not is_final and self._may_become_mark(at):
             return False
         self._settle_for_text(at, closers, is_marked=is_marked)
@@ -159,7 +182,7 @@ class ToolCallParser:
     def _opens_list(self, at: int) -> bool:
         """Whether a square bracket may open a list of calls, and no mark."""
         is_mark = any(mark.startswith(self._buffer[at : at + len(mark)]) for mark in _MARKS)
-        return not is_mark and (at > 0 or self._line_is_blank)
+        return not is_mark and (at > self._at or self._line_is_blank)
 
     def _mark_end(self, at: int) -> int | None:
         """Where the mark that stands here ends, if one does."""
@@ -170,14 +193,14 @@ class ToolCallParser:
         return fence.end() if fence else None
 
     def _may_become_mark(self, at: int) -> bool:
-        rest = self._buffer[at:]
+        rest = self._buffer[at : at + _MARK_CHARACTERS]
         if not rest or any(mark.startswith(rest) for mark in (*_MARKS, RESULT_OPEN)):
             return True
         return _FENCE_BEGINNING.fullmatch(rest) is not None
 
     def _settle_for_text(self, at: int, closers: list[str], *, is_marked: bool) -> None:
         """What begins here is no JSON."""
-        if self._called and self._buffer.startswith(RESULT_OPEN):
+        if self._called and self._buffer.startswith(RESULT_OPEN, self._at):
             self._is_over = True
         elif is_marked and self._line_is_blank and _FENCE not in closers:
             scanner = JsonScanner(at)
@@ -186,7 +209,7 @@ class ToolCallParser:
         elif _FENCE in closers:
             self._begin_code(at)
         else:
-            self._say(max(at, 1))
+            self._say(max(at, self._at + 1))
 
     def _pursue(self, candidate: _Candidate, *, is_final: bool) -> bool:
         """Find out whether the candidate is a call."""
@@ -253,8 +276,12 @@ class ToolCallParser:
                 calls = [BrokenCall(written, "It is cut off in the middle.", name)]
         if calls:
             self._emit(calls, candidate, end)
-        else:
-            self._reject(candidate, candidate.start + 1)
+            return True
+        if candidate.start >= self._cut_off_at:
+            self._cut_off = 0
+        self._cut_off_at = max(self._cut_off_at, end)
+        self._cut_off += 1
+        self._reject(candidate, candidate.start + 1 if self._cut_off < _MOST_CUT_OFF else end)
         return True
 
     def _mended(self, written: str) -> list[Call | BrokenCall]:
@@ -273,7 +300,7 @@ class ToolCallParser:
         self._space = ""
         self._closers = candidate.closers
         self._candidate = None
-        self._buffer = self._buffer[end:]
+        self._at = end
         self._line_is_blank = True
 
     def _reject(self, candidate: _Candidate, end: int) -> None:
@@ -286,24 +313,26 @@ class ToolCallParser:
 
     def _leave_call(self, *, is_final: bool) -> bool:
         """Drop what closes the last call, or find the next one beside it."""
-        text = self._buffer.lstrip(" \t\r\n,;")
-        close = self._closers[0]
-        if text.startswith(close):
+        self._say(_end(_BLANK, self._buffer, self._at))
+        text, at = self._buffer, _end(_BETWEEN_CALLS, self._buffer, self._at)
+        beginning, close = text[at : at + _MARK_CHARACTERS], self._closers[0]
+        if beginning.startswith(close):
             self._closers = self._closers[1:]
-            self._buffer = text[len(close) :]
+            self._space = ""
+            self._at = at + len(close)
             return True
-        if not is_final and close.startswith(text):  # also if nothing is there yet
+        if not is_final and close.startswith(beginning):  # also if nothing is there yet
             return False
-        if text.startswith(("{", "[")):
-            self._buffer = text
+        if beginning.startswith(("{", "[")):
+            self._at = at
             is_marked = close != _FENCE
-            self._candidate = _Candidate(0, JsonScanner(0), self._closers, is_marked, is_marked)
+            self._candidate = _Candidate(at, JsonScanner(at), self._closers, is_marked, is_marked)
             return True
         if _FENCE in self._closers:
-            if not is_final and any(mark.startswith(text) for mark in _MARKS):
+            if not is_final and any(mark.startswith(beginning) for mark in _MARKS):
                 return False
-            if any(text.startswith(mark) for mark in _MARKS):
-                self._buffer = text
+            if beginning.startswith(tuple(_MARKS)):
+                self._at = at
                 return self._look(self._closers, is_final=is_final)
         self._closers = []
         return True
@@ -312,30 +341,39 @@ class ToolCallParser:
         """Take what stands before `at` for the opening of a code block that is none of ours."""
         self._say(at)
         self._in_code = True
+        self._closers = []  # a block that held a call goes on as code
 
     def _pass_code(self, *, is_final: bool) -> bool:
-        end = self._buffer.find(_FENCE)
+        end = self._buffer.find(_FENCE, self._at)
         if end >= 0:
             self._say(end + len(_FENCE))
             self._in_code = False
             return True
-        whole = len(self._buffer) if is_final else len(self._buffer.rstrip("`"))
-        if whole:
-            self._say(whole)
-        return bool(whole)
+        held = 0 if is_final else len(self._buffer) - len(self._buffer.rstrip("`"))
+        whole = len(self._buffer) - held
+        if whole <= self._at:
+            return False
+        self._say(whole)
+        return True
 
-    def _say(self, size: int) -> None:
-        """Hand out so much of the buffer as text, but for white space at its end."""
-        said = self._buffer[:size]
-        self._buffer = self._buffer[size:]
+    def _say(self, end: int) -> None:
+        """Hand out the buffer up to `end` as text, but for white space at its end."""
+        said = self._buffer[self._at : end]
+        self._at = end
         _, line_break, line = said.rpartition("\n")
         self._line_is_blank = (bool(line_break) or self._line_is_blank) and not line.strip()
-        text = self._space + said
-        said = text.rstrip()
-        self._space = text[len(said) :]
-        if not said:
+        bare = said.rstrip()
+        if not bare:
+            self._space += said
             return
-        if self._called:
-            said = said if self._said else said.lstrip()
+        text, self._space = self._space + bare, said[len(bare) :]
+        if self._called and not self._said:
+            text = text.lstrip()
         self._said = True
-        self._parsed.append(said)
+        self._parsed.append(text)
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where a pattern that fits everywhere stops fitting."""
+    found = pattern.match(text, at)
+    return found.end() if found else at

@@ -110,6 +110,38 @@ def test_broken_calls(text: str, broken: str) -> None:
         assert call.error
 
 
+@pytest.mark.parametrize("rest", ['{"x": 1}', "[1, 2]", "{", "[TOOL_CALLS]", "[/TOOL_CALLS]"])
+def test_block_that_goes_on_after_a_call(rest: str) -> None:
+    """What else stands in a code block after a call is code."""
+    text = f"```json\n{PARIS}\n{rest}\n```\nSo."
+    for cut in range(len(text) + 1):
+        said, calls = parse(text, cut)
+        assert (said.strip(), plain(calls)) == (f"{rest}\n```\nSo.", [WEATHER]), text[:cut]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "[\n",
+        '{"name": ',
+        '{"name": ["',
+        "```\n",
+        "<tool_call>",
+        "[TOOL_CALLS]",
+        "<",
+        " ",
+        f"{NOW}\n",
+        f"{NOW[:-1]}\n",
+        f"<tool_call>{NOW[:-1]},",
+    ],
+)
+def test_repetition_takes_linear_time(again: str) -> None:
+    """A model that says one thing for ever holds nobody up: squared, this would take minutes."""
+    text = again * (25_000 // len(again))
+    for size in (3, len(text)):
+        parse(text, *range(size, len(text), size))
+
+
 def test_call_is_emitted_when_it_is_whole() -> None:
     """Nobody waits for the closing tag."""
     parser = ToolCallParser(TOOLS)
