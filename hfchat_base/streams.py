@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from types import AsyncGeneratorType
+from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import Self
 
-from hfchat_base.errors import HuggingChatError, InvalidRequestError
+from hfchat_base.errors import HuggingChatError, InvalidRequestError, StreamError
 from hfchat_base.events import ElicitationRequest, Event, TextDelta
 from hfchat_base.protocol.flow import (
     Ask,
@@ -39,7 +41,7 @@ __all__ = ["AnswerStream", "AsyncAnswerStream"]
 _Transport = TypeVar("_Transport", bound="SyncTransport | AsyncTransport")
 
 _FAREWELL_SECONDS: Final = 5.0
-"""How long a cancelled task may take to tell the server that its run is not wanted."""
+"""How long leaving may take to tell the server that its run is not wanted."""
 
 
 class _Core(Generic[_Transport]):
@@ -78,6 +80,19 @@ class _Core(Generic[_Transport]):
         stops = self._stops_on_leave and self.run.can_be_stopped
         return stops or self.run.to_delete is not None
 
+    def end(self, stop: StopIteration) -> None:
+        """Take the answer that the flow has ended with.
+
+        Raises:
+            StreamError: It was closed while somebody read it.
+        """
+        if self._closed:
+            raise StreamError(
+                "The stream was closed while it was read. What had arrived is in .partial.",
+                partial=self.current,
+            )
+        self.answer = stop.value
+
     def let_go(self) -> bool:
         """Close the flow; False if that was done before."""
         if self._closed:
@@ -104,7 +119,7 @@ class SyncCore(_Core[SyncTransport]):
             return
         self._drop()
         if self.owes_farewell():
-            self.transport.run(self.farewell())
+            self.transport.run(self.farewell(), last_seconds=_FAREWELL_SECONDS)
 
     def _advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over."""
@@ -128,7 +143,7 @@ class SyncCore(_Core[SyncTransport]):
                 except HuggingChatError as raised:
                     error = raised
         except StopIteration as stop:
-            self.answer = stop.value
+            self.end(stop)
             return None
 
     def _perform(self, command: Any) -> Any:
@@ -179,13 +194,32 @@ class AsyncCore(_Core[AsyncTransport]):
             await self.close()
 
     async def close(self) -> None:
+        if isinstance(sys.exc_info()[1], GeneratorExit):
+            self.abandon()
         if not self.let_go():
             return
         self._drop()
         if self.owes_farewell():
             # A cancelled task may wait here, but neither for ever nor half-way.
             farewell = asyncio.ensure_future(self.transport.run(self.farewell()))
-            await asyncio.wait({farewell}, timeout=_FAREWELL_SECONDS)
+            _, late = await asyncio.wait({farewell}, timeout=_FAREWELL_SECONDS)
+            if late:
+                farewell.cancel()
+
+    def abandon(self) -> None:
+        """Close without waiting, where a generator is closed by the garbage collector.
+
+        The event loop may be about to end then: it cancels whoever waits, and complains of
+        generators that are still closing.
+        """
+        if not self.let_go():
+            return
+        self._drop()
+        if self.owes_farewell():
+            self.transport.run_apart(self.farewell(), _FAREWELL_SECONDS)
+
+    def __del__(self) -> None:
+        self.abandon()
 
     async def _advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over."""
@@ -209,7 +243,7 @@ class AsyncCore(_Core[AsyncTransport]):
                 except HuggingChatError as raised:
                     error = raised
         except StopIteration as stop:
-            self.answer = stop.value
+            self.end(stop)
             return None
 
     async def _perform(self, command: Any) -> Any:
@@ -315,7 +349,7 @@ class AsyncAnswerStream:
 
     def __init__(self, core: AsyncCore) -> None:
         self._core = core
-        self._events = core.events()
+        self._events = cast("AsyncGeneratorType[Event, None]", core.events())
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
@@ -362,5 +396,6 @@ class AsyncAnswerStream:
 
     async def close(self) -> None:
         """Leave: close the connection, and stop the run if it is not over."""
-        await self._events.aclose()
         await self._core.close()
+        if not self._events.ag_running:  # another task may be reading
+            await self._events.aclose()

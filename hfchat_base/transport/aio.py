@@ -8,6 +8,8 @@ closes its connection. A client may be used in one event loop after another.
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 import time
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -31,6 +33,7 @@ from hfchat_base.protocol.flow import (
 )
 from hfchat_base.transport import pauses
 from hfchat_base.transport.exchange import Connection, Exchange, deadline, no_answer
+from hfchat_base.transport.sync import SyncTransport
 
 T = TypeVar("T")
 
@@ -114,6 +117,28 @@ class AsyncTransport:
         finally:
             flow.close()
 
+    def run_apart(self, flow: Flow[None], seconds: float) -> None:
+        """Run a flow without waiting for it, whatever becomes of the event loop.
+
+        Args:
+            flow: A flow that opens no stream and raises no error.
+            seconds: How long to wait for each response.
+        """
+        transport = SyncTransport(
+            self._connection, self._session, response_timeout=seconds, head_timeout=seconds
+        )
+
+        def run() -> None:
+            try:
+                transport.run(flow)
+            finally:
+                transport.close()
+
+        if sys.is_finalizing():  # no thread would get to run
+            run()
+        else:
+            threading.Thread(target=run, name="hfchat-farewell").start()
+
     async def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
         await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
@@ -143,9 +168,7 @@ class AsyncTransport:
             curl = self._loops.pop(loop, None)
             if curl is None:  # another thread was faster
                 continue
-            # libcurl must not ask a closed loop to unwatch the sockets.
-            curl.setopt(CurlMOpt.SOCKETFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
-            curl.setopt(CurlMOpt.TIMERFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+            _unwatch(curl)
             for easy in list(curl._curl2future):  # noqa: SLF001 - its close() needs the loop
                 lib.curl_multi_remove_handle(curl._curlm, easy._curl)  # noqa: SLF001 - likewise
             lib.curl_multi_cleanup(curl._curlm)  # noqa: SLF001 - likewise
@@ -174,6 +197,12 @@ class AsyncTransport:
             is_stream=is_stream,
             pauses=is_stream,
         )
+
+
+def _unwatch(curl: AsyncCurl) -> None:
+    """Let libcurl not ask a closed event loop to unwatch its sockets."""
+    curl.setopt(CurlMOpt.SOCKETFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+    curl.setopt(CurlMOpt.TIMERFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
 
 
 class AsyncStream:
@@ -237,7 +266,10 @@ class AsyncStream:
         self._bell.silence()
         self._ended.remove_done_callback(self._on_end)
         if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
+            if self._acurl.loop.is_closed():
+                _unwatch(self._acurl)
             self._acurl.remove_handle(self._exchange.curl)
+            self._exchange.end(None)  # somebody may be waiting
         self._exchange.curl.close()
 
     async def __aenter__(self) -> Self:
@@ -247,7 +279,7 @@ class AsyncStream:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_is_open", False) and not self._acurl.loop.is_closed():
+        if getattr(self, "_is_open", False):
             self.close()
 
     def _on_end(self, ended: asyncio.Future[None]) -> None:

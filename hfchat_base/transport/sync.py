@@ -68,19 +68,25 @@ class SyncTransport:
         self._lock = threading.Lock()
         self._closed = False
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, *, last_seconds: float | None = None) -> Response:
         """Send a request and wait for the whole response.
+
+        Args:
+            request: What to send.
+            last_seconds: For what is sent last, also by a client that was closed before: how long
+                to wait for it, in place of the client's own timeout.
 
         Raises:
             TransportError: There is none.
         """
-        with SyncStream(self, request, is_stream=False) as stream:
-            head = stream.open(self._response_timeout)
-            until = deadline(self._response_timeout)
+        timeout = self._response_timeout if last_seconds is None else last_seconds
+        with SyncStream(self, request, is_stream=False, is_last=last_seconds is not None) as stream:
+            head = stream.open(timeout)
+            until = deadline(timeout)
             pieces: list[bytes] = []
             while (chunk := stream.read(until)) is not None:
                 if isinstance(chunk, TimedOut):
-                    raise no_answer(request, self._response_timeout)
+                    raise no_answer(request, timeout)
                 pieces.append(chunk.data)
         return replace(head, body=b"".join(pieces))
 
@@ -97,8 +103,12 @@ class SyncTransport:
             stream.close()
             raise
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], *, last_seconds: float | None = None) -> T:
         """Run a flow that opens no stream.
+
+        Args:
+            flow: The flow.
+            last_seconds: See `send`.
 
         Raises:
             HuggingChatError: What the flow raises.
@@ -107,7 +117,7 @@ class SyncTransport:
             command = next(flow)
             while True:
                 try:
-                    outcome = self._perform(command)
+                    outcome = self._perform(command, last_seconds)
                 except HuggingChatError as error:
                     command = flow.throw(error)
                 else:
@@ -128,10 +138,10 @@ class SyncTransport:
         for multi in idle:
             lib.curl_multi_cleanup(multi)
 
-    def take_multi(self) -> Any:
-        """Take a multi handle, with the connections in it."""
+    def take_multi(self, *, is_last: bool) -> Any:
+        """Take a multi handle, with the connections in it; from a closed client only the last."""
         with self._lock:
-            if self._closed:
+            if self._closed and not is_last:
                 msg = "The client is closed."
                 raise HuggingChatError(msg)
             if self._idle:
@@ -146,14 +156,14 @@ class SyncTransport:
                 return
         lib.curl_multi_cleanup(multi)
 
-    def _perform(self, command: Command) -> Response | float | None:
+    def _perform(self, command: Command, last_seconds: float | None) -> Response | float | None:
         if isinstance(command, Now):
             return time.monotonic()
         if isinstance(command, Sleep):
             self.sleep(command)
             return None
         assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
-        return self.send(command.request)
+        return self.send(command.request, last_seconds=last_seconds)
 
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""
@@ -168,16 +178,24 @@ class SyncStream:
         transport: Where the connections are.
         request: What to send.
         is_stream: See `Exchange`.
+        is_last: Whether it may be sent by a client that was closed.
     """
 
-    def __init__(self, transport: SyncTransport, request: Request, *, is_stream: bool) -> None:
+    def __init__(
+        self,
+        transport: SyncTransport,
+        request: Request,
+        *,
+        is_stream: bool,
+        is_last: bool = False,
+    ) -> None:
         self._transport = transport
         self._request = request
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._running = ffi.new("int *")
         self._pending = ffi.new("int *")
         try:
-            self._multi = transport.take_multi()
+            self._multi = transport.take_multi(is_last=is_last)
         except BaseException:
             self._exchange.curl.close()
             raise
