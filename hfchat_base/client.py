@@ -49,7 +49,7 @@ class HuggingChat(ClientBase):
     Args:
         base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or
             HuggingChat itself.
-        cookies: The session: a dict, a `Cookie` header, JSON, a Netscape or JSON file, a cookie
+        cookies: The session: a dict, a ``Cookie`` header, JSON, a Netscape or JSON file, a cookie
             jar, or the `session` of another client. By default what ``HUGGINGCHAT_COOKIES`` or
             ``HUGGINGCHAT_COOKIE_FILE`` holds, the session that ``hfchat login`` has saved, that of
             a browser on this machine, or a guest's. An access token (``hf_…``) lists and reads,

@@ -46,7 +46,7 @@ class _ConversationBase:
 
     @property
     def id(self) -> str:
-        """The server's id: 24 hexadecimal digits."""
+        """The server's id, 24 hexadecimal digits."""
         return self._state.id
 
     @property

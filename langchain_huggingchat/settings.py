@@ -65,7 +65,7 @@ class HuggingChatSettings(BaseChatModel):
     """Whether to search the web for every answer."""
 
     mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
-    """Tool servers for the server to use: names of its own, or ``{"name", "url", "headers"}``."""
+    """Tool servers for the server to use, names of its own or ``{"name", "url", "headers"}``."""
 
     on_elicitation: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
     """Answers the questions of such tools. By default a graph is interrupted, or they are
@@ -74,7 +74,8 @@ class HuggingChatSettings(BaseChatModel):
     stop: list[str] | None = Field(
         default=None, validation_alias=AliasChoices("stop", "stop_sequences")
     )
-    """Stop sequences. Kept here: nothing behind one is returned, and the server's run is ended."""
+    """Stop sequences. Nothing behind one is returned, and the server's run is ended; the server is
+    not told of them."""
 
     streaming: bool | None = None
     """Whether `invoke` streams as well, for callbacks that listen to tokens."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
 CookieInput = Union[Mapping[str, str], str, "os.PathLike[str]", "CookieJar"]
-"""A dict, a `Cookie` header, JSON or Netscape text, a path to a file, or a cookie jar."""
+"""A dict, a ``Cookie`` header, JSON or Netscape text, a path to a file, or a cookie jar."""
 
 _NETSCAPE_FIELDS: Final = 7
 _HTTP_ONLY: Final = "#HttpOnly_"
