@@ -108,6 +108,9 @@ def measure_in_turn(
                 raise ValueError(f"{name}: {subject} did {done} units, not {units}")
             if number:
                 costs[subject].append(spent / done * 1e6)
+        # Else a full collection, which has to look at all that was imported, would hit one
+        # subject or another by chance.
+        gc.freeze()
     return Measured(costs)
 
 
@@ -121,7 +124,7 @@ class StandingLoop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self.run(self._end())
         self._loop.close()
 
     def run(self, work: Coroutine[None, None, T]) -> T:
@@ -131,6 +134,13 @@ class StandingLoop:
     def subject(self, work: Callable[[], Coroutine[None, None, int]]) -> Subject:
         """Make a subject of a coroutine function that returns how many units it did."""
         return lambda: self.run(work())
+
+    async def _end(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
 
 
 def progress(text: str) -> None:
