@@ -7,6 +7,7 @@ of its own is a guest of its own, so tests do not see each other's conversations
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import platformdirs
@@ -34,6 +35,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("hfchat")
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and so would be all that tests
+# start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOKEN_DELAY = 0.02
 """Seconds between two tokens of `slow/drip`, which says forty."""
