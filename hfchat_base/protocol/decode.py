@@ -4,8 +4,8 @@ The table at the end is the only place that knows how the wire spells the events
 Text is passed on as it came, but for the NUL padding. What the events add up to, and the thinking
 inside of the text, are somebody else's business (`transcript.py`, `think.py`).
 
-Whatever the bytes are, the result is an event or a `ProtocolError`; a new type, subtype or status
-of a newer server is no error but `Unknown`.
+Whatever the bytes are, the result is an event or a `ProtocolError`; a new type or subtype is no
+error but `Unknown`, and `novelties.py` tells of it once.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from hfchat_base.events import (
     Unknown,
     WebSearchUpdate,
 )
+from hfchat_base.protocol import novelties
 
 EXCERPT_CHARACTERS: Final = 80
 """How much of a bad line an error shows."""
@@ -109,12 +110,16 @@ def decode_object(raw: Raw) -> Event:
         if token.__class__ is not str:
             msg = "has no text in 'token'"
             raise _FieldError(msg)
+        if len(raw) > len(("type", "token")):
+            novelties.look(raw, is_known=True)
         return TextDelta(token.replace("\0", "") if "\0" in token else token)
     if not isinstance(kind, str):
         msg = "has no 'type'"
         raise _FieldError(msg)
     reader = _READERS.get(kind)
-    return reader(raw) if reader else Unknown(raw)
+    event = reader(raw) if reader else Unknown(raw)
+    novelties.look(raw, is_known=event.__class__ is not Unknown)
+    return event
 
 
 def _malformed(problem: str, text: str, line_number: int | None) -> ProtocolError:

@@ -20,6 +20,7 @@ from hfchat_base import (
     UnexpectedPageError,
     Unknown,
 )
+from hfchat_base.protocol import novelties
 from hfchat_base.protocol.lines import MAX_LINE_BYTES
 from tests.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
@@ -156,6 +157,33 @@ def test_fault_08_unknown_status(proxy: FaultServer, caller: Caller) -> None:
     outcome = answer(proxy, caller, lines(STARTED, pondering, token("Hi"), final("Hi"), FINISHED))
     assert Status("pondering") in outcome.events
     assert (outcome.answer.text, outcome.error) == ("Hi", None)
+
+
+def test_fault_08_told_once(
+    proxy: FaultServer,
+    caller: Caller,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a newer server says is warned about once a process, by name and without its content."""
+    monkeypatch.setattr(novelties, "_told", set())
+    body = lines(
+        *(STARTED, {"type": "brandNew", "text": "private"}),
+        *(
+            {"type": "tool", "subtype": "paused", "uuid": "private"},
+            {**token("Hi"), "mood": "glad"},
+        ),
+        *({"type": "status", "status": "pondering"}, final("Hi", verdict="private"), FINISHED),
+    )
+    for _ in range(2):
+        outcome = answer(proxy, caller, body)
+        assert (outcome.text, outcome.answer.text, outcome.error) == ("Hi", "Hi", None)
+        assert sum(isinstance(event, Unknown) for event in outcome.events) == 2
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    names = ("brandNew", "paused", "mood", "pondering", "verdict")
+    assert [sum(name in message for message in told) for name in names] == [1] * 5
+    assert len(told) == 5
+    assert "private" not in caplog.text
 
 
 @pytest.mark.parametrize(
