@@ -52,6 +52,10 @@ class Spread:
         low, median, high = statistics.quantiles(figures, n=4, method="inclusive")
         return cls(median, low, high)
 
+    def times(self, factor: float) -> Spread:
+        """The same in another unit."""
+        return Spread(self.median * factor, self.low * factor, self.high * factor)
+
 
 @dataclass(frozen=True)
 class Measured:
