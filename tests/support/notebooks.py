@@ -85,6 +85,8 @@ def _environment(home: Path) -> dict[str, str]:
         "HUGGINGCHAT_LOCAL": "1",
         "IPYTHONDIR": str(home),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        # What tqdm says in a notebook where ipywidgets is not installed.
+        "PYTHONWARNINGS": "ignore:IProgress not found",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
