@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["JsonScanner", "missing_closers"]
 
 # Outside of strings: brackets, quotes and everything that cannot stand there.
-_OUTSIDE: Final = re.compile(r'[{}\[\]"]|[^\s:,\d+\-.eEtrufalsn]')
+_OUTSIDE: Final = re.compile(r'[{}\[\]"]|[^ \t\r\n:,\d+\-.eEtrufalsn]')
 # The lone last character of an unfinished string may be the beginning of an escape.
 _INSIDE: Final = re.compile(r'["\\]')
 _CLOSERS: Final = {"{": "}", "[": "]"}

@@ -24,10 +24,10 @@ _KEYS: Final = frozenset((*_NAME_KEYS, *_ARGUMENT_KEYS, *_OTHER_KEYS))
 
 _NAME: Final = re.compile(r'"(?:name|tool_name|tool|function)"\s*:\s*"([^"\\]+)"')
 _OPENING: Final = re.compile(
-    r"""[\[\s]*\{\s*                # an object, perhaps the first of a list
+    r"""[\[ \t\r\n]*\{[ \t\r\n]*    # an object, perhaps the first of a list
         (?:"(?P<key>\w*)            # its first key
-        (?:(?P<end>")\s*
-        (?::\s*
+        (?:(?P<end>")[ \t\r\n]*
+        (?::[ \t\r\n]*
         (?:"(?P<value>[^"\\]*)      # and that key's value, if it is a string
         (?P<value_end>")?)?)?)?)?""",
     re.VERBOSE,

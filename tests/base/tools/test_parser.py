@@ -27,6 +27,7 @@ LEFT_ALONE: Final = {
     "white space around it": "  \n hello \n ",
     "a Markdown link": "[{text}](https://example.com) and [TOOL",
     "a tag at the end": "This ends with <tool_",
+    "white space that JSON has not": '[\x0b\u2003{"name"\x0c: "now", "arguments": {}}]',
 }
 """Text without any call."""
 
