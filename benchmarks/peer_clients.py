@@ -42,8 +42,8 @@ class Hugchat:
     """
 
     def __init__(self, url: str, model: str) -> None:
-        sessions: Any = import_module("requests").Session
-        real = sessions.request
+        module: Any = import_module("hugchat.hugchat")
+        session: Any = import_module("requests").Session
 
         def request(self: Any, method: str, address: str, *args: Any, **kwargs: Any) -> Any:
             headers = dict(kwargs.get("headers") or {})
@@ -52,13 +52,11 @@ class Hugchat:
                 for name, value in headers.items()
                 if name != "Host"  # it names huggingface.co, too
             }
-            return real(self, method, address.replace(_HOME, url), *args, **kwargs)
+            return session.request(self, method, address.replace(_HOME, url), *args, **kwargs)
 
-        sessions.request = request
+        module.Session = type("Redirected", (session,), {"request": request})
         # Without a system prompt it sends the model's own, and fails where a model has none.
-        self.bot: Any = import_module("hugchat.hugchat").ChatBot(
-            COOKIES, default_llm=model, system_prompt="Be brief."
-        )
+        self.bot: Any = module.ChatBot(COOKIES, default_llm=model, system_prompt="Be brief.")
 
     def ask(self, text: str) -> str:
         """Say something in the bot's conversation, which the bot itself keeps."""
@@ -74,9 +72,10 @@ class G4f:
     """
 
     def __init__(self, url: str, model: str) -> None:
-        self._provider: Any = import_module("g4f.Provider").HuggingChat
-        self._provider.origin, self._provider.url = url, f"{url}/chat"
-        self._provider.default_model = model
+        provider: Any = import_module("g4f.Provider").HuggingChat
+        settings = {"origin": url, "url": f"{url}/chat", "default_model": model}
+        self._provider: Any = type("HuggingChat", (provider,), settings)
+        self._module: Any = sys.modules[provider.__module__]
         headers = {**import_module("g4f.requests").DEFAULT_HEADERS, "accept": "*/*"}
         results = import_module("g4f.providers.response")
         self._session = results.AuthResult(cookies=COOKIES, headers=headers)
@@ -84,6 +83,12 @@ class G4f:
         self._model = model
         self._history: list[dict[str, str]] = []
         self._conversation: Any = None
+
+    def new_conversation(self) -> Any:
+        """Make a conversation to hand over, as the provider does in the first turn."""
+        session = import_module("curl_cffi.requests").Session(**self._session.get_dict())
+        created = self._provider.create_conversation(session, self._model)
+        return self._module.Conversation({self._model: {"conversationId": created}})
 
     async def pieces(
         self, messages: list[dict[str, str]], conversation: Any = None

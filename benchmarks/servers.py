@@ -27,10 +27,11 @@ FLOOD_MODEL = "long/flood"
 """The model that says the tokens of a `Writing` when it is asked for a flood of as many."""
 
 _COMPLETIONS = "POST /v1/chat/completions"
-_HEAD = (
+HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/jsonl\r\n"
     b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 )
+"""What a streamed answer begins with."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Writing:
         """Send the answer, whatever was asked."""
         pieces = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in self.chunks()]
         if not self.pause:
-            client.sendall(_HEAD + b"".join(pieces) + b"0\r\n\r\n")
+            client.sendall(HEAD + b"".join(pieces) + b"0\r\n\r\n")
             return
-        client.sendall(_HEAD)
+        client.sendall(HEAD)
         for piece in pieces:
             client.sendall(piece)
             time.sleep(self.pause)
