@@ -1,0 +1,204 @@
+"""How Sphinx builds the documentation.
+
+    sphinx-build -n -W --keep-going -b html docs docs/_build/html
+
+The pages are Markdown (MyST). What stands elsewhere in the repository is not written again here:
+parts of the README and of the changelog are included, the notebooks are copied to where Sphinx can
+see them, the commands' page is made by Typer, and the API reference is read from the docstrings.
+"""
+
+# ruff: noqa: INP001 - Sphinx reads this file by its path
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sphinx.util.nodes import make_refnode
+
+# Imported here, because autodoc imports as type checkers do, which LlamaIndex cannot bear.
+import hfchat_base.local
+import langchain_huggingchat
+import llama_index_huggingchat
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+DOCS: Final = Path(__file__).parent
+REPOSITORY: Final = DOCS.parent
+
+project = "hfchat"
+author = "The hfchat developers"
+copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name
+version = release = hfchat_base.__version__
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "_generated", "notebooks/*/*/**"]
+default_role = "py:obj"  # what stands in single backticks in a docstring is a name
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks are committed with their outputs, and run by the tests
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 80
+napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the signature tells the types already
+napoleon_custom_sections = [
+    "Setup",
+    "Key init args, for what is asked",
+    "Key init args, for the server",
+    "Instantiate",
+    "Invoke",
+    "Stream",
+    "Async",
+    "Tool calling",
+    "Structured output",
+    "Image input",
+    "Response metadata",
+]
+
+html_theme = "furo"
+html_title = "hfchat"
+html_static_path = ["_static"]
+html_css_files = ["hfchat.css"]
+html_copy_source = False
+html_show_sphinx = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+OUR_PACKAGES: Final = ("hfchat_base.", "langchain_huggingchat.", "llama_index_huggingchat.")
+PUBLIC: Final = {
+    *hfchat_base.__all__,
+    *hfchat_base.local.__all__,
+    *langchain_huggingchat.__all__,
+    *llama_index_huggingchat.__all__,
+}
+
+nitpick_ignore_regex = [
+    # Other packages' names: their documentation is not asked while this one is built.
+    ("py:.*", r"(collections|typing|typing_extensions|datetime|os|http|pathlib|httpx)\..*"),
+    ("py:.*", r"(pydantic|starlette|langchain_core|llama_index|workflows)\..*"),
+    ("py:class", r"datetime|CookieJar|Starlette|annotated_types\..*"),
+    ("py:exc", r"WorkflowRuntimeError"),
+    # Types in signatures whose names say enough.
+    ("py:class", r"Role|MessageState|ElicitationAction|Generation"),
+    ("py:class", r"JsonObject|Piece|TitleFunction"),
+]
+
+_FILE_OR_ARGUMENT: Final = re.compile(r".*/.*|.*\.py|[a-z_ ]+(\.[a-z_]+)?|[A-Z_]+")
+"""What stands in single backticks as well, and has no place of its own in the reference."""
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is below."""
+    app.connect("builder-inited", _gather)
+    # Before napoleon, which reads the sections of a docstring.
+    app.connect("autodoc-process-docstring", _read_as_markdown, priority=400)
+    app.connect("autodoc-process-signature", _shorten)
+    app.connect("missing-reference", _find)
+
+
+def _gather(_app: Sphinx) -> None:
+    """Put what lies elsewhere to where Sphinx sees it; both folders are ignored by git."""
+    notebooks = DOCS / "notebooks"
+    shutil.rmtree(notebooks, ignore_errors=True)
+    shutil.copytree(
+        REPOSITORY / "notebooks", notebooks, ignore=shutil.ignore_patterns(".*", "__pycache__")
+    )
+    for path in notebooks.glob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook["metadata"]["language_info"]["pygments_lexer"] = "ipython3"  # knows !commands
+        path.write_text(json.dumps(notebook), encoding="utf-8")
+    generated = DOCS / "_generated"
+    generated.mkdir(exist_ok=True)
+    command = (sys.executable, "-m", "typer", "hfchat_base.cli.app", "utils", "docs")
+    told = subprocess.run(  # noqa: S603 - our own command
+        [*command, "--name", "hfchat"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    (generated / "commands.md").write_text(told, encoding="utf-8")
+
+
+def _read_as_markdown(
+    _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Let code in docstrings be what it is in Markdown: fenced, or indented below a paragraph."""
+    read: list[str] = []
+    in_fence = False
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text.startswith("```"):
+            if not in_fence:
+                indent = line[: -len(line.lstrip())]
+                read += [f"{indent}.. code-block:: {text[3:]}", ""]
+            in_fence = not in_fence
+        elif in_fence:
+            read.append(f"    {line}")
+        else:
+            if line.startswith("    ") and number > 1 and not lines[number - 1].strip():
+                above = lines[number - 2]
+                if above and not above.startswith((" ", "*")) and not above.endswith("::"):
+                    read += ["::", ""]
+            read.append(line)
+    lines[:] = read
+
+
+def _shorten(
+    _app: Sphinx,
+    _kind: str,
+    _name: str,
+    _object: object,
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Write a default that a factory makes as Python can be read, or Sphinx reads none of it."""
+    return signature and signature.replace("<factory>", "..."), returns
+
+
+def _find(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.Element
+) -> nodes.Element | None:
+    """Find names where the reference documents them.
+
+    `Answer` and ``hfchat_base.types.Answer`` both are ``hfchat_base.Answer`` there. Arguments and
+    files in docstrings, and types in signatures that are the code's own business, stay text; a
+    public name that is not found is left for Sphinx to complain about.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"])
+    is_ours = target.startswith(OUR_PACKAGES)
+    name = target.rpartition(".")[2] if is_ours else target
+    domain = env.domains.python_domain
+    found = [
+        (full_name, entry)
+        for full_name, entry in domain.find_obj(env, None, None, name, None, 1)
+        if not entry.aliased
+    ]
+    here = str(node.get("py:module") or "")
+    found = [pair for pair in found if here and pair[0].startswith(f"{here}.")] or found
+    if len(found) == 1:
+        full_name, entry = found[0]
+        return make_refnode(
+            app.builder, node["refdoc"], entry.docname, entry.node_id, contents, full_name
+        )
+    is_private = is_ours and name not in PUBLIC
+    if is_private or (node["reftype"] == "obj" and _FILE_OR_ARGUMENT.fullmatch(target)):
+        return contents
+    return None

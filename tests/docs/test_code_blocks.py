@@ -1,0 +1,165 @@
+"""Every block of code in the README and on the documentation's pages does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.store import SessionStore
+from hfchat_base.local import LocalServer
+from hfchat_base.protocol.facts import SESSION_COOKIE
+from tests.docs.pages import REPOSITORY, Block, as_program, blocks_of, name_of, pages
+from tests.docs.server import make_server
+from tests.langchain.pictures import PNG
+from tests.support.firefox import write_profile
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+README = REPOSITORY / "README.md"
+
+# Installers are only looked at, see below. A window that somebody has to log in with is opened by
+# tests/base/auth/test_login.py; here the cookies come that it would bring.
+PRELUDE = (
+    "pip() { :; }; uv() { :; }; playwright() { :; };"
+    ' hfchat() { if [ "$*" = login ]; then set -- login --import cookies.json; fi;'
+    ' command hfchat "$@"; }; set -eu'
+)
+
+WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning")
+"""LlamaIndex's workflows use what is deprecated; hfchat's own warnings are of other kinds."""
+
+
+def programs() -> list[Any]:
+    """The Python of each page; the README's blocks stand each on its own."""
+    parts: list[tuple[str, list[Block]]] = []
+    for page in pages():
+        blocks = blocks_of(page, "python")
+        if page == README:
+            parts += [(f"README.md:{block.first_line}", [block]) for block in blocks]
+        elif blocks:
+            parts.append((name_of(page), blocks))
+    return [pytest.param(name, as_program(blocks), id=name) for name, blocks in parts]
+
+
+def scripts() -> list[Any]:
+    """The commands of each page."""
+    parts = [(name_of(page), blocks_of(page, "sh")) for page in pages()]
+    return [pytest.param(n, as_program(blocks), id=n) for n, blocks in parts if blocks]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Somebody's home, with the files that pages speak of."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("cat.png", "dog.png", "chart.png"):
+        (tmp_path / name).write_bytes(PNG)
+    (tmp_path / "notes.txt").write_text("The ferry leaves at noon.", encoding="utf-8")
+    return {
+        **os.environ,
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        "COLUMNS": "100",
+    }
+
+
+def log_in(server: LocalServer, environment: dict[str, str], folder: Path) -> str:
+    """Give somebody a session, in all the places that pages take one from; return its cookie."""
+    cookies = server.cookies()
+    value = cookies[SESSION_COOKIE]
+    environment["HUGGINGCHAT_BASE_URL"] = server.base_url
+    SessionStore().save(server.base_url, "alice", [Cookie(SESSION_COOKIE, value)])
+    write_profile(folder / "home", list(cookies.items()), host="127.0.0.1")
+    (folder / "cookies.json").write_text(json.dumps(cookies), encoding="utf-8")
+    return value
+
+
+def run(arguments: list[str], environment: dict[str, str], folder: Path, stdin: str = "") -> None:
+    """Run a program in a folder, with no terminal; what it complains about fails the test."""
+    done = subprocess.run(  # noqa: S603 - the pages' own code
+        arguments,
+        env=environment,
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(("name", "program"), programs())
+def test_python(name: str, program: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The Python of a page runs to its end, as somebody who has logged in to a server."""
+    file = tmp_path / name.replace("/", "-").replace(":", "-")
+    file.write_text(program, encoding="utf-8")
+    with make_server() as server:
+        log_in(server, environment, tmp_path)
+        run([sys.executable, *WARNINGS, str(file)], environment, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "script"), scripts())
+def test_commands(name: str, script: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The commands of a page succeed."""
+    file = tmp_path / name.replace("/", "-")
+    file.write_text(f"{PRELUDE}\n{script.removeprefix(chr(10))}", encoding="utf-8")
+    with make_server() as server:
+        cookie = log_in(server, environment, tmp_path)
+        run(["bash", str(file)], environment, tmp_path, stdin=f"{cookie}\n")
+
+
+def test_installers_name_what_there_is() -> None:
+    """Every extra and every group that a page speaks of is one of the project's."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
+    extras = {e.strip() for m in re.findall(r"hfchat\[([^\]]+)\]", text) for e in m.split(",")}
+    groups = set(re.findall(r"--(?:only-)?group[ =]([\w-]+)", text))
+    assert extras <= project["project"]["optional-dependencies"].keys()
+    assert groups <= project["dependency-groups"].keys()
+    assert extras
+
+
+def test_hardly_anything_is_not_run() -> None:
+    """Blocks that are not run are few, and each says why."""
+    skipped = {
+        (name_of(page), block.code)
+        for page in pages()
+        for block in blocks_of(page, "python", "sh")
+        if block.reason
+    }
+    assert len(skipped) <= 5, skipped
+
+
+def test_no_other_code() -> None:
+    """What is code is marked as Python or as commands, so that it is run."""
+    shown = {"text", "json", "toml", "yaml", "http", ""}
+    fence = re.compile(r"^```(\w[\w-]*)$", re.MULTILINE)
+    languages = {
+        (name_of(page), language)
+        for page in pages()
+        for language in fence.findall(page.read_text(encoding="utf-8"))
+    }
+    assert {pair for pair in languages if pair[1] not in shown | {"python", "sh"}} == set()
+
+
+def test_readme_names_its_two_commands() -> None:
+    """The README holds exactly two commands for a clone, each on one line."""
+    text = README.read_text(encoding="utf-8")
+    assert re.findall(r"^pip install uv && .+$", text, re.MULTILINE) == [
+        "pip install uv && uv run --all-extras hfchat demo",
+        "pip install uv && uv run --all-extras pytest",
+    ]
