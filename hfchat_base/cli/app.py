@@ -18,6 +18,7 @@ from hfchat_base.cli.commands.models import models
 from hfchat_base.cli.commands.serve import serve
 from hfchat_base.cli.commands.whoami import whoami
 from hfchat_base.cli.failures import CommandGroup, log_everything
+from hfchat_base.cli.flags import PlainCommand
 
 __all__ = ["app"]
 
@@ -56,7 +57,7 @@ def main(
 
 
 for _command in (demo, ask, chat, models):
-    app.command()(_command)
+    app.command(cls=PlainCommand)(_command)
 app.add_typer(conversations, name="conversations")
 for _command in (login, logout, whoami, doctor, serve):
-    app.command()(_command)
+    app.command(cls=PlainCommand)(_command)

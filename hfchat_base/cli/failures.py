@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.text import Text
-from typer.core import TyperGroup
 
+from hfchat_base.cli.flags import PlainGroup
 from hfchat_base.cli.terminal import Terminal, clean_line
 from hfchat_base.errors import HuggingChatError, TransportError
 
@@ -24,7 +24,7 @@ INTERRUPTED: Final = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
 
 
-class CommandGroup(TyperGroup):
+class CommandGroup(PlainGroup):
     """Commands whose errors are told in one line, unless ``--debug`` asks for the traceback."""
 
     def invoke(self, ctx: Any) -> Any:  # a Context of click, or of the copy that newer Typers hold

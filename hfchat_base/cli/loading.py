@@ -6,7 +6,7 @@ Not here: where the weights come from and what runs them (`hfchat_base/local/dem
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.progress import (
     BarColumn,
@@ -17,8 +17,8 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from hfchat_base.cli.terminal import Terminal, note
@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 
-class _WhileDownloading(ProgressColumn):
-    """A column about bytes, empty where none are counted."""
+_DOWNLOADING: Final = "Downloading the model, only once"
+_LOADING: Final = "Loading the model into memory"
 
-    def __init__(self, column: ProgressColumn) -> None:
-        super().__init__()
+
+class _WhileDownloading(ProgressColumn):
+    """A column about bytes, empty where none are counted. It stays as wide as it is."""
+
+    def __init__(self, column: ProgressColumn, width: int) -> None:
+        super().__init__(Column(width=width, justify="right"))
         self._column = column
 
     def render(self, task: Task) -> RenderableType:
@@ -63,16 +67,17 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
     downloaded = 0
     progress = Progress(
         SpinnerColumn(style="hfchat.accent"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        *map(_WhileDownloading, (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())),
+        TextColumn("{task.description}", table_column=Column(width=len(_DOWNLOADING))),
+        BarColumn(bar_width=20),
+        _WhileDownloading(DownloadColumn(), len("93.0/93.0 MB")),
+        _WhileDownloading(TimeRemainingColumn(), len("0:00:00")),
         console=console,
         transient=True,
         disable=not console.is_interactive,
     )
     with progress:
-        download = progress.add_task("Downloading the model, only once", visible=False)
-        loading = progress.add_task("Loading the model into memory", total=None, visible=False)
+        download = progress.add_task(_DOWNLOADING, visible=False)
+        loading = progress.add_task(_LOADING, total=None, visible=False)
 
         def report(done: int, total: int) -> None:
             nonlocal downloaded

@@ -39,6 +39,7 @@ def ask(
     question: Annotated[
         str | None,
         typer.Argument(
+            metavar="QUESTION",
             help="What to ask. Text that is piped in follows it, or stands in its place.",
             show_default=False,
         ),

@@ -10,9 +10,9 @@ import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
 
 from hfchat_base.cli.commands.options import BaseUrl, connect
+from hfchat_base.cli.flags import PlainCommand, PlainGroup
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["conversations"]
 
 
-class _ListByDefault(TyperGroup):
+class _ListByDefault(PlainGroup):
     """Without a command, or with options alone, it lists."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -36,17 +36,20 @@ conversations = typer.Typer(cls=_ListByDefault)
 
 _TITLE_WIDTH = 60
 _Id = Annotated[str, typer.Argument(metavar="ID", help="As the list has it.", show_default=False)]
-_Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+_Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many at most.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT_LIMIT = 20
 
 
 @conversations.callback()
 def main() -> None:
-    """List, show, rename, delete and share your conversations."""
+    """List, show, rename, delete and share your conversations.
+
+    Without a command it lists them.
+    """
 
 
-@conversations.command("list")
+@conversations.command("list", cls=PlainCommand)
 def list_(
     limit: _Limit = _DEFAULT_LIMIT,
     as_json: _Json = False,
@@ -69,7 +72,7 @@ def list_(
         terminal.notes.print(note(f"This session has no conversations at {address}."))
 
 
-@conversations.command()
+@conversations.command(cls=PlainCommand)
 def show(
     conversation_id: _Id,
     base_url: BaseUrl = None,
@@ -98,10 +101,12 @@ def show(
             out.print(note(f"  + {clean_line(file.name)} ({clean_line(file.mime)})"))
 
 
-@conversations.command()
+@conversations.command(cls=PlainCommand)
 def rename(
     conversation_id: _Id,
-    title: Annotated[str, typer.Argument(help="Of 1 to 100 characters.", show_default=False)],
+    title: Annotated[
+        str, typer.Argument(metavar="TITLE", help="Of 1 to 100 characters.", show_default=False)
+    ],
     base_url: BaseUrl = None,
 ) -> None:
     """Give a conversation another title."""
@@ -110,7 +115,7 @@ def rename(
     _done("Renamed", f"{conversation_id} is now “{clean_line(title)}”")
 
 
-@conversations.command()
+@conversations.command(cls=PlainCommand)
 def delete(
     conversation_id: _Id,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -125,7 +130,7 @@ def delete(
     _done("Deleted", conversation_id)
 
 
-@conversations.command()
+@conversations.command(cls=PlainCommand)
 def share(
     conversation_id: _Id,
     base_url: BaseUrl = None,

@@ -35,8 +35,8 @@ def login(
         typer.Option(
             metavar="NAME",
             help="Browser to log in with: chrome, chromium, edge, brave, vivaldi, firefox, or the"
-            " path of one.  [default: the first that is found]",
-            show_default=False,
+            " path of one.",
+            show_default="the first that is found",
         ),
     ] = None,
     from_browser: Annotated[
@@ -73,8 +73,8 @@ def login(
         bool | None,
         typer.Option(
             "--headless/--window",
-            help="Never show the browser, or always.  [default: only if somebody has to type]",
-            show_default=False,
+            help="Never show the browser, or always.",
+            show_default="only if somebody has to type",
         ),
     ] = None,
     minutes: Annotated[

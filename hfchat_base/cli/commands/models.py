@@ -25,7 +25,7 @@ def models(
     show_all: Annotated[
         bool, typer.Option("--all", help="Show also what the server does not list.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     base_url: BaseUrl = None,
 ) -> None:
     """List the server's models and what they can do."""

@@ -30,8 +30,8 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Address of the server.  [default: $HUGGINGCHAT_BASE_URL, or HuggingChat]",
-        show_default=False,
+        help="Address of the server.",
+        show_default="$HUGGINGCHAT_BASE_URL, or HuggingChat",
     ),
 ]
 ModelName = Annotated[
@@ -40,8 +40,8 @@ ModelName = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="Model to ask.  [default: $HUGGINGCHAT_MODEL, or the server's first]",
-        show_default=False,
+        help="Model to ask.",
+        show_default="$HUGGINGCHAT_MODEL, or the server's first",
     ),
 ]
 System = Annotated[

@@ -35,11 +35,12 @@ class _Generation(str, Enum):
 
 def serve(
     generation: Annotated[
-        _Generation, typer.Option(help="The chat-ui to speak as: 0.20 or 0.9.5.")
+        _Generation,
+        typer.Option(metavar="current|legacy", help="The chat-ui to speak as: 0.20 or 0.9.5."),
     ] = _Generation.current,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="N", help="0 takes a free one.")
     ] = _DEFAULT_PORT,
     demo: Annotated[
         bool, typer.Option("--demo", help="Answer with the small real model of hfchat demo.")
@@ -54,7 +55,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Answer with everything behind an OpenAI-compatible URL, such as Ollama's"
+            help="Answer with all models behind an OpenAI-compatible URL, such as Ollama's"
             " http://127.0.0.1:11434/v1. The key is $OPENAI_API_KEY.",
             show_default=False,
         ),

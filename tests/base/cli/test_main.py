@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -59,6 +60,17 @@ finally:
 def test_the_version(hfchat: Callable[..., Result]) -> None:
     """--version tells the version."""
     assert hfchat("--version").stdout == f"hfchat {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["ask", "chat", "models", "conversations list", "login", "serve"]
+)
+def test_the_help_of_options(hfchat: Callable[..., Result], command: str) -> None:
+    """An option shows what it takes, a flag that it takes nothing, and defaults are in words."""
+    shown = hfchat(*command.split(), "--help").stdout
+    assert not re.search("bool|<str>|int range", shown.partition("Options")[2], re.IGNORECASE)
+    if command != "serve":
+        assert "$HUGGINGCHAT_BASE_URL" in shown
 
 
 def test_wrong_usage(hfchat: Callable[..., Result]) -> None:
