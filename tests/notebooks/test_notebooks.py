@@ -28,6 +28,7 @@ def path(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+@pytest.mark.timeout(300)
 def test_runs_as_committed(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A run without a network shows what the committed one shows, and no error or warning."""
     committed = notebooks.read(path)
