@@ -6,7 +6,6 @@ What is kept are cells and outputs; when and where they were run is not.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +86,6 @@ def _environment(home: Path) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         # What tqdm says in a notebook where ipywidgets is not installed.
         "PYTHONWARNINGS": "ignore:IProgress not found",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
 
