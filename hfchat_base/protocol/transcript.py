@@ -16,6 +16,8 @@ The rules for the final text (R: ``tool_call``, ``stop_generating``, ``upstream_
 
 from __future__ import annotations
 
+from typing import Final
+
 from hfchat_base.events import (
     Event,
     File,
@@ -24,6 +26,7 @@ from hfchat_base.events import (
     RouterMetadata,
     Source,
     Sources,
+    Status,
     TextDelta,
     Title,
     ToolCall,
@@ -34,10 +37,24 @@ from hfchat_base.protocol.sources import sources_in
 from hfchat_base.protocol.think import Delta, ThinkSplitter, split
 from hfchat_base.types import Answer, AnswerFile, FinishReason, ToolRun
 
+_MANY_PIECES: Final = 1024
+
 
 def utf16_units(text: str) -> int:
     """The length of a text as JavaScript counts it."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+class _Pieces(list[str]):
+    """A text that grows by pieces, which one by one take many times its own memory."""
+
+    _settled = 0
+
+    def settle(self) -> None:
+        """Put the newest pieces together, if they are many."""
+        if len(self) - self._settled >= _MANY_PIECES:
+            self[self._settled :] = ["".join(self[self._settled :])]
+            self._settled += 1
 
 
 class Transcript:
@@ -60,9 +77,9 @@ class Transcript:
         self._generation_id = generation_id
         self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._said_before_tool = 0  # how many pieces of text came before the last tool call
+        self._text = _Pieces()
+        self._reasoning = _Pieces()
+        self._said_before_tool = 0  # how many characters of text came before the last tool call
         self._overriding_text: str | None = None
         self._files: list[AnswerFile] = []
         self._sources: dict[str, Source] = {}
@@ -143,7 +160,7 @@ class Transcript:
             events.append(ReasoningDelta(reasoning))
         streamed = self.streamed_text
         if self._tools and not text.startswith(streamed):
-            before = "".join(self._text[: self._said_before_tool])
+            before = streamed[: self._said_before_tool]
             if not streamed.rstrip().endswith(text.strip()):
                 rest = self._go_on(streamed, before + text, events)
                 self._overriding_text = None if rest else before + text
@@ -163,7 +180,7 @@ class Transcript:
 
     def _begin_tool(self, event: ToolCall) -> list[Event]:
         events = self.end()
-        self._said_before_tool = len(self._text)
+        self._said_before_tool = len(self.streamed_text)
         self._tools[event.uuid] = ToolRun(event.uuid, event.name, event.arguments)
         return [*events, event]
 
@@ -182,7 +199,11 @@ class Transcript:
         return [event, Sources(found)]
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Title):
+        if isinstance(event, Status):
+            # A `keepAlive` comes ten times a second, so that tokens need not look after this.
+            self._text.settle()
+            self._reasoning.settle()
+        elif isinstance(event, Title):
             self._title = event.title
         elif isinstance(event, File):
             self._files.append(AnswerFile(event.name, event.sha, event.mime, self._conversation_id))

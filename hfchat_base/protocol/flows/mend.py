@@ -23,6 +23,7 @@ from hfchat_base.errors import (
 from hfchat_base.events import Event, FinalAnswer, ReasoningDelta, TextDelta
 from hfchat_base.protocol import refusals, requests
 from hfchat_base.protocol.deadlines import Deadlines
+from hfchat_base.protocol.facts import RESUME_CAP_SECONDS
 from hfchat_base.protocol.flow import Close, Deliver, Flow, now, open_stream, sleep
 from hfchat_base.protocol.flows import conversations
 from hfchat_base.protocol.flows.reading import LogReader, Run, follow, read_refusal
@@ -31,7 +32,7 @@ from hfchat_base.protocol.tree import StoredConversation
 from hfchat_base.protocol.turn import Turn
 from hfchat_base.types import Message
 
-_State = Literal["lost", "absent", "waiting", "over"]
+_State = Literal["lost", "capped", "absent", "waiting", "over"]
 
 _log = logging.getLogger("hfchat")
 
@@ -40,6 +41,9 @@ _ATTEMPTS: Final = 8
 
 _ATTEMPTS_AFTER_FINAL: Final = 6
 """How many times to ask for what follows a final answer, which is a title at most."""
+
+_CAP_SECONDS: Final = 0.9 * RESUME_CAP_SECONDS
+"""A log that stayed open for so long was closed by the server's clock, which is no failure."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -102,7 +106,7 @@ def mend(
             return False
         if state == "waiting" and (yield from now()) < give_up_at:
             attempts = min(attempts, _ATTEMPTS - 2)
-        elif seen != (run.seen_characters, run.seen_events):
+        elif state == "capped" or seen != (run.seen_characters, run.seen_events):
             attempts = 0
     if run.transcript.final is not None:
         yield from _hear_out(server, run, deadlines)
@@ -147,9 +151,13 @@ def _look(
 def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> Flow[_State]:
     """Look for the rest of a run once; tell what is known of it if that did not bring the end."""
     if run.generation_id is not None:
+        begun_at = yield from now()
         end = yield from _replay(server, run, deadlines)
-        if not is_needed(run) or end is None:
+        if not is_needed(run):
             return "lost"
+        if end is None:
+            lasted = (yield from now()) - begun_at
+            return "capped" if lasted >= _CAP_SECONDS else "lost"
     # A log that is "gone" may just not be there yet; one that ended without a final answer was
     # cleaned up. In both cases the conversation knows.
     stored = yield from conversations.read(server, run.conversation_id)
