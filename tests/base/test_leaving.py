@@ -1,0 +1,98 @@
+"""Streams that are left half-way, by every door: the run is stopped, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from hfchat_base import AsyncHuggingChat, HuggingChat, StreamError, Timeouts
+from tests.support import leaving
+from tests.support.faults.kinds import Stall
+from tests.support.faults.server import STOP, FaultServer
+
+if TYPE_CHECKING:
+    from hfchat_base.local import LocalServer
+
+
+def begin(client: HuggingChat) -> Generator[Any, None, None]:
+    """Begin a slow answer."""
+    return cast("Generator[Any, None, None]", iter(client.stream_chat("go", model="slow/drip")))
+
+
+async def begin_async(client: AsyncHuggingChat) -> AsyncGenerator[Any, None]:
+    """Begin a slow answer."""
+    return cast("AsyncGenerator[Any, None]", aiter(client.stream_chat("go", model="slow/drip")))
+
+
+@pytest.mark.parametrize("leave", leaving.WAYS)
+def test_leaving(
+    leave: Callable[[leaving.Begin], None], client: HuggingChat, server: LocalServer
+) -> None:
+    """Whichever way a stream is left, without a `with` block, its run is stopped."""
+    leave(lambda: begin(client))
+    leaving.assert_stopped_once(server)
+
+
+@pytest.mark.parametrize("leave", leaving.ASYNC_WAYS)
+async def test_leaving_asynchronously(
+    leave: Callable[[leaving.BeginAsync], Any],
+    async_client: AsyncHuggingChat,
+    server: LocalServer,
+) -> None:
+    """The same, asynchronously; no task is left."""
+    await async_client.get_models()
+    tasks = asyncio.all_tasks()
+    await leave(lambda: begin_async(async_client))
+    await leaving.assert_stopped_once_async(server, tasks)
+
+
+def test_client_that_was_closed_first(server: LocalServer) -> None:
+    """A stream that is left after its client was closed stops its run all the same."""
+    with HuggingChat(server.base_url) as client:
+        pieces = begin(client)
+        next(pieces)
+    pieces.close()
+    leaving.assert_stopped_once(server)
+
+
+async def test_break_out_of_a_block_of_the_client(server: LocalServer) -> None:
+    """An asynchronous generator is closed after the block that its loop was left in: no matter."""
+    async with AsyncHuggingChat(server.base_url) as client:
+        async for _ in client.stream_chat("go", model="slow/drip"):
+            break
+    await leaving.assert_stopped_once_async(server, asyncio.all_tasks())
+
+
+async def test_close_while_another_task_reads(
+    async_client: AsyncHuggingChat, server: LocalServer
+) -> None:
+    """A stream that is closed under its reader ends there, with what had arrived."""
+    stream = async_client.stream_chat("go", model="slow/drip")
+    await anext(stream)
+    reader = asyncio.create_task(stream.result())
+    await asyncio.sleep(0.1)
+    await stream.close()
+    with pytest.raises(StreamError, match="closed while it was read") as caught:
+        await reader
+    assert caught.value.partial is not None
+    assert leaving.stops(server) == 1
+
+
+async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer the stop holds nobody who leaves."""
+    monkeypatch.setattr("hfchat_base.streams._FAREWELL_SECONDS", 0.1)
+    patient = Timeouts(response=1000)
+    with FaultServer(server.base_url) as proxy:
+        proxy.on(STOP, Stall(0), always=True)
+        with HuggingChat(proxy.url, timeouts=patient) as client:
+            leaving.by_break(lambda: begin(client))
+        async with AsyncHuggingChat(proxy.url, timeouts=patient) as async_client:
+            stream = async_client.stream_chat("go", model="slow/drip")
+            await anext(stream)
+            await stream.close()
+            await leaving.by_async_break(lambda: begin_async(async_client))
+            while proxy.count(STOP) < 3 or proxy.open_connections:  # noqa: ASYNC110 - not ours
+                await asyncio.sleep(0.005)
