@@ -85,7 +85,7 @@ class Connection:
 def no_answer(request: Request, seconds: float | None) -> TransportError:
     """Say that a request was not answered in time."""
     path = request.path.partition("?")[0]
-    return TransportError(f"{request.method} {path} was not answered within {seconds:g} seconds.")
+    return TransportError(f"{request.method} {path} was not answered within {seconds:g} s.")
 
 
 def deadline(seconds: float | None) -> float | None:
@@ -318,7 +318,7 @@ class Exchange:
         if code == CurlECode.OPERATION_TIMEDOUT:
             return ConnectTimeout(
                 f"{whom} did not take a connection within"
-                f" {self._connection.connect_timeout:g} seconds.",
+                f" {self._connection.connect_timeout:g} s.",
                 may_have_arrived=False,
             )
         if code in _GARBAGE:

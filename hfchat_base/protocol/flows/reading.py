@@ -287,7 +287,7 @@ def read_refusal(server: Server, head: Response) -> Flow[Response]:
 def stalled(run: Run, deadlines: Deadlines) -> StreamStalled:
     """Say that a run makes no progress."""
     return StreamStalled(
-        f"The answer made no progress within {deadlines.limit:g} seconds"
+        f"The answer made no progress within {deadlines.limit:g} s"
         " (keepAlive is none). What had arrived is in .partial.",
         partial=run.answer(),
     )

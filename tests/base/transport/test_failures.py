@@ -82,7 +82,7 @@ def test_answer_that_never_comes(driver: Driver) -> None:
     """A server that takes a request and says nothing is given up at our own deadline."""
     with (
         RawServer(holds) as server,
-        pytest.raises(TransportError, match=r"not answered within 0\.2 seconds"),
+        pytest.raises(TransportError, match=r"not answered within 0\.2 s"),
     ):
         driver.send(server.base_url, GET, timeout=0.2)
 
@@ -151,13 +151,13 @@ def test_deadlines_of_a_client() -> None:
         timeouts = Timeouts(response=0.2)
         with (
             HuggingChat(server.base_url, timeouts=timeouts) as client,
-            pytest.raises(TransportError, match=r"within 0\.2 seconds"),
+            pytest.raises(TransportError, match=r"within 0\.2 s"),
         ):
             client.create_conversation("echo/base")
 
         async def run() -> None:
             async with AsyncHuggingChat(server.base_url, timeouts=timeouts) as client:
-                with pytest.raises(TransportError, match=r"within 0\.2 seconds"):
+                with pytest.raises(TransportError, match=r"within 0\.2 s"):
                     await client.create_conversation("echo/base")
 
         asyncio.run(run())
