@@ -170,20 +170,28 @@ def peer_process(python: str, way: str, url: str, model: str) -> Iterator[Ask]:
             process.communicate()
 
 
+def peer_versions(python: str) -> dict[str, str]:
+    """The versions of the peers that an interpreter has, by their names.
+
+    Raises:
+        CalledProcessError: It lacks one.
+    """
+    command = [python, "-m", "benchmarks.peer_clients"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
+
+
 def peers_note(python: str | None) -> str:
     """Say which peers were measured.
 
     Args:
         python: An interpreter that has them, if one was given.
-
-    Raises:
-        CalledProcessError: It has not got them.
     """
     if python is None:
         return "hugchat and g4f are measured only where a Python that has them is given."
-    command = [python, "-m", "benchmarks.peer_clients"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    return f"Beside {done.stdout.strip()}."
+    said = " and ".join(f"{name} {number}" for name, number in peer_versions(python).items())
+    return f"Beside {said}."
 
 
 def error_text(error: Exception) -> str:
@@ -208,4 +216,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         _answer_questions(*sys.argv[1:])
     else:
-        print(" and ".join(f"{name} {version(name)}" for name in ("hugchat", "g4f")))
+        print(json.dumps({name: version(name) for name in ("hugchat", "g4f")}))

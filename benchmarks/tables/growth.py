@@ -33,6 +33,9 @@ _LINEAR: Final = 1.15
 _MESSAGES = "messages in the history"
 _BYTES = "bytes in a line"
 _CONVERSATIONS = "conversations in the index"
+_PLANNING = "planning a call"
+_READING = "reading a line"
+_PLANNING_AMONG = "planning a call among them"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def measure(settings: Settings) -> Table:
             "size",
             "µs of CPU",
             panel="Size of",
-            ours=tuple(growths),
+            ours=(_PLANNING, _READING, _PLANNING_AMONG),
         ),
         packages=("curl_cffi", "langchain-core"),
     )
@@ -105,10 +108,10 @@ def _all_series(base_url: str, settings: Settings) -> list[_Series]:
         return _call(base_url, messages)
 
     return [
-        _Series(_MESSAGES, "planning a call", histories, _plan),
+        _Series(_MESSAGES, _PLANNING, histories, _plan),
         _Series(_MESSAGES, "ChatHuggingChat.invoke", histories, call),
-        _Series(_BYTES, "reading a line", lines, _read_lines),
-        _Series(_CONVERSATIONS, "planning a call among them", indexes, _plan_among),
+        _Series(_BYTES, _READING, lines, _read_lines),
+        _Series(_CONVERSATIONS, _PLANNING_AMONG, indexes, _plan_among),
         _Series(_CONVERSATIONS, "forgetting a conversation", indexes, _forget),
     ]
 
