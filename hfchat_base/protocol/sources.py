@@ -41,24 +41,26 @@ def _in_output(output: dict[str, Any]) -> Iterator[Source]:
 
 
 def _in_data(data: Any) -> Iterator[Source]:
-    if isinstance(data, dict):
-        url = next(
-            (
-                value
-                for key in ("url", "link", "uri")
-                if isinstance(value := data.get(key), str) and value.startswith(_WEB)
-            ),
-            None,
-        )
-        if url:
-            title = data.get("title", data.get("name"))
-            yield Source(url, title if isinstance(title, str) else "")
-            return
-        for value in data.values():
-            yield from _in_data(value)
-    elif isinstance(data, list):
-        for item in data:
-            yield from _in_data(item)
+    # Not by recursion: a tool may nest its data deeper than Python's calls go.
+    left = [data]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            left += reversed(item)
+        elif isinstance(item, dict):
+            url = next(
+                (
+                    value
+                    for key in ("url", "link", "uri")
+                    if isinstance(value := item.get(key), str) and value.startswith(_WEB)
+                ),
+                None,
+            )
+            if url:
+                title = item.get("title", item.get("name"))
+                yield Source(url, title if isinstance(title, str) else "")
+            else:
+                left += reversed(item.values())
 
 
 def _in_text(text: str) -> Iterator[Source]:

@@ -50,5 +50,13 @@ def test_anything_is_searched(text: str, data: Any) -> None:
 
 
 def test_deep_data() -> None:
-    """Data that is nested too deep to follow does not fail the answer."""
-    sources_in([{"text": "[" * 5000 + "]" * 5000}])
+    """Data that is nested deeper than calls go is searched all the same."""
+    data: Any = {"url": "https://a.b"}
+    for _ in range(5000):
+        data = [{"more": data}]
+    assert sources_in([{"structured": data}]) == (Source("https://a.b", ""),)
+
+
+def test_text_too_deep_to_read() -> None:
+    """JSON that is nested too deep for its reader does not fail the answer."""
+    sources_in([{"text": "[" * 500_000 + "]" * 500_000}])
