@@ -46,7 +46,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "_generated", "notebooks/*/*/**"]
+exclude_patterns = ["_build", "_generated", "benchmarks/**", "notebooks/*/*/**"]
 default_role = "py:obj"  # what stands in single backticks in a docstring is a name
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
@@ -58,12 +58,11 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
-napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature tells the types already
 napoleon_custom_sections = [
     "Setup",
-    "Key init args, for what is asked",
-    "Key init args, for the server",
+    ("Key init args for what is asked", "params_style"),
+    ("Key init args for the server", "params_style"),
     "Instantiate",
     "Invoke",
     "Stream",
@@ -75,6 +74,7 @@ napoleon_custom_sections = [
 ]
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "hfchat"
 html_static_path = ["_static"]
 html_css_files = ["hfchat.css"]
@@ -160,15 +160,17 @@ def _read_as_markdown(
 
 def _shorten(
     _app: Sphinx,
-    _kind: str,
+    kind: str,
     _name: str,
     _object: object,
     _options: object,
     signature: str | None,
     returns: str | None,
-) -> tuple[str | None, str | None]:
-    """Write a default that a factory makes as Python can be read, or Sphinx reads none of it."""
-    return signature and signature.replace("<factory>", "..."), returns
+) -> tuple[str, str | None] | None:
+    """Leave out how errors are made, which is nobody's business, and what Sphinx cannot read."""
+    if not signature:
+        return None
+    return "" if kind == "exception" else signature.replace("<factory>", "..."), returns
 
 
 def _find(
@@ -185,10 +187,12 @@ def _find(
     target = str(node["reftarget"])
     is_ours = target.startswith(OUR_PACKAGES)
     name = target.rpartition(".")[2] if is_ours else target
+    if node["reftype"] == "obj" and _FILE_OR_ARGUMENT.fullmatch(name):
+        return contents
     domain = env.domains.python_domain
     found = [
         (full_name, entry)
-        for full_name, entry in domain.find_obj(env, None, None, name, None, 1)
+        for full_name, entry in domain.find_obj(env, "", "", name, None, 1)
         if not entry.aliased
     ]
     here = str(node.get("py:module") or "")
@@ -198,7 +202,4 @@ def _find(
         return make_refnode(
             app.builder, node["refdoc"], entry.docname, entry.node_id, contents, full_name
         )
-    is_private = is_ours and name not in PUBLIC
-    if is_private or (node["reftype"] == "obj" and _FILE_OR_ARGUMENT.fullmatch(target)):
-        return contents
-    return None
+    return contents if is_ours and name not in PUBLIC else None

@@ -33,13 +33,13 @@ class ChatHuggingChat(AskingChatModel):
         Without cookies the server is asked as a guest, which HuggingChat allows to a small extent.
         ``hfchat login`` or the variable ``HUGGINGCHAT_COOKIES`` gives it your own session.
 
-    Key init args, for what is asked:
+    Key init args for what is asked:
         model: Id or short name; the server's default if left out.
         web_search: Whether the server searches the web for every answer.
         mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
         stop: Stop sequences.
 
-    Key init args, for the server:
+    Key init args for the server:
         base_url: Address of a server of your own.
         cookies: The session.
         ephemeral: Whether to delete every conversation after its answer.
