@@ -70,13 +70,18 @@ class Endpoint:
         return cls(base_url, origin, parts.hostname)
 
 
+def is_conversation_id(text: str) -> bool:
+    """Tell whether a text has the form of an id: 24 hexadecimal digits (R)."""
+    return _CONVERSATION_ID.fullmatch(text) is not None
+
+
 def check_conversation_id(conversation_id: str) -> str:
     """Refuse an id that the server would answer with a 500 (R: ``bad_requests``).
 
     Raises:
         InvalidRequestError: It is not 24 hexadecimal digits.
     """
-    if not _CONVERSATION_ID.fullmatch(conversation_id):
+    if not is_conversation_id(conversation_id):
         msg = f"{conversation_id!r} is no conversation id: one has 24 hexadecimal digits."
         raise InvalidRequestError(msg)
     return conversation_id

@@ -64,8 +64,8 @@ def list_(
         typer.echo(json.dumps([_info_as_json(info) for info in found], indent=2))
     elif not terminal.is_rich:
         for info in found:
-            title, model = clean_line(info.title), clean_line(info.model)
-            typer.echo(f"{info.id}\t{_when(info.updated_at)}\t{model}\t{title}")
+            identity, title, model = map(clean_line, (info.id, info.title, info.model))
+            typer.echo(f"{identity}\t{_when(info.updated_at)}\t{model}\t{title}")
     elif found:
         _print_table(terminal, found)
     if not found and not as_json:
@@ -157,7 +157,7 @@ def _print_table(terminal: Terminal, found: list[ConversationInfo]) -> None:
             Text(clean_line(info.title, _TITLE_WIDTH), style="hfchat.name"),
             Text(clean_line(info.model), style="hfchat.link"),
             _when(info.updated_at),
-            note(info.id),
+            note(clean_line(info.id)),
         )
     terminal.out.print(table)
     terminal.out.print()

@@ -39,7 +39,7 @@ def models(
         return
     if not terminal.is_rich:
         for one in shown:
-            fields = (one.id, ", ".join(_abilities(one)), clean_line(one.description))
+            fields = (clean_line(one.id), ", ".join(_abilities(one)), clean_line(one.description))
             typer.echo("\t".join(fields))
         return
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))

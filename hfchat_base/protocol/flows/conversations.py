@@ -198,7 +198,8 @@ def _explain_refused_model(server: Server, name: str) -> Flow[str]:
 def _created(server: Server, response: Response) -> Flow[StoredConversation]:
     raw = encodings.parse_json(response.body, "new conversation")
     conversation_id = raw.get("conversationId") if isinstance(raw, dict) else None
-    if not isinstance(conversation_id, str):
+    if not isinstance(conversation_id, str) or not requests.is_conversation_id(conversation_id):
+        # Paths are made of it.
         msg = "The server's new conversation has no id."
         raise ProtocolError(msg)
     content = raw.get("conversation")
