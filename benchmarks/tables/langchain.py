@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
@@ -24,6 +24,7 @@ from benchmarks.settings import Settings
 from benchmarks.ways import Ways, verdict, verdict_on_speed
 from hfchat_base import AsyncHuggingChat, HuggingChat, TextDelta
 from langchain_huggingchat import ChatHuggingChat
+from tests.support.langchain_floor import MadeChunks, ReadyChunks, new_chunk
 
 _READY = "floor: chunks that are ready"
 _MADE = "floor: chunks made one by one"
@@ -34,52 +35,14 @@ _OPENAI = "ChatOpenAI"
 _OPENAI_STREAMING = "ChatOpenAI, streaming=True"
 
 
-class _Ready(BaseChatModel):
-    """Yields chunks that are ready; LangChain's own part is all that it costs."""
-
-    _chunks: list[ChatGenerationChunk] = PrivateAttr(default_factory=list)
-
-    def prepare(self, tokens: int) -> None:
-        """Make the chunks anew, because LangChain writes into them."""
-        self._chunks = [_chunk(f"tok{number} ") for number in range(tokens)]
-
-    @property
-    def _llm_type(self) -> str:
-        return "floor"
-
-    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        raise NotImplementedError
-
-    def _stream(self, *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
-        yield from self._chunks
-
-    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in self._chunks:
-            yield chunk
-
-
-class _Made(_Ready):
-    """Makes the chunks as it yields them, as every real model has to."""
-
-    tokens: int
-
-    def _stream(self, *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
-        for number in range(self.tokens):
-            yield _chunk(f"tok{number} ")
-
-    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
-        for number in range(self.tokens):
-            yield _chunk(f"tok{number} ")
-
-
-class _Wrapped(_Ready):
+class _Wrapped(MadeChunks):
     """Makes a chunk of each piece of text of the base client, and knows nothing else."""
 
     _sync: HuggingChat = PrivateAttr()
     _async: AsyncHuggingChat = PrivateAttr()
 
     def __init__(self, client: HuggingChat, async_client: AsyncHuggingChat) -> None:
-        super().__init__()
+        super().__init__(tokens=0)
         self._sync, self._async = client, async_client
 
     def _stream(
@@ -88,7 +51,7 @@ class _Wrapped(_Ready):
         with self._sync.stream_chat(messages[0].text) as stream:
             for event in stream:
                 if isinstance(event, TextDelta):
-                    yield _chunk(event.text)
+                    yield new_chunk(event.text)
 
     async def _astream(
         self, messages: list[BaseMessage], *_: Any, **__: Any
@@ -96,7 +59,7 @@ class _Wrapped(_Ready):
         async with self._async.stream_chat(messages[0].text) as stream:
             async for event in stream:
                 if isinstance(event, TextDelta):
-                    yield _chunk(event.text)
+                    yield new_chunk(event.text)
 
 
 def measure(settings: Settings) -> Table:
@@ -104,10 +67,10 @@ def measure(settings: Settings) -> Table:
     writing = Writing(settings.pick(4_000, 500))
     with ExitStack() as stack:
         url = stack.enter_context(canned_server(writing))
-        ready = _Ready()
+        ready = ReadyChunks(tokens=writing.tokens)
 
         def before() -> None:
-            ready.prepare(writing.tokens)
+            ready.prepare()
             gc.collect()
 
         subjects = _subjects(stack, url, writing, ready)
@@ -154,7 +117,7 @@ def _verdicts(ways: Ways) -> list[str]:
 
 
 def _subjects(
-    stack: ExitStack, url: str, writing: Writing, ready: _Ready
+    stack: ExitStack, url: str, writing: Writing, ready: ReadyChunks
 ) -> dict[str, dict[str, Subject]]:
     question = f"flood {writing.tokens}"
     loop = stack.enter_context(StandingLoop())
@@ -193,7 +156,7 @@ def _subjects(
         async with async_client.stream_chat(question) as stream:
             return sum([isinstance(event, TextDelta) async for event in stream])
 
-    made = _Made(tokens=writing.tokens)
+    made = MadeChunks(tokens=writing.tokens)
     stream_models = {_READY: ready, _MADE: made, _WRAPPED: wrapped, _OURS: ours, _OPENAI: openai}
     invoke_models = {_OURS: ours, _OPENAI: openai, _OPENAI_STREAMING: streaming}
     return {
@@ -210,8 +173,3 @@ def _subjects(
 def _open_ai(url: str, **settings: Any) -> ChatOpenAI:
     key = SecretStr("none")
     return ChatOpenAI(base_url=f"{url}/v1", model=FLOOD_MODEL, api_key=key, **settings)
-
-
-def _chunk(text: str) -> ChatGenerationChunk:
-    """A chunk with a token, made as LangChain's partner packages make them."""
-    return ChatGenerationChunk(message=AIMessageChunk(content=text))

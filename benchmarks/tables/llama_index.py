@@ -7,23 +7,9 @@ server-sent event a chunk in OpenAI's.
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
-from llama_index.core.base.llms.types import (
-    ChatMessage,
-    ChatResponse,
-    ChatResponseAsyncGen,
-    ChatResponseGen,
-    CompletionResponse,
-    CompletionResponseGen,
-    LLMMetadata,
-    MessageRole,
-)
-from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.llms.callbacks import llm_chat_callback
-from llama_index.core.llms.custom import CustomLLM
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms.llm import LLM
 from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
 
@@ -33,71 +19,12 @@ from benchmarks.servers import FLOOD_MODEL, Writing, canned_server
 from benchmarks.settings import Settings
 from benchmarks.ways import Ways, verdict, verdict_on_speed
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.llama_index_floor import MadeResponses, ReadyResponses
 
 _READY = "floor: responses that are ready"
 _MADE = "floor: responses made one by one"
 _OURS = "HuggingChatLLM"
 _OPENAI = "OpenAILike"
-
-
-class _Floor(CustomLLM):
-    """Yields responses; LlamaIndex's own part is all that they cost, or nearly."""
-
-    _ready: list[ChatResponse] = PrivateAttr(default_factory=list)
-    _tokens: int = PrivateAttr()
-
-    def __init__(self, tokens: int, *, is_ready: bool) -> None:
-        super().__init__()
-        self._tokens = tokens
-        self._ready = list(self._made()) if is_ready else []
-
-    @classmethod
-    def class_name(cls) -> str:
-        """The name that serialized objects carry."""
-        return "floor"
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        """What LlamaIndex plans with."""
-        return LLMMetadata(is_chat_model=True)
-
-    @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponseGen:  # noqa: ARG002 - the interface
-        """Yield the responses."""
-        return self._responses()
-
-    @llm_chat_callback()
-    async def astream_chat(
-        self,
-        messages: Sequence[ChatMessage],  # noqa: ARG002 - the interface
-        **_: Any,
-    ) -> ChatResponseAsyncGen:
-        """Yield the responses."""
-
-        async def responses() -> ChatResponseAsyncGen:
-            for response in self._responses():
-                yield response
-
-        return responses()
-
-    def complete(self, *_: Any, **__: Any) -> CompletionResponse:
-        """Nobody asks for it."""
-        raise NotImplementedError
-
-    def stream_complete(self, *_: Any, **__: Any) -> CompletionResponseGen:
-        """Nobody asks for it."""
-        raise NotImplementedError
-
-    def _responses(self) -> ChatResponseGen:
-        yield from self._ready or self._made()
-
-    def _made(self) -> ChatResponseGen:
-        text = ""
-        for number in range(self._tokens):
-            delta = f"tok{number} "
-            text += delta
-            message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
-            yield ChatResponse(message=message, delta=delta)
 
 
 def measure(settings: Settings) -> Table:
@@ -175,8 +102,8 @@ def _subjects(stack: ExitStack, url: str, writing: Writing) -> dict[str, dict[st
         return loop.subject(run)
 
     streaming: dict[str, LLM] = {
-        _READY: _Floor(writing.tokens, is_ready=True),
-        _MADE: _Floor(writing.tokens, is_ready=False),
+        _READY: ReadyResponses(writing.tokens),
+        _MADE: MadeResponses(writing.tokens),
         _OURS: ours,
         _OPENAI: openai,
     }
