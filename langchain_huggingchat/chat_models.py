@@ -46,7 +46,7 @@ class ChatHuggingChat(AskingChatModel):
         timeout: Seconds without progress after which to give up.
         max_retries: How often to try again what is safe to repeat.
 
-        What a server cannot honour (``temperature``, ``max_tokens``, …) is taken with a warning.
+    What a server cannot honour (``temperature``, ``max_tokens``, …) is taken with a warning.
 
     Instantiate:
         ```python
