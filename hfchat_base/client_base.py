@@ -18,7 +18,7 @@ from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.history import History
 from hfchat_base.protocol.catalog import Catalog
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL, MAX_BODY_BYTES
+from hfchat_base.protocol.facts import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base.protocol.flow import Flow
 from hfchat_base.protocol.flows import chat, conversations
 from hfchat_base.protocol.flows.run import Run
@@ -112,6 +112,14 @@ class ClientBase(ABC):
     def base_url(self) -> str:
         """Address of the server, without a slash at the end."""
         return self.server.endpoint.base_url
+
+    @property
+    def generation(self) -> Generation | None:
+        """Which protocol the server speaks: ``current`` (chat-ui 0.20) or ``legacy`` (0.9.5).
+
+        None until the first answer that tells them apart; `get_models` asks for one.
+        """
+        return self.server.generation
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"

@@ -7,8 +7,7 @@ no code with the client, which it is the referee of.
 Known differences from the real servers: a system prompt reaches the model once (chat-ui sends it
 twice); images are passed on as they came (chat-ui re-encodes them); a failing model is not asked
 again and again for seconds; the model is told of its tools in other words; the legacy generation
-offers no tools, and finishes an answer whose client has left (0.9.5 stores what there was by then);
-a parked tool call cannot be resumed by ``resumeElicitationId``.
+offers no tools; a parked tool call cannot be resumed by ``resumeElicitationId``.
 
 Example:
     >>> from hfchat_base.local import FunctionBackend, LocalModel, LocalServer

@@ -67,6 +67,14 @@ def test_model_of_the_environment(server: LocalServer, monkeypatch: pytest.Monke
         assert client.create_conversation().model == "slow/drip"
 
 
+def test_generation_is_told(generation: Generation, server: LocalServer) -> None:
+    """Which protocol a server speaks is not known at first, and told once it has answered."""
+    with HuggingChat(server.base_url) as client:
+        assert client.generation is None
+        client.get_models()
+        assert client.generation == generation
+
+
 def test_models_by_what_they_can(client: HuggingChat) -> None:
     """Models are told apart by what they can do."""
     assert client.vision_models == ["echo/vision"]
