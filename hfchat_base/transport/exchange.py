@@ -317,8 +317,7 @@ class Exchange:
             )
         if code == CurlECode.OPERATION_TIMEDOUT:
             return ConnectTimeout(
-                f"{whom} did not take a connection within"
-                f" {self._connection.connect_timeout:g} s.",
+                f"{whom} did not take a connection within {self._connection.connect_timeout:g} s.",
                 may_have_arrived=False,
             )
         if code in _GARBAGE:
