@@ -104,12 +104,16 @@ nitpick_ignore_regex = [
 _FILE_OR_ARGUMENT: Final = re.compile(r".*/.*|.*\.py|[a-z_ ]+(\.[a-z_]+)?|[A-Z_]+")
 """What stands in single backticks as well, and has no place of its own in the reference."""
 
+_COLON: Final = "\N{RATIO}"
+
 
 def setup(app: Sphinx) -> None:
     """Connect what is below."""
     app.connect("builder-inited", _gather)
     # Before napoleon, which reads the sections of a docstring.
+    app.connect("autodoc-process-docstring", _hide_colons, priority=400)
     app.connect("autodoc-process-docstring", _read_as_markdown, priority=400)
+    app.connect("autodoc-process-docstring", _show_colons, priority=600)  # after napoleon
     app.connect("autodoc-process-signature", _shorten)
     app.connect("missing-reference", _find)
 
@@ -156,6 +160,21 @@ def _read_as_markdown(
                     read += ["::", ""]
             read.append(line)
     lines[:] = read
+
+
+def _hide_colons(
+    _app: Sphinx, kind: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what a value's first sentence says before a colon for its type."""
+    if kind in ("property", "attribute", "data") and lines:
+        lines[0] = lines[0].replace(":", _COLON)
+
+
+def _show_colons(
+    _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Undo what `_hide_colons` did."""
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
 
 
 def _shorten(
