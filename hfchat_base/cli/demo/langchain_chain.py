@@ -24,7 +24,10 @@ def run(base_url: str, topic: str, write: Callable[[str], None]) -> None:
         write: Gets the answer, piece by piece.
     """
     prompt = ChatPromptTemplate.from_messages(
-        [("system", "Answer in two short sentences."), ("human", "What is {topic}?")]
+        [
+            ("system", "Answer in two short sentences."),
+            ("human", "What is {topic}?"),
+        ]
     )
     chain = prompt | ChatHuggingChat(base_url=base_url) | StrOutputParser()
     for piece in chain.stream({"topic": topic}):

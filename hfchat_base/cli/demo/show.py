@@ -56,7 +56,7 @@ class Demonstration:
         self._out.print(
             Text.assemble(
                 ("hfchat demo", "hfchat.accent"),
-                "  A HuggingChat server with a real, very small model, on this machine.",
+                "  A HuggingChat server with a real small model, on this machine.",
             ),
             soft_wrap=True,
         )
