@@ -10,26 +10,23 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import ContentBlock
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
-from pydantic import BaseModel
 
 from hfchat_base import Answer, AnswerFile, ReasoningDelta, Sources, ToolCall, ToolError, ToolResult
 from hfchat_base.events import Event
 from hfchat_base.tools import BrokenCall, Call, Piece
 from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.unchecked import Template
 
 __all__ = ["PROVIDER", "ChunkMaker", "broken_call_text", "metadata_of", "register_blocks"]
 
 PROVIDER: Final = "huggingchat"
-
-_Model = TypeVar("_Model", bound=BaseModel)
-_set: Final = object.__setattr__
 
 _FIRST_INDEX: Final = 1 << 20
 """Blocks with equal indices are merged by core, and it counts text and reasoning from 0."""
@@ -105,37 +102,13 @@ class ChunkMaker:
         return self._next_index
 
 
-_EMPTY: Final = ChatGenerationChunk(message=AIMessageChunk(content=""))
-_CONTAINERS: Final = tuple(
-    (name, type(value)) for name, value in vars(_EMPTY.message).items() if value in ([], {})
-)
-"""The fields that no two message chunks may share, each with what makes a new one."""
+_MESSAGE: Final = Template(AIMessageChunk(content=""))
+_CHUNK: Final = Template(ChatGenerationChunk(message=AIMessageChunk(content="")))
 
 
 def text_chunk(text: str) -> ChatGenerationChunk:
-    """A chunk of nothing but text.
-
-    Most chunks are such, and nothing in them needs checking; so they are put together as pydantic
-    copies a model, without its validation, which would cost three times as much.
-    """
-    fields = vars(_EMPTY.message).copy()
-    fields["content"] = text
-    for name, new in _CONTAINERS:
-        fields[name] = new()
-    message = _unchecked(AIMessageChunk, fields, {"content"})
-    fields = vars(_EMPTY).copy()
-    fields["message"] = message
-    fields["text"] = text
-    return _unchecked(ChatGenerationChunk, fields, {"message", "text"})
-
-
-def _unchecked(model: type[_Model], fields: dict[str, Any], fields_set: set[str]) -> _Model:
-    made = model.__new__(model)
-    _set(made, "__dict__", fields)
-    _set(made, "__pydantic_fields_set__", fields_set)
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
+    """A chunk of nothing but text: most are such, and nothing in them needs checking."""
+    return _CHUNK.filled(message=_MESSAGE.filled(content=text), text=text)
 
 
 def _chunk(additional: dict[str, Any]) -> ChatGenerationChunk:

@@ -34,9 +34,10 @@ import hfchat_base
 from hfchat_base.events import Event, ReasoningDelta, Source, TextDelta
 from hfchat_base.tools import BrokenCall, Call, Dialog, Offer, Piece, assistant_text
 from hfchat_base.types import Answer, AnswerFile
+from hfchat_base.unchecked import Template
 from llama_index_huggingchat.tools import partial_call, wire_calls
 
-__all__ = ["Reply", "completion_of"]
+__all__ = ["Reply", "completion_of", "text_response"]
 
 _LOOKS: Final = 50
 """A call that is being written is read again once it has grown by one part in so many."""
@@ -180,6 +181,8 @@ class Reply:
 
     def _response(self, *more: ContentBlock, delta: str = "", **told: Any) -> ChatResponse:
         calls = [*self._calls, *([self._partial_call] if self._partial_call else [])]
+        if not (calls or more or told or self._thinking):
+            return text_response(self._text, delta)
         blocks: list[ContentBlock] = [TextBlock(text=self._text), *more]
         if self._thinking:
             blocks.insert(0, ThinkingBlock(content=self._thinking))
@@ -193,6 +196,22 @@ class Reply:
             additional_kwargs={"tool_calls": wire_calls(calls)} if calls else {},
         )
         return ChatResponse(message=message, delta=delta, **told)
+
+
+_BLOCK: Final = Template(TextBlock(text=""))
+_MESSAGE: Final = Template(ChatMessage(role=MessageRole.ASSISTANT))
+_RESPONSE: Final = Template(ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT)))
+
+
+def text_response(text: str, delta: str) -> ChatResponse:
+    """A response of nothing but text: most are such, and nothing in them needs checking.
+
+    Args:
+        text: The whole text so far.
+        delta: What is new of it.
+    """
+    message = _MESSAGE.filled(role=MessageRole.ASSISTANT, blocks=[_BLOCK.filled(text=text)])
+    return _RESPONSE.filled(message=message, delta=delta)
 
 
 def completion_of(response: ChatResponse) -> CompletionResponse:
