@@ -22,11 +22,13 @@ class Template(Generic[_Model]):
         model: The model, without private attributes and extra fields; it is not changed.
     """
 
-    __slots__ = ("_class", "_containers", "_fields")
+    __slots__ = ("_class", "_containers", "_fields", "_takes_extra")
 
     def __init__(self, model: _Model) -> None:
         self._class = model.__class__
         self._fields = vars(model)
+        # A model that takes fields of anybody, as LangChain's messages do, has a place for them.
+        self._takes_extra = getattr(model, "__pydantic_extra__", None) is not None
         # What no two models may share, each with what makes a new one.
         self._containers = [(name, type(v)) for name, v in self._fields.items() if v in ([], {})]
 
@@ -43,6 +45,6 @@ class Template(Generic[_Model]):
         made = object.__new__(self._class)
         _set(made, "__dict__", fields)
         _set(made, "__pydantic_fields_set__", set(given))
-        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_extra__", {} if self._takes_extra else None)
         _set(made, "__pydantic_private__", None)
         return made

@@ -30,3 +30,11 @@ def test_chunks_share_nothing() -> None:
     assert second == ChatGenerationChunk(message=AIMessageChunk(content="b"))
     assert text_chunk("c") == ChatGenerationChunk(message=AIMessageChunk(content="c"))
     assert (first + second).text == "ab"
+
+
+def test_message_takes_fields_of_anybody() -> None:
+    """A message takes whatever field a caller gives it, and so does one in a text chunk."""
+    message = text_chunk("a").message
+    message.note = "x"  # type: ignore[attr-defined]
+    assert message.model_dump()["note"] == "x"
+    assert "note" not in text_chunk("a").message.model_dump()
