@@ -175,9 +175,9 @@ def test_a_token_costs_the_client_no_more_than_it_did(
 @pytest.mark.parametrize(
     ("work", "floors", "most"),
     [
-        pytest.param(langchain_stream, [read, langchain_floor], 239, id="LangChain, stream"),
+        pytest.param(langchain_stream, [read, langchain_floor], 243, id="LangChain, stream"),
         pytest.param(langchain_invoke, [read], 39, id="LangChain, invoke"),
-        pytest.param(llama_index_stream, [read, llama_index_floor], 273, id="LlamaIndex, stream"),
+        pytest.param(llama_index_stream, [read, llama_index_floor], 375, id="LlamaIndex, stream"),
         pytest.param(llama_index_chat, [read], 59, id="LlamaIndex, chat"),
     ],
 )
