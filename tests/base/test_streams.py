@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
 from contextlib import suppress
@@ -22,6 +21,7 @@ from hfchat_base import (
     Status,
     TextDelta,
 )
+from tests.support.leaving import stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +57,6 @@ async def first_token_of(stream: AsyncAnswerStream) -> str:
     return event.text
 
 
-def stops(server: LocalServer) -> int:
-    """Count the requests to stop a run."""
-    return sum(request.path.endswith("/stop-generating") for request in server.requests)
-
-
 def assert_stopped(server: LocalServer, conversation: Conversation) -> None:
     """Check that the run was stopped on the server, once, and wrote no whole answer."""
     assert stops(server) == 1
@@ -93,24 +88,7 @@ def leave_by_close(stream: AnswerStream) -> None:
     stream.close()
 
 
-def leave_by_interrupt(stream: AnswerStream) -> None:
-    """Press Ctrl-C while the stream is read."""
-    with suppress(KeyboardInterrupt), stream:
-        first_token(stream)
-        raise KeyboardInterrupt
-
-
-def leave_by_forgetting(stream: AnswerStream) -> None:
-    """Drop the last reference."""
-    first_token(stream)
-    del stream
-    gc.collect()
-
-
-@pytest.mark.parametrize(
-    "leave",
-    [leave_by_break, leave_by_exception, leave_by_close, leave_by_interrupt, leave_by_forgetting],
-)
+@pytest.mark.parametrize("leave", [leave_by_break, leave_by_exception, leave_by_close])
 def test_leaving_stops_the_run(
     leave: Callable[[AnswerStream], None], conversation: Conversation, server: LocalServer
 ) -> None:

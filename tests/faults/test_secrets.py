@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 import stat
@@ -72,6 +73,106 @@ def test_fault_41_cookies_stay_out_of_objects() -> None:
         except (HuggingChatError, TypeError):
             return
         assert SECRET.encode() not in pickled
+
+
+BROKEN = {
+    "lost": Instead(b""),
+    "page": Instead(response(b"<html>", content_type="text/html")),
+    "refused": Instead(
+        response(b'{"error":"no"}', status="500 U", content_type="application/json")
+    ),
+    "garbage": Instead(response(b"no event\n", chunk_bytes=5)),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+def test_fault_41_cookies_stay_out_of_langchain(
+    current_proxy: FaultServer,
+    current_server: LocalServer,
+    fault: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No trace, event, log or error of a chat model holds a cookie, with an answer or without."""
+    wrapper = pytest.importorskip("langchain_huggingchat")
+    collectors = pytest.importorskip("langchain_core.tracers.run_collector")
+    caplog.set_level(logging.DEBUG)
+    cookies = current_server.cookies()
+    model = wrapper.ChatHuggingChat(
+        model="echo/base",
+        base_url=current_proxy.url,
+        cookies=cookies,
+        headers={"x-key": SECRET},
+        max_retries=0,
+    )
+    collector = collectors.RunCollectorCallbackHandler()
+    config = {"callbacks": [collector]}
+
+    async def ask() -> list[str]:
+        events = [str(event) async for event in model.astream_events("hello", config, version="v2")]
+        await model.aclose()
+        return events
+
+    shown = [str(model.invoke("hello", config).model_dump()), *asyncio.run(ask())]
+    current_proxy.on(SEND, fault, always=True)
+    for work in (lambda: model.invoke("hello", config), lambda: asyncio.run(ask())):
+        with pytest.raises(HuggingChatError) as caught:
+            work()
+        shown += traceback.format_exception(caught.value)
+    runs = [run.model_dump_json() for run in collector.traced_runs]
+    assert sum('"error":null' not in run for run in runs) == 2
+    shown += [*runs, repr(model), str(model._identifying_params), caplog.text]
+    for secret in (*cookies.values(), SECRET):
+        assert secret not in "".join(shown)
+        assert secret.encode() not in pickle.dumps(model)
+    model.close()
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+def test_fault_41_cookies_stay_out_of_llama_index(
+    current_proxy: FaultServer,
+    current_server: LocalServer,
+    fault: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No event, dictionary, log or error of an LLM holds a cookie, with an answer or without."""
+    wrapper = pytest.importorskip("llama_index_huggingchat")
+    instrumentation = pytest.importorskip("llama_index.core.instrumentation")
+    handlers = pytest.importorskip("llama_index.core.instrumentation.event_handlers")
+    caplog.set_level(logging.DEBUG)
+    cookies = current_server.cookies()
+    shown: list[str] = []
+
+    class Handler(handlers.BaseEventHandler):  # type: ignore[misc,name-defined]
+        def handle(self, event: Any, **_: Any) -> None:
+            shown.append(f"{event!r} {event.model_dump()}")
+
+    handler = Handler()
+    instrumentation.get_dispatcher().add_event_handler(handler)
+    llm = wrapper.HuggingChatLLM(
+        "echo/base",
+        base_url=current_proxy.url,
+        cookies=cookies,
+        headers={"x-key": SECRET},
+        retries=ONCE,
+    )
+    try:
+        llm.complete("hello")
+        asyncio.run(llm.acomplete("hello"))
+        current_proxy.on(SEND, fault, always=True)
+        for work in (
+            lambda: llm.complete("hello"),
+            lambda: asyncio.run(llm.acomplete("hello")),
+        ):
+            with pytest.raises(HuggingChatError) as caught:
+                work()
+            shown += traceback.format_exception(caught.value)
+    finally:
+        instrumentation.get_dispatcher().event_handlers.remove(handler)
+    assert any("LLMCompletionEndEvent" in one for one in shown)
+    shown += [repr(llm), str(llm.to_dict()), llm.to_json(), caplog.text]
+    for secret in (*cookies.values(), SECRET):
+        assert secret not in "".join(shown)
+        assert secret.encode() not in pickle.dumps(llm)
 
 
 def test_fault_42_saved_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,32 +145,6 @@ def test_event_loops_come_and_go(llm: HuggingChatLLM) -> None:
     assert count() >= max(count() for _ in range(5))
 
 
-def test_leaving_a_stream_stops_the_run(llm: HuggingChatLLM, server: LocalServer) -> None:
-    """Closing a stream ends the server's run, so that no quota burns."""
-    stream = llm.stream_chat(HELLO, model="slow/drip")
-    next(stream)
-    stream.close()
-    assert [r for r in server.requests if r.path.endswith("/stop-generating")]
-
-
-async def test_leaving_an_async_stream_stops_the_run(
-    llm: HuggingChatLLM, server: LocalServer
-) -> None:
-    """Cancelling a task that reads a stream does, too."""
-    begun = asyncio.Event()
-
-    async def read() -> None:
-        async for _ in await llm.astream_chat(HELLO, model="slow/drip"):
-            begun.set()
-
-    task = asyncio.create_task(read())
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert [r for r in server.requests if r.path.endswith("/stop-generating")]
-
-
 def test_ephemeral(server: LocalServer) -> None:
     """An ephemeral LLM leaves nothing in the account, files of answers included."""
     llm = HuggingChatLLM(base_url=server.base_url, ephemeral=True)
