@@ -48,7 +48,11 @@ def _draw_bars(table: Table, chart: Bars) -> Figure:
         layout="constrained",
     )
     axes = figure.subplots(
-        len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": sizes}
+        len(panels),
+        1,
+        sharex=chart.shares_axis,
+        squeeze=False,
+        gridspec_kw={"height_ratios": sizes},
     )[:, 0]
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         _draw_panel_of_bars(axis, chart, table, rows)

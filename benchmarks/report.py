@@ -28,6 +28,7 @@ class Bars:
         unit: What the axis measures, with its unit.
         ours: The labels that are hfchat's, drawn in its colour.
         logarithmic: Whether the axis is logarithmic.
+        shares_axis: Whether the panels have the same scale.
     """
 
     value: str
@@ -36,6 +37,7 @@ class Bars:
     panel: str | None = None
     ours: tuple[str, ...] = ()
     logarithmic: bool = False
+    shares_axis: bool = True
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,15 @@ def measure(settings: Settings) -> Table:
     }
     rows: list[tuple[Cell, ...]] = []
     notes: list[str] = []
+    profiles: list[str] = []
     for title, writing in writings.items():
-        measured = _measure_writing(title, writing, settings, notes)
+        measured = _measure_writing(title, writing, settings, profiles)
         rows += [_row(title, subject, measured) for subject in measured.costs]
         if writing.lines_a_chunk > 1:
             continue  # its floor has nothing to do for a line
         for subject, aim in _AIMS.items():
             times = measured.ratio(subject, _FLOOR[subject]).median
-            notes.append(verdict(f"{title}, {subject} of {_FLOOR[subject]}", times, aim))
+            notes.append(verdict(f"{title}: {subject} against {_FLOOR[subject]}", times, aim))
     return Table(
         name="pipeline",
         title="Reading an answer: µs of CPU a line",
@@ -68,13 +69,14 @@ def measure(settings: Settings) -> Table:
         ),
         columns=("Writing", "Reader", "µs a line", "of the session", "of the handle"),
         rows=tuple(rows),
-        notes=tuple(notes),
+        notes=(*notes, *profiles),
         chart=Bars(
             "µs a line",
             "Reader",
             "µs of CPU a line",
             panel="Writing",
             ours=(_DECODER, _SYNC, _ASYNC),
+            shares_axis=False,
         ),
     )
 
@@ -88,7 +90,7 @@ def _row(title: str, subject: str, measured: Measured) -> tuple[Cell, ...]:
 
 
 def _measure_writing(
-    title: str, writing: Writing, settings: Settings, notes: list[str]
+    title: str, writing: Writing, settings: Settings, profiles: list[str]
 ) -> Measured:
     with ExitStack() as stack:
         url = stack.enter_context(canned_server(writing))
@@ -99,7 +101,7 @@ def _measure_writing(
         }
         measured = measure_in_turn(subjects, settings.rounds, name=title, units=writing.lines)
         if settings.profile:
-            notes += [f"{title}, {name}: {shares(subjects[name])}." for name in _AIMS]
+            profiles += [f"{title}: {name} spends {shares(subjects[name])}." for name in _AIMS]
     return measured
 
 
