@@ -94,7 +94,7 @@ nitpick_ignore_regex = [
     # Other packages' names: their documentation is not asked while this one is built.
     ("py:.*", r"(collections|typing|typing_extensions|datetime|os|http|pathlib|httpx)\..*"),
     ("py:.*", r"(pydantic|starlette|langchain_core|llama_index|workflows)\..*"),
-    ("py:class", r"datetime|CookieJar|Starlette|annotated_types\..*"),
+    ("py:class", r"datetime|CookieJar|Starlette|Self|Unpack|annotated_types\..*"),
     ("py:exc", r"WorkflowRuntimeError"),
     # Types in signatures whose names say enough.
     ("py:class", r"Role|MessageState|ElicitationAction|Generation"),
