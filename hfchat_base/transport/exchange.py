@@ -30,8 +30,10 @@ from hfchat_base.errors import (
 from hfchat_base.protocol.flow import Request, Response
 from hfchat_base.protocol.requests import Endpoint
 
-PAUSE_BYTES: Final = 1024 * 1024
-"""How much an exchange may hold unread before the server is made to wait, in bytes."""
+PAUSE_BYTES: Final = 64 * 1024
+"""How much an exchange may hold unread before the server is made to wait, in bytes.
+
+It is also what is read at once, and so bounds for how long one answer keeps an event loop."""
 
 _PAUSE: Final = 0x10000001  # CURL_WRITEFUNC_PAUSE, as libcurl documents it
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
