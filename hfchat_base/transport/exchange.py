@@ -205,7 +205,8 @@ class Exchange:
         set_(CurlOpt.PROTOCOLS_STR, "http,https")
         set_(CurlOpt.FOLLOWLOCATION, 0)
         set_(CurlOpt.TCP_KEEPALIVE, 1)
-        set_(CurlOpt.ACCEPT_ENCODING, "identity" if self._is_stream else _ENCODINGS)
+        # Without it libcurl would not decode what a server compresses unasked.
+        set_(CurlOpt.ACCEPT_ENCODING, _ENCODINGS)
         if connection.connect_timeout is not None:
             set_(CurlOpt.CONNECTTIMEOUT_MS, max(1, round(connection.connect_timeout * 1000)))
         if connection.proxy is not None:
@@ -247,6 +248,8 @@ class Exchange:
         # A header without a value is one that is not sent: a form gets no type of curl's own, and
         # a large body no extra round trip.
         headers = {"content-type": "", "expect": "", **headers}
+        if self._is_stream:
+            headers["accept-encoding"] = "identity"
         if self._connection.impersonate:
             # What the page's own script would send, not what a click on a link would.
             headers = {

@@ -156,6 +156,16 @@ def test_stream_is_read_as_it_comes(driver: Driver) -> None:
         assert driver.do(stream.read, deadline(5)) is None
 
 
+@pytest.mark.parametrize("impersonate", ["chrome", None])
+def test_stream_is_not_compressed(driver: Driver, impersonate: str | None) -> None:
+    """A stream is asked for uncompressed, so that nobody holds it back, and read if it is not."""
+    packed = gzip.compress(b"one\n")
+    with RawServer(says(whole(packed, headers={"content-encoding": "gzip"}))) as server:
+        stream = driver.open(server.base_url, impersonate=impersonate)
+        assert driver.do(stream.read, deadline(5)).data == b"one\n"
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
 def test_read_keeps_its_deadline(driver: Driver) -> None:
     """A read that gets nothing ends at its deadline, and the stream can be read on."""
 
