@@ -32,6 +32,7 @@ from tests.support.faults.server import ANY, SEND, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from hfchat_base.local import LocalServer
@@ -159,12 +160,13 @@ def test_fault_41_cookies_stay_out_of_llama_index(
         llm.complete("hello")
         asyncio.run(llm.acomplete("hello"))
         current_proxy.on(SEND, fault, always=True)
-        for work in (
+        ways: list[Callable[[], Any]] = [
             lambda: llm.complete("hello"),
             lambda: asyncio.run(llm.acomplete("hello")),
-        ):
+        ]
+        for ask in ways:
             with pytest.raises(HuggingChatError) as caught:
-                work()
+                ask()
             shown += traceback.format_exception(caught.value)
     finally:
         instrumentation.get_dispatcher().event_handlers.remove(handler)
