@@ -81,9 +81,9 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
         on_elicitation: Gets a tool server's question; returns the content to accept with, or None
             to decline. A coroutine function, such as `ask_in_workflow`, works with the asynchronous
             methods alone.
-        kwargs: The fields below; those of LlamaIndex's ``LLM`` (`system_prompt`, `callback_manager`,
-            `rate_limiter`, …); the other arguments of `hfchat_base.HuggingChat` (`timeouts`,
-            `proxy`, `headers`, `retries`, …). What HuggingChat has no setting for, such as
+        kwargs: The fields below; those of LlamaIndex's ``LLM`` (`system_prompt`,
+            `callback_manager`, `rate_limiter`, …); the other arguments of
+            `hfchat_base.HuggingChat` (`timeouts`, `proxy`, `headers`, `retries`, …). What HuggingChat has no setting for, such as
             ``temperature``, is warned about and dropped.
 
     Raises:
