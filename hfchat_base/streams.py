@@ -8,12 +8,15 @@ that does not know the object the caller holds, so that dropping the object is e
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
+from contextlib import suppress
 from types import AsyncGeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
+from weakref import WeakSet
 
 from typing_extensions import Self
 
@@ -42,6 +45,17 @@ _Transport = TypeVar("_Transport", bound="SyncTransport | AsyncTransport")
 
 _FAREWELL_SECONDS: Final = 5.0
 """How long leaving may take to tell the server that its run is not wanted."""
+
+
+_left_at_exit: Final[WeakSet[Generator[Event, None, None]]] = WeakSet()
+
+
+@atexit.register
+def _leave_all() -> None:
+    """Leave what is open when the program ends, as long as all that this takes is still there."""
+    for events in list(_left_at_exit):
+        with suppress(ValueError):  # another thread is reading it
+            events.close()
 
 
 class _Core(Generic[_Transport]):
@@ -76,7 +90,9 @@ class _Core(Generic[_Transport]):
         return leave.leave(self.server, self.run, stops=self._stops_on_leave)
 
     def owes_farewell(self) -> bool:
-        """Whether anything is."""
+        """Whether anything is, and there is still an interpreter to tell it with."""
+        if sys.is_finalizing():
+            return False
         stops = self._stops_on_leave and self.run.can_be_stopped
         return stops or self.run.to_delete is not None
 
@@ -277,7 +293,8 @@ class AnswerStream:
     """An answer while it comes: iterate over it for its events.
 
     Nothing is sent before the first event is asked for. Leaving the loop early, an exception, or
-    the end of a `with` block closes the connection at once and stops the server's run.
+    the end of a `with` block or of the program closes the connection at once and stops the server's
+    run.
 
         with conversation.stream("Hello") as stream:
             for event in stream:
@@ -287,6 +304,7 @@ class AnswerStream:
     def __init__(self, core: SyncCore) -> None:
         self._core = core
         self._events = core.events()
+        _left_at_exit.add(self._events)
 
     def __iter__(self) -> Iterator[Event]:
         return self._events

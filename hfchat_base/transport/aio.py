@@ -8,7 +8,6 @@ closes its connection. A client may be used in one event loop after another.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -134,10 +133,7 @@ class AsyncTransport:
             finally:
                 transport.close()
 
-        if sys.is_finalizing():  # no thread would get to run
-            run()
-        else:
-            threading.Thread(target=run, name="hfchat-farewell").start()
+        threading.Thread(target=run, name="hfchat-farewell").start()
 
     async def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
