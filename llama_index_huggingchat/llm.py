@@ -83,8 +83,8 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
             methods alone.
         kwargs: The fields below; those of LlamaIndex's ``LLM`` (`system_prompt`,
             `callback_manager`, `rate_limiter`, …); the other arguments of
-            `hfchat_base.HuggingChat` (`timeouts`, `proxy`, `headers`, `retries`, …). What HuggingChat has no setting for, such as
-            ``temperature``, is warned about and dropped.
+            `hfchat_base.HuggingChat` (`timeouts`, `proxy`, `headers`, `retries`, …). What
+            HuggingChat has no setting for, such as ``temperature``, is warned about and dropped.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
