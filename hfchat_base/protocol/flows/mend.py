@@ -101,7 +101,10 @@ def mend(
             return True
         if state == "over":
             break
-        absent = absent + 1 if state == "absent" else 0
+        if state == "absent":
+            absent += 1
+        elif error is None:  # a look that was broken off tells nothing
+            absent = 0
         if absent >= _ABSENT_ATTEMPTS and seen == (0, 0):
             return False
         if state == "waiting" and (yield from now()) < give_up_at:
@@ -161,7 +164,7 @@ def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> F
     # A log that is "gone" may just not be there yet; one that ended without a final answer was
     # cleaned up. In both cases the conversation knows.
     stored = yield from conversations.read(server, run.conversation_id)
-    message = _written(stored, turn, run)
+    message = written(stored, turn, run)
     if message is None:
         return "absent"
     if not message.is_complete:
@@ -186,19 +189,34 @@ def _replay(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[str |
     return reader.end
 
 
-def _written(stored: StoredConversation, turn: Turn, run: Run) -> Message | None:
-    """Find the message that a run writes to."""
+def written(stored: StoredConversation, turn: Turn, run: Run) -> Message | None:
+    """Find the message that a run writes to, or None if there is none yet.
+
+    Legacy messages do not name their run. There it is the newest answer that stands where the turn
+    was sent: to the same text below the same parent, or beside the answer that is done again. The
+    branch that chat-ui shows may be another one.
+    """
     if run.generation_id is not None:
         return stored.written_by(run.generation_id)
-    latest = stored.latest()
-    if latest.role != "assistant" or latest.id == turn.message_id:
-        return None
-    # It has to stand where the turn was sent: below the parent, or beside what is done again.
-    ancestors = {message.id for message in stored.path_to(latest.id)}
-    if turn.is_retry:
-        redone = stored.message(turn.message_id)
-        return latest if redone.parent_id in ancestors else None
-    return latest if turn.message_id in ancestors else None
+    by_id = {message.id: message for message in stored.messages}
+    redone = by_id.get(turn.message_id)
+    for message in reversed(stored.messages):
+        asked = by_id.get(message.parent_id or "")
+        if message.role != "assistant" or message.id == turn.message_id or asked is None:
+            continue
+        if turn.text is None:
+            is_ours = redone is not None and message.parent_id == redone.parent_id
+        else:
+            above = redone.parent_id if turn.is_retry and redone is not None else turn.message_id
+            is_ours = asked.parent_id == above and _same(asked.content, turn.text)
+        if is_ours:
+            return message
+    return None
+
+
+def _same(stored: str, sent: str) -> bool:
+    # The server makes one line break of CR and LF (S).
+    return stored.replace("\r\n", "\n").strip() == sent.replace("\r\n", "\n").strip()
 
 
 def _take_stored(run: Run, message: Message) -> list[Event]:

@@ -61,7 +61,7 @@ def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Ans
     yield Deliver(run.transcript.end())
     finish_reason = _judge(run)
     if run.reads_message_id and run.transcript.message_id is None:
-        run.transcript.message_id = yield from _message_id(server, run)
+        run.transcript.message_id = yield from _message_id(server, turn, run)
     return run.answer(finish_reason)
 
 
@@ -143,7 +143,7 @@ def _open(server: Server, run: Run, request: Request) -> Flow[Response]:
 
 def _unpark(server: Server, turn: Turn, run: Run) -> Flow[Turn]:
     """Go on with a run that had ended to wait for the reply to a tool's question (S)."""
-    message_id = yield from _message_id(server, run)
+    message_id = yield from _message_id(server, turn, run)
     elicitation_id, run.parked_elicitation = run.parked_elicitation, None
     run.generation_id = str(uuid.uuid4())
     run.see_nothing()
@@ -176,15 +176,14 @@ def _judge(run: Run) -> FinishReason:
     )
 
 
-def _message_id(server: Server, run: Run) -> Flow[str | None]:
+def _message_id(server: Server, turn: Turn, run: Run) -> Flow[str | None]:
     """Find out the answer's own id: a stream carries none.
 
     The answer is whole by now, so a failure here must not take it away.
     """
     try:
         stored = yield from conversations.read(server, run.conversation_id)
-        written = stored.written_by(run.generation_id) if run.generation_id else None
-        return (written or stored.latest()).id
+        return (mend.written(stored, turn, run) or stored.latest()).id
     except HuggingChatError as error:
         _log.debug("the id of an answer could not be read: %s", error)
         return None
