@@ -30,6 +30,10 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from hfchat_base.cli import main
 main()
 """
+# On Python 3.12 and 3.13 LlamaIndex asks for an event loop where there is none.
+_WARNINGS = (
+    "error,ignore:There is no current event loop:DeprecationWarning:llama_index.core.async_utils"
+)
 
 
 class TerminalSession:
@@ -43,7 +47,7 @@ class TerminalSession:
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        variables = {"TERM": "xterm-256color", "PYTHONWARNINGS": "error", **(environment or {})}
+        variables = {"TERM": "xterm-256color", "PYTHONWARNINGS": _WARNINGS, **(environment or {})}
         self._process = subprocess.Popen(  # noqa: S603 - the command is ours
             [sys.executable, "-c", _COMMAND, *arguments],
             stdin=slave,
