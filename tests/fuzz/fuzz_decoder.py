@@ -1,19 +1,24 @@
-"""A coverage-guided fuzzer of everything that turns a server's bytes into events.
+r"""A coverage-guided fuzzer of everything that turns a server's bytes into events.
 
-    python -m tests.fuzz.fuzz_decoder tests/fuzz/corpus/decoder -max_total_time=600
+Run it from the repository's root; what it finds is written to the first folder:
 
-Run it from the repository's root, with atheris installed. What it finds is added to the corpus,
-which `test_corpus.py` goes through at every run of the tests.
+    uv run --group fuzz python -m tests.fuzz.fuzz_decoder new tests/fuzz/corpus/decoder \
+        -max_total_time=600 -timeout=5
+
+An input that takes longer than the timeout, in seconds, is a bug like any other. Afterwards the
+smallest inputs that cover as much become the corpus, which `test_corpus.py` goes through at every
+run of the tests:
+
+    uv run --group fuzz python -m tests.fuzz.fuzz_decoder -merge=1 smallest new \
+        tests/fuzz/corpus/decoder
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 from hfchat_base import HuggingChatError
 from hfchat_base.protocol.flows.reading import LineReader, LogReader, Run
 from hfchat_base.protocol.transcript import Transcript
+from tests.fuzz.fuzzing import fuzz
 
 
 def check(data: bytes) -> None:
@@ -42,13 +47,5 @@ def _read(reader: LineReader | LogReader, pieces: list[bytes]) -> str:
     return repr((found, transcript.answer()))
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    atheris = importlib.import_module("atheris")  # untyped, and needed for nothing else
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, check)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(check, "tests.fuzz.fuzz_decoder", "hfchat_base.protocol")

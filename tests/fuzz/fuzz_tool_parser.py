@@ -1,17 +1,17 @@
-"""A coverage-guided fuzzer of the parser that finds tool calls in a model's text.
+r"""A coverage-guided fuzzer of the parser that finds tool calls in a model's text.
 
-    python -m tests.fuzz.fuzz_tool_parser tests/fuzz/corpus/tool_parser -max_total_time=600
+    uv run --group fuzz python -m tests.fuzz.fuzz_tool_parser new tests/fuzz/corpus/tool_parser \
+        -dict=tests/fuzz/tool_parser.dict -max_total_time=600 -timeout=5
 
 See `fuzz_decoder.py`.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import Final
 
 from hfchat_base.tools import Tool, ToolCallParser
+from tests.fuzz.fuzzing import fuzz
 
 TOOLS: Final = (
     Tool("get_weather", "Tells the weather.", {"type": "object", "properties": {"city": {}}}),
@@ -48,13 +48,5 @@ def _without_id(found: object) -> tuple[str, ...]:
     return (type(found).__name__, *map(repr, fields.values()))
 
 
-def main() -> None:
-    """Fuzz until told to stop."""
-    atheris = importlib.import_module("atheris")  # untyped, and needed for nothing else
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, check)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(check, "tests.fuzz.fuzz_tool_parser", "hfchat_base.tools")
