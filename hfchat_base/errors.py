@@ -235,7 +235,10 @@ class ProtocolError(HuggingChatError):
     Attributes:
         line_number: The line of the stream, counted from 1, or None outside of a stream.
         excerpt: The beginning of what arrived, shortened, or None.
+        partial: What had arrived of an answer, or None outside of one.
     """
+
+    partial: Answer | None = None
 
     def __init__(
         self, message: str, *, line_number: int | None = None, excerpt: str | None = None

@@ -207,12 +207,13 @@ def test_fault_08_told_once(
     ids=lambda line: line[:24].decode(errors="replace"),
 )
 def test_fault_09_no_event(proxy: FaultServer, caller: Caller, line: bytes) -> None:
-    """A line that is no event is a `ProtocolError` with its number and a short excerpt."""
+    """A line that is no event is a `ProtocolError` with its number, an excerpt, and the part."""
     outcome = answer(proxy, caller, lines(STARTED, token("Hi ")) + line + b"\n", chunk_bytes=4096)
     assert isinstance(outcome.error, ProtocolError)
     assert outcome.error.line_number == 3
     assert len(outcome.error.excerpt or "") < 500
-    assert outcome.text == "Hi "
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == outcome.text == "Hi "
 
 
 def test_fault_10_endless_line(proxy: FaultServer, caller: Caller) -> None:

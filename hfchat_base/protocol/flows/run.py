@@ -19,6 +19,7 @@ from typing import Final
 from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
+    ProtocolError,
     RateLimitError,
     ServerError,
     StreamTruncated,
@@ -54,10 +55,14 @@ def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Ans
     """
     kind = yield from discovery.generation(server)
     run.begin(turn, kind, model)
-    yield from _read(server, turn, run)
-    while run.parked_elicitation and run.transcript.final is None:
-        turn = yield from _unpark(server, turn, run)
+    try:
         yield from _read(server, turn, run)
+        while run.parked_elicitation and run.transcript.final is None:
+            turn = yield from _unpark(server, turn, run)
+            yield from _read(server, turn, run)
+    except ProtocolError as error:
+        error.partial = run.answer()
+        raise
     yield Deliver(run.transcript.end())
     finish_reason = _judge(run)
     if run.reads_message_id and run.transcript.message_id is None:
