@@ -1,25 +1,53 @@
 """The same faults put to hfchat and to other clients of HuggingChat: what does each do?
 
-    python -m benchmarks.peers /path/to/python/with/hugchat/and/g4f
+    python -m benchmarks.peers /path/to/python/with/hugchat/and/g4f [docs/comparison.md]
 
-Run it from the repository's root; it prints the table of ``docs/comparison.md``. Each client asks a
-current local server, through a server of faults, in a process of its own that has ten seconds.
+Run it from the repository's root. It prints the table of ``docs/comparison.md``, and writes it into
+that page if it is named. Each client asks a current local server, through a server of faults, in a
+process of its own that has ten seconds. What a cell says is found out, not written by hand: `told`
+has the words.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_clients import WAYS, error_text
+from benchmarks.peer_clients import WAYS
 
 SECONDS = 10
 ASKING = "--ask"
-CLIENTS = ("hfchat", "hugchat", "g4f")
+CLIENTS = {"hfchat": "hfchat_base", "hugchat": "hugchat.hugchat", "g4f": "g4f.Provider"}
+"""The distributions, and what is imported of each before the time runs."""
+
 MODEL = "echo/base"
+BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault of the answer to the message `hello`.
+
+    Attributes:
+        name: What it is called in the table.
+        faults: What the message meets, the first time and the next ones.
+        whole: The whole answer; where it never comes, that to a message sent again.
+        part: What had arrived before the fault; empty if nothing had.
+        streamed: What was streamed, if the whole is something else.
+    """
+
+    name: str
+    faults: list[Any] = field(default_factory=list)
+    whole: str = "You said: hello"
+    part: str = ""
+    streamed: str | None = None
 
 
 def ask_hfchat(url: str) -> str:
@@ -31,19 +59,59 @@ def ask_hfchat(url: str) -> str:
         return client.create_conversation(MODEL).send("hello").text
 
 
-def report(client: str, url: str) -> None:
-    """Ask with one client and print what came of it, as JSON."""
-    version = importlib.metadata.version(client)
+def ask(client: str, url: str, part: str) -> None:
+    """Ask with one client; print its version first, and at last what came of it, as JSON.
+
+    Args:
+        client: One of `CLIENTS`.
+        url: The server's address without the path ``/chat``.
+        part: What to look for in an error, in what it says and in what it holds.
+    """
+    import_module(CLIENTS[client])
+    print(importlib.metadata.version(client), flush=True)
+    outcome: dict[str, Any] = {}
     try:
-        text = ask_hfchat(url) if client == "hfchat" else WAYS[client](url, MODEL)("hello")
-        outcome = {"text": text}
+        outcome["text"] = (
+            ask_hfchat(url) if client == "hfchat" else WAYS[client](url, MODEL)("hello")
+        )
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what we want to know
-        outcome = {"error": error_text(error)}
-    print("\n" + json.dumps({"version": version, **outcome}))
+        outcome["error"] = type(error).__name__
+        outcome["has_part"] = part in f"{error} {error!r} {vars(error)!r}"
+    print("\n" + json.dumps(outcome))
 
 
-def faults() -> dict[str, list[Any]]:
-    """The faults that the message meets, by what they are called in the table."""
+def told(case: Case, outcome: dict[str, Any] | None, *, prompts: int, sendings: int) -> str:
+    """Say in a few words what came of a case.
+
+    Args:
+        case: What was met.
+        outcome: What the client's process printed; None if it did not end.
+        prompts: How many prompts had reached the model.
+        sendings: How many times the message was sent.
+    """
+    if outcome is None:
+        words = "hangs"
+    elif "error" in outcome:
+        words = f"`{outcome['error']}`"
+        if case.part:
+            words += ", with the part" if outcome["has_part"] else ", without the part"
+    elif outcome["text"] == case.whole:
+        words = "whole"
+    elif outcome["text"] == case.streamed:
+        words = "**what was streamed**"
+    elif case.part and outcome["text"].strip() == case.part.strip():
+        words = "**the part, as if whole**"
+    elif not outcome["text"].strip():
+        words = "**empty, as if whole**"
+    else:
+        words = f"**`{outcome['text']!r}`, as if whole**"
+    if prompts > 1:
+        return f"{words}; **generated {prompts} times**"
+    return f"{words}; sent {sendings} times" if sendings > 1 else words
+
+
+def cases() -> list[Case]:
+    """The rows of the table."""
     from tests.faults.answers import (  # noqa: PLC0415
         FINISHED,
         KEEP_ALIVE,
@@ -59,80 +127,130 @@ def faults() -> dict[str, list[Any]]:
     def says(*events: dict[str, Any], more: bytes = b"") -> list[Any]:
         return [Instead(response(lines(STARTED, *events) + more, chunk_bytes=200))]
 
-    half = lines(STARTED, token("Half "))
+    part = "Half "
+    half = lines(STARTED, token(part))
+    stays_open = response(b"", until_close=True) + half
     page = response(b"<html><title>Wi-Fi login</title></html>", content_type="text/html")
     gateway = response(b"<html></html>", status="502 Bad Gateway", content_type="text/html")
+    bad_chunk = response(half, chunk_bytes=1000).replace(b"0\r\n\r\n", b"ffff\r\nab")
+    no_json = says(token("Hi"), more=b"oops\n" + lines(final("Hi"), FINISHED))
     unknown = {"type": "hologram"}
-    return {
-        "no fault": [],
-        "cut in the middle of the answer": [CutAt(b'"token":"said')],
-        "reset in the middle of the answer": [CutAt(b'"token":"said', how="reset")],
-        "cut before the answer begins": [Cut(0)],
-        "message never arrives": [Instead(b"")],
-        "proper end inside of the answer": says(token("Half ")),
-        "body shorter than announced": [Instead(response(half, length=9999))],
-        "wrong chunk size": [
-            Instead(response(half, chunk_bytes=1000).replace(b"0\r\n\r\n", b"ffff\r\nab"))
-        ],
-        "U+2028 within a token": says(token("a\u2028b"), final("a\u2028b"), FINISHED),
-        "unknown event": says(unknown, token("Hi"), final("Hi"), FINISHED),
-        "a line that is no JSON": says(token("Hi"), more=b"oops\n" + lines(final("Hi"), FINISHED)),
-        "model fails inside of a 200": says(token("Half "), failure("exploded", statusCode=500)),
-        "stopped by somebody else": says(
-            token("Half "), final("Half ", interrupted=True), FINISHED
+    failed = failure("exploded", statusCode=500)
+    stopped = final(part, interrupted=True)
+    middle = b'"token":"said'
+    return [
+        Case("none"),
+        Case("connection closed in the middle", [CutAt(middle)], part="You "),
+        Case("connection reset in the middle", [CutAt(middle, how="reset")], part="You "),
+        Case("closed before the answer begins", [Cut(0)]),
+        Case("the message never arrives", [Instead(b"")]),
+        Case("proper end of the response inside of the answer", says(token(part)), part=part),
+        Case("body shorter than announced", [Instead(response(half, length=9999))], part=part),
+        Case("wrong chunk size", [Instead(bad_chunk)], part=part),
+        Case(
+            "U+2028 within a token",
+            says(token("a\u2028b"), final("a\u2028b"), FINISHED),
+            "a\u2028b",
         ),
-        "final text differs": says(token("Hallo"), final("Hello"), FINISHED),
-        "page of a proxy": [Instead(page)],
-        "502 of a gateway, once": [Instead(gateway)],
-        "keepAlive for ever": [Babble(response(b"", until_close=True) + half, lines(KEEP_ALIVE))],
-        "silence": [Babble(response(b"", until_close=True) + half)],
-    }
+        Case("an event nobody knows", says(unknown, token("Hi"), final("Hi"), FINISHED), "Hi"),
+        Case("a line that is no JSON", no_json, "Hi", "Hi"),
+        Case("the model fails, inside of a 200", says(token(part), failed), part=part),
+        Case("stopped by somebody else", says(token(part), stopped, FINISHED), part=part),
+        Case(
+            "final text differs from what was streamed",
+            says(token("Hallo"), final("Hello"), FINISHED),
+            "Hello",
+            streamed="Hallo",
+        ),
+        Case("page of a proxy in place of the answer", [Instead(page)]),
+        Case("a gateway's 502, once", [Instead(gateway)]),
+        Case("keepAlive for ever", [Babble(stays_open, lines(KEEP_ALIVE))], part=part),
+        Case("silence", [Babble(stays_open)], part=part),
+    ]
 
 
-def compare(pythons: dict[str, str]) -> None:
-    """Put every fault to every client and print the table."""
+def compare(pythons: dict[str, str]) -> str:
+    """Put every fault to every client and make the table.
+
+    Args:
+        pythons: The interpreter that has each client.
+    """
     from hfchat_base.local import LocalServer, default_models  # noqa: PLC0415
     from tests.support.faults.server import SEND, FaultServer  # noqa: PLC0415
 
     versions: dict[str, str] = {}
-    rows: list[list[str]] = []
+    rows: list[str] = []
     with (
         LocalServer(models=default_models(), base_path="/chat") as server,
         FaultServer(server.base_url) as proxy,
     ):
-        for name, kinds in faults().items():
-            row = [name]
+        for case in cases():
+            cells = [case.name]
             for client in CLIENTS:
                 proxy.reset()
                 server.clear_requests()
-                proxy.on(SEND, *kinds)
-                command = [pythons[client], "-m", "benchmarks.peers", ASKING, client, proxy.url]
-                row.append(run(command, client, versions))
-                if (prompts := len(server.prompts)) > 1:
-                    row[-1] += f" (generated {prompts} times)"
-            rows.append(row)
-            print("|", " | ".join(row), "|", flush=True)
-    print(versions)
+                proxy.on(SEND, *case.faults)
+                versions[client], outcome = run(pythons[client], client, proxy.url, case.part)
+                cells.append(
+                    told(case, outcome, prompts=len(server.prompts), sendings=proxy.count(SEND))
+                )
+            rows.append(f"| {' | '.join(cells)} |")
+    headings = " | ".join(f"{client} {versions[client]}" for client in CLIENTS)
+    return "\n".join([f"| Fault | {headings} |", f"|{'---|' * (len(CLIENTS) + 1)}", *rows])
 
 
-def run(command: list[str], client: str, versions: dict[str, str]) -> str:
-    """Run a client and say in a few words what came of it."""
+def run(python: str, client: str, url: str, part: str) -> tuple[str, dict[str, Any] | None]:
+    """Ask with a client in a process of its own.
+
+    Returns:
+        The client's version, and what came of it; None if it does not end.
+
+    Raises:
+        RuntimeError: It could not even say what came of it.
+    """
+    command = [python, "-m", "benchmarks.peers", ASKING, client, url, part]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        if process.stdout is None:
+            raise RuntimeError("the client's output is not piped")
+        version = process.stdout.readline().strip()
+        try:
+            said, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return version, None
     try:
-        done = subprocess.run(  # noqa: S603 - our own program
-            command, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"hangs (over {SECONDS} s)"
-    try:
-        outcome = json.loads(done.stdout.strip().splitlines()[-1])
+        outcome: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        return f"crashes: {done.stderr.strip().splitlines()[-1:]}"
-    versions[client] = outcome["version"]
-    return f"`{outcome['text']!r}`" if "text" in outcome else f"error: {outcome['error']}"
+        raise RuntimeError(f"{client} did not say what came of it") from None
+    return version, outcome
+
+
+def write(table: str, page: Path) -> None:
+    """Put the table between the marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    between = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
+    if not between.search(text):
+        raise ValueError(f"{page} has no marks {BEGIN} and {END}")
+    page.write_text(between.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text), encoding="utf-8")
+
+
+def main(peers: str, page: str | None = None) -> None:
+    """Print the table, and write it into a page.
+
+    Args:
+        peers: A Python that has hugchat and g4f.
+        page: Path of the page.
+    """
+    table = compare({"hfchat": sys.executable, "hugchat": peers, "g4f": peers})
+    print(table)
+    if page is not None:
+        write(table, Path(page))
 
 
 if __name__ == "__main__":
-    if ASKING in sys.argv:
-        report(*sys.argv[2:4])
+    if sys.argv[1] == ASKING:
+        ask(*sys.argv[2:])
     else:
-        compare({"hfchat": sys.executable, "hugchat": sys.argv[1], "g4f": sys.argv[1]})
+        main(*sys.argv[1:])
