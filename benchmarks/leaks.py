@@ -1,16 +1,18 @@
 """Ten thousand short answers, a tenth of them left at random points: what is held afterwards.
 
-    python -m benchmarks.leaks [answers]
+    python -m benchmarks.leaks [--answers 10000] [--traced]
 
 Run it from the repository's root. Each client asks in a process of its own, and so does a floor
 that sends hfchat's own requests with curl_cffi alone; the server is in yet another process. Printed
 is what the client's process held after a warm-up, half-way and at the end. What grows in the first
 half and not in the second is a cache that has filled, such as the index of histories; what grows
-alike in both is a leak.
+alike in both is a leak. Whether the memory is Python's is told by tracing, which takes memory and
+time itself and is therefore left out unless it is asked for.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import random
 import re
@@ -31,7 +33,6 @@ from tests.faults.leaks import LEFT_SHARE, LONGEST_STAY_SECONDS, TASKS, THREADS,
 from tests.support.faults.origins import Taping
 from tests.support.faults.server import FaultServer
 
-ANSWERS = 10_000
 WARM_UP = 500
 CLIENTS = {
     "async": f"AsyncHuggingChat, {TASKS} tasks",
@@ -114,15 +115,17 @@ async def ask_bare(url: str, batches: list[int]) -> Course:
         return await leaks.run_async(ask, batches)
 
 
-def measure(kind: str, url: str, count: int) -> Course:
+def measure(kind: str, url: str, count: int, *, traced: bool) -> Course:
     """Ask with one client in this process.
 
     Args:
         kind: One of `CLIENTS`.
         url: The server.
         count: How many answers, without the warm-up.
+        traced: Whether to trace what Python allocates.
     """
-    tracemalloc.start()
+    if traced:
+        tracemalloc.start()
     batches = [WARM_UP, count // 2, count - count // 2]
     if kind == "async":
         return asyncio.run(leaks.ask_async(url, batches, ephemeral=False))
@@ -166,20 +169,26 @@ HEADINGS = (
 
 def main() -> None:
     """Ask with every client and print the table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else ANSWERS
-    print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
-    for kind in CLIENTS:
-        with serving(MODULE, "serve") as url:
-            command = [sys.executable, "-m", MODULE, "measure", kind, url, str(count)]
-            subprocess.run(command, check=True)  # noqa: S603 - our own program
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--answers", type=int, default=10_000)
+    parser.add_argument("--traced", action="store_true")
+    parser.add_argument("--client", choices=CLIENTS, help="measure this one, in this process")
+    parser.add_argument("--url", help="the server that it asks")
+    parser.add_argument("--serve", action="store_true", help="be the server")
+    options = parser.parse_args()
+    if options.serve:
+        with LocalServer(token_delay=0.01) as server:
+            serve(server.base_url)
+    elif options.client:
+        course = measure(options.client, options.url, options.answers, traced=options.traced)
+        print(row(options.client, course, options.answers), flush=True)
+    else:
+        print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}", flush=True)
+        for kind in CLIENTS:
+            with serving(MODULE, "--serve") as url:
+                command = [sys.executable, "-m", MODULE, *sys.argv[1:], "--client", kind]
+                subprocess.run([*command, "--url", url], check=True)  # noqa: S603 - our own program
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        with LocalServer(token_delay=0.01) as server:
-            serve(server.base_url)
-    elif sys.argv[1:2] == ["measure"]:
-        kind, url, count = sys.argv[2:]
-        print(row(kind, measure(kind, url, int(count)), int(count)), flush=True)
-    else:
-        main()
+    main()
