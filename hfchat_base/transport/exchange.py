@@ -286,13 +286,14 @@ class Exchange:
         return len(line)
 
     def _on_body(self, data: bytes) -> int:
-        if self._pauses and self._held_bytes > PAUSE_BYTES:
+        held = self._held_bytes
+        if held > PAUSE_BYTES and self._pauses:
             self.is_paused = True
             return _PAUSE
-        size = len(data)
-        self._held_bytes += size
         self.chunks.append(data)
-        if self._held_bytes == size:  # with more than this one it has been told
+        size = len(data)
+        self._held_bytes = held + size
+        if not held:  # else it has been told
             self._tell()
         return size
 
