@@ -1,9 +1,11 @@
 """A connection that was lost during an answer, mended: the caller sees a stream that paused.
 
-Closing a connection does not stop a run: it goes on and is stored. Current servers keep a
-log of it, which is replayed from the start and cut down to what has not been seen. On legacy
-servers, and where the log is gone, the stored message is waited for, and what is missing is taken
-from there. A message is sent a second time only if it is known that the first never began.
+On current servers a run goes on when its connection is lost, and is stored; they keep a log of it,
+which is replayed from the start and cut down to what has not been seen. Legacy servers store what
+there was when they noticed the loss, and end the run (seen on 0.9.5); behind a proxy that held the
+connection they finish it. There, and where the log is gone, the stored message is waited for, and
+what is missing is taken from it. A message is sent a second time only if it is known that the first
+never began.
 """
 
 from __future__ import annotations
