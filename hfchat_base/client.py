@@ -19,7 +19,8 @@ from hfchat_base.protocol.flow import Flow
 from hfchat_base.protocol.flows import account, conversations, discovery
 from hfchat_base.protocol.flows.run import Run
 from hfchat_base.protocol.flows.turns import ConversationState
-from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncCore, SyncCore
+from hfchat_base.stream_cores import AsyncCore, SyncCore
+from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.transport.aio import AsyncTransport
 from hfchat_base.transport.exchange import Connection
 from hfchat_base.transport.sync import SyncTransport
