@@ -95,9 +95,8 @@ class Run:
 
     def take(self, event: Event) -> list[Event]:
         """Add an event and return what the caller should see of it."""
-        if isinstance(event, TextDelta):
-            return self.transcript.take_text(event)
-        if not (isinstance(event, Status) and event.status == "keepAlive"):
+        is_sign_of_life = isinstance(event, Status) and event.status == "keepAlive"
+        if not is_sign_of_life and not isinstance(event, TextDelta):
             self.seen_events += 1
         return self.transcript.take(event)
 
