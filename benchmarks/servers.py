@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from socket import socket
 
+from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer
 from hfchat_base.local.generation.wire import wire_line
-from hfchat_base.protocol.facts import Generation
 from tests.support.faults.origins import Behind, BytesSource, Source
 from tests.support.faults.server import SEND, FaultServer
 from tests.support.faults.wire import Asked

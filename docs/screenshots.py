@@ -25,6 +25,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text as Line
 
 from hfchat_base import HuggingChat
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base.cli.demo.show import Demonstration
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.loading import load_model
@@ -40,7 +41,6 @@ from hfchat_base.local import (
     ToolServer,
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
-from hfchat_base.protocol.facts import WEB_SEARCH_SERVER
 
 IMAGES: Final = Path(__file__).parent / "images"
 WIDTH: Final = 92

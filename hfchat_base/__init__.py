@@ -73,6 +73,7 @@ from hfchat_base.events import (
     Unknown,
     WebSearchUpdate,
 )
+from hfchat_base.files import Upload
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
@@ -92,7 +93,6 @@ from hfchat_base.types import (
     TurnOptions,
     User,
 )
-from hfchat_base.uploads import Upload
 
 __version__ = "0.1.0"
 

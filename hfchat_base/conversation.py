@@ -1,7 +1,7 @@
 """A conversation on the server, as an object: `Conversation` and `AsyncConversation`.
 
 The two have the same names and signatures (a test holds them to it). What they do is written once,
-in `protocol/flows/`; here flows meet the client that made the conversation.
+in `_flows/`; here flows meet the client that made the conversation.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
-from hfchat_base.protocol.flow import Flow
-from hfchat_base.protocol.flows import conversations, leave, turns
-from hfchat_base.protocol.flows.run import Run
-from hfchat_base.protocol.flows.turns import ConversationState, Options
-from hfchat_base.protocol.requests import check_message_id, check_title
-from hfchat_base.protocol.server import Server
+from hfchat_base._flows import conversations, messages
+from hfchat_base._flows.commands import Flow
+from hfchat_base._flows.context import Server
+from hfchat_base._flows.messages import ConversationState, Options
+from hfchat_base._flows.run import Run, stop_run
+from hfchat_base._protocol.requests import check_message_id, check_title
+from hfchat_base.files import FileInput, Upload
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
@@ -26,7 +27,6 @@ from hfchat_base.types import (
     OnElicitation,
     TurnOptions,
 )
-from hfchat_base.uploads import FileInput, Upload
 
 if TYPE_CHECKING:
     from hfchat_base.client import AsyncHuggingChat, HuggingChat
@@ -81,21 +81,23 @@ class _ConversationBase:
     ) -> _Opening:
         turn, on_elicitation = _divide(files, **options)
         return (
-            lambda run: turns.say(self._server, self._state, run, text, turn, parent_id=parent_id),
+            lambda run: messages.say(
+                self._server, self._state, run, text, turn, parent_id=parent_id
+            ),
             on_elicitation,
         )
 
     def _retry(self, message_id: str | None, options: TurnOptions) -> _Opening:
         turn, on_elicitation = _divide((), **options)
         return (
-            lambda run: turns.retry(self._server, self._state, run, turn, message_id=message_id),
+            lambda run: messages.retry(self._server, self._state, run, turn, message_id=message_id),
             on_elicitation,
         )
 
     def _edit(self, text: str, message_id: str | None, options: TurnOptions) -> _Opening:
         turn, on_elicitation = _divide((), **options)
         return (
-            lambda run: turns.edit(
+            lambda run: messages.edit(
                 self._server, self._state, run, text, turn, message_id=message_id
             ),
             on_elicitation,
@@ -213,7 +215,7 @@ class Conversation(_ConversationBase):
             Whether there was a run to stop.
         """
         run = self._state.run
-        return run is not None and self._client.run_flow(leave.stop(self._server, run))
+        return run is not None and self._client.run_flow(stop_run(self._server, run))
 
     def messages(self) -> list[Message]:
         """Read all messages: a tree, by their `parent_id`, in the order in which they were made.
@@ -314,7 +316,7 @@ class AsyncConversation(_ConversationBase):
     async def stop(self) -> bool:
         """Stop the run that this object reads; see `Conversation.stop`."""
         run = self._state.run
-        return run is not None and await self._client.run_flow(leave.stop(self._server, run))
+        return run is not None and await self._client.run_flow(stop_run(self._server, run))
 
     async def messages(self) -> list[Message]:
         """Read all messages; see `Conversation.messages`."""

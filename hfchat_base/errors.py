@@ -2,7 +2,7 @@
 
 Whatever a server, a proxy or the network does, callers see one of these classes or a result; any
 other exception that leaves the package is a bug. Not here: the rules that turn a response into one
-of them (`protocol/refusals.py`) and the frameworks' own exception classes (the wrappers).
+of them (`_protocol/responses.py`) and the frameworks' own exception classes (the wrappers).
 
 * HuggingChatError
   * MissingRequirementsError        an extra is not installed (also an ImportError)

@@ -1,9 +1,9 @@
 """What a server says while it answers: one frozen class per thing.
 
 These are the objects that a stream yields. Not here: how they are read from bytes
-(`protocol/decode.py`) and how they add up to an answer (`protocol/transcript.py`).
+(`_protocol/decoder.py`) and how they add up to an answer (`_protocol/accumulator.py`).
 
-Which event of the wire becomes which class is told in `protocol/decode.py`. The server's types are
+Which event of the wire becomes which class is told in `_protocol/decoder.py`. The server's types are
 data, so every field holds what was sent, with NUL padding already removed.
 """
 

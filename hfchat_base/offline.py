@@ -11,10 +11,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Final
 
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth.find import COOKIES_VARIABLE, find_session
-from hfchat_base.client_base import BASE_URL_VARIABLE, MODEL_VARIABLE
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
-from hfchat_base.protocol.requests import Endpoint
+from hfchat_base.client import BASE_URL_VARIABLE, MODEL_VARIABLE
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

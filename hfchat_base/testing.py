@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hfchat_base.transport import pauses
+from hfchat_base._transport import pauses
 
 __all__ = ["no_pauses"]
 

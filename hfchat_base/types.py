@@ -1,7 +1,7 @@
 """What callers hand in and get back, apart from events and errors.
 
 Plain data with no behaviour of its own; what needs a server is in `conversation.py` and
-`client.py`. `Upload` lives in `uploads.py`, because making one means reading files.
+`client.py`. `Upload` lives in `files.py`, because making one means reading files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hfchat_base.events import ElicitationRequest, Source
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hfchat_base.uploads import Upload
+    from hfchat_base.files import Upload
 
 __all__ = [
     "Answer",

@@ -23,9 +23,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from hfchat_base import Answer, ChatMessage, Upload
-from hfchat_base.protocol.flows import conversations
+from hfchat_base._flows import conversations
+from hfchat_base.files import fetch_public_file
 from hfchat_base.tools import Dialog
-from hfchat_base.web_files import fetch_public_file
 from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors

@@ -21,10 +21,10 @@ from langchain_core.messages import (
 from langchain_core.messages import ChatMessage as RoleMessage
 
 from hfchat_base import ChatMessage, InvalidRequestError, Upload
+from hfchat_base.files import document
 from hfchat_base.tools import BrokenCall, Call, assistant_text, result_text
 from hfchat_base.tools.wording import CALL_OPEN
 from hfchat_base.types import Role
-from hfchat_base.uploads import document
 
 __all__ = ["FetchFile", "base_messages", "has_web_files"]
 

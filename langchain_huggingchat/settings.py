@@ -27,8 +27,8 @@ from pydantic import (
 from typing_extensions import Self
 
 from hfchat_base import McpServer, Model, Retries, Timeouts, Upload, __version__
-from hfchat_base.client_base import BASE_URL_VARIABLE, MODEL_VARIABLE
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL
+from hfchat_base.client import BASE_URL_VARIABLE, MODEL_VARIABLE
 from langchain_huggingchat.chunks import PROVIDER
 from langchain_huggingchat.clients import Clients
 from langchain_huggingchat.parameters import warn_ignored

@@ -32,11 +32,11 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.llms.custom import CustomLLM
 
 import hfchat_base
+from hfchat_base._flows.conversations import download
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.client_base import MODEL_VARIABLE
+from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.events import File
-from hfchat_base.protocol.flows.conversations import download
 from hfchat_base.types import AnswerFile, McpServer, OnElicitation
 from llama_index_huggingchat.asks import Ask, named_servers, warn_of_dropped
 from llama_index_huggingchat.function_calling import PromptCallingLLM

@@ -1,7 +1,7 @@
 """LlamaIndex's chat messages → the history that `hfchat_base` answers.
 
 What lives here: which role a message gets, and which of its blocks become text or attachments. What
-the server is sent of it, and where, is decided in `hfchat_base/history.py`.
+the server is sent of it, and where, is decided in `hfchat_base/_flows/index.py`.
 
 * ``system``, ``developer`` → system; ``assistant``, ``model``, ``chatbot`` → assistant; else user.
 * A tool's result is what the user says, in the form that the model was told to expect.
@@ -30,10 +30,9 @@ from llama_index.core.base.llms.types import (
 
 import hfchat_base
 from hfchat_base.errors import InvalidRequestError
+from hfchat_base.files import Upload, fetch_public_file
 from hfchat_base.tools import assistant_text, result_text
 from hfchat_base.types import Role
-from hfchat_base.uploads import Upload
-from hfchat_base.web_files import fetch_public_file
 from llama_index_huggingchat.tools import calls_of
 
 __all__ = ["history_of"]

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
+from hfchat_base._flows import context as server_knowledge
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from hfchat_base.local.demo import find_weights
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
-from hfchat_base.protocol import server as server_knowledge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 # The machines that run this are slow at times, which is no failure; and CI runs the same examples
 # each time, a developer new ones.

@@ -18,7 +18,7 @@ from hfchat_base import AsyncHuggingChat, HuggingChat, TextDelta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 _GENERATIONS: tuple[Generation, ...] = ("current", "legacy")
 _RAW = "raw socket"

@@ -15,9 +15,9 @@ from benchmarks.measuring import Measured, Subject, measure_in_turn
 from benchmarks.report import Lines, Table
 from benchmarks.servers import local_server
 from benchmarks.settings import Settings
-from hfchat_base.history import History
+from hfchat_base._flows.index import History
+from hfchat_base._flows.stream_reader import LineReader
 from hfchat_base.local.generation.wire import wire_line
-from hfchat_base.protocol.flows.reading import LineReader
 from hfchat_base.types import Answer, ChatMessage, Role
 from langchain_huggingchat import ChatHuggingChat
 

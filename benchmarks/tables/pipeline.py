@@ -17,7 +17,7 @@ from benchmarks.servers import BARE_PATH, Writing, canned_server
 from benchmarks.settings import Settings
 from benchmarks.ways import verdict
 from hfchat_base import AsyncHuggingChat, HuggingChat
-from hfchat_base.protocol.flows.reading import LineReader
+from hfchat_base._flows.stream_reader import LineReader
 
 _DECODER = "hfchat's decoder alone"
 _SYNC = "hfchat"

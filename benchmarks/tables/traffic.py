@@ -18,8 +18,8 @@ from benchmarks.relay import Relay
 from benchmarks.report import Bars, Cell, Table
 from benchmarks.settings import Settings
 from hfchat_base import HuggingChat
+from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
-from hfchat_base.protocol.facts import Generation
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
 

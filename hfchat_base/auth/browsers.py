@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth.cookies import Cookie, select
 from hfchat_base.errors import InvalidRequestError, MissingRequirementsError
-from hfchat_base.protocol.facts import SESSION_COOKIE
-from hfchat_base.protocol.requests import Endpoint
 
 BROWSERS_VARIABLE: Final = "HUGGINGCHAT_BROWSERS"
 

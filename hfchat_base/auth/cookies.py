@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Union
 from urllib.parse import urlsplit
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.protocol.facts import SESSION_COOKIE
-from hfchat_base.protocol.requests import Endpoint
 
 if TYPE_CHECKING:
     # At run time it is looked for only where it is used: it brings urllib and email with it.

@@ -18,6 +18,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final, Union
 
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
+from hfchat_base._protocol.requests import Endpoint
+from hfchat_base._protocol.responses import login_command
 from hfchat_base.auth.browsers import BROWSERS_VARIABLE, browsers_to_read, read_profiles
 from hfchat_base.auth.cookies import (
     Cookie,
@@ -29,9 +32,6 @@ from hfchat_base.auth.cookies import (
 from hfchat_base.auth.session import Found, Session, SessionSource
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
-from hfchat_base.protocol.refusals import login_command
-from hfchat_base.protocol.requests import Endpoint
 
 COOKIES_VARIABLE: Final = "HUGGINGCHAT_COOKIES"
 COOKIE_FILE_VARIABLE: Final = "HUGGINGCHAT_COOKIE_FILE"

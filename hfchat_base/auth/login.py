@@ -26,17 +26,16 @@ from typing import Any, Final, TypeVar, Union
 
 from typing_extensions import Self
 
+from hfchat_base._flows import discovery
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL
+from hfchat_base._protocol.requests import Endpoint
+from hfchat_base._protocol.responses import login_command
 from hfchat_base.auth.cookies import Cookie, CookieInput, is_access_token, read_cookies, select
 from hfchat_base.auth.session import Found, Session
 from hfchat_base.auth.store import SessionStore, browser_folder
 from hfchat_base.auth.window import Browser, Window, find_browser, has_screen, new_window
-from hfchat_base.client import AsyncHuggingChat
-from hfchat_base.client_base import BASE_URL_VARIABLE
+from hfchat_base.client import BASE_URL_VARIABLE, AsyncHuggingChat
 from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL
-from hfchat_base.protocol.flows import discovery
-from hfchat_base.protocol.refusals import login_command
-from hfchat_base.protocol.requests import Endpoint
 from hfchat_base.types import User
 
 __all__ = [

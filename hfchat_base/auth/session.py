@@ -19,12 +19,12 @@ from email.utils import mktime_tz, parsedate_tz
 from http.cookies import CookieError, Morsel, SimpleCookie
 from typing import Any, Final, Literal
 
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL, SESSION_COOKIE
+from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.responses import login_command
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SavedSession, SessionStore, browser_folder
 from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
-from hfchat_base.protocol.facts import DEFAULT_BASE_URL, SESSION_COOKIE
-from hfchat_base.protocol.flow import Request
-from hfchat_base.protocol.refusals import login_command
 
 SessionSource = Literal["argument", "environment", "saved", "browser", "guest"]
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.auth import vault
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.protocol.facts import SESSION_COOKIE
 
 DATA_VARIABLE: Final = "HUGGINGCHAT_DATA_DIR"
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth.browsers import read_firefox_file
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, MissingRequirementsError
-from hfchat_base.protocol.requests import Endpoint
 
 _PROGRAMS: Final[Mapping[str, Sequence[str]]] = {
     "chrome": (

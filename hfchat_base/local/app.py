@@ -1,6 +1,6 @@
 """Putting the parts together: the server as one ASGI app.
 
-For people who mount it in an app of their own; everybody else uses `LocalServer` (`server.py`).
+For people who mount it in an app of their own; everybody else uses `LocalServer` (`context.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
+from hfchat_base._protocol.constants import RESUME_FLUSH_SECONDS, Generation
 from hfchat_base.local.backends.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.http.answers import Mishap, Refusal, mishap_answer, refusal_answer
 from hfchat_base.local.http.conversations import ConversationRoutes
@@ -26,7 +27,6 @@ from hfchat_base.local.http.resume import ResumeRoutes
 from hfchat_base.local.http.send import SendRoutes
 from hfchat_base.local.limits import Limits
 from hfchat_base.local.state import ServerState
-from hfchat_base.protocol.facts import RESUME_FLUSH_SECONDS, Generation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

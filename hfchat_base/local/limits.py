@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hfchat_base.protocol.facts import (
+from hfchat_base._protocol.constants import (
     MAX_BODY_BYTES,
     MAX_FILE_BYTES,
     RATE_LIMIT_WINDOW_SECONDS,

@@ -10,8 +10,8 @@ from hfchat_base.local.encoding.values import UNDEFINED, JsonObject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local.backends import ModelBackend
-    from hfchat_base.protocol.facts import Generation
 
 __all__ = ["LocalModel", "TitleFunction", "first_five_words"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from hfchat_base._protocol.constants import SESSION_COOKIE, Generation
 from hfchat_base.local.app import app_of, create_state
-from hfchat_base.protocol.facts import SESSION_COOKIE, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

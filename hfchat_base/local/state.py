@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hfchat_base._protocol.constants import RESUME_FLUSH_SECONDS, Generation
 from hfchat_base.local.limits import Limits
 from hfchat_base.local.records import Records
 from hfchat_base.local.store.conversations import Conversations
@@ -15,7 +16,6 @@ from hfchat_base.local.store.files import Files
 from hfchat_base.local.store.sessions import Sessions
 from hfchat_base.local.store.settings import Settings
 from hfchat_base.local.tools.elicitation import Elicitations
-from hfchat_base.protocol.facts import RESUME_FLUSH_SECONDS, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

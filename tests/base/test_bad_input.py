@@ -26,12 +26,12 @@ from hfchat_base import (
     ServerError,
     Upload,
 )
+from hfchat_base._protocol.constants import MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
-from hfchat_base.protocol.facts import MAX_FILE_BYTES
 from tests.base.attempts import MODEL, Operation, Try, begin
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 CONVERSATION = "0" * 24
 MESSAGE = "00000000-0000-4000-8000-000000000000"

@@ -23,7 +23,7 @@ from hfchat_base.local.backends import FunctionBackend
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 MODEL = "echo/base"
 

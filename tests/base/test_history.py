@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfchat_base import Answer, ChatMessage, HuggingChat, InvalidRequestError, Upload
-from hfchat_base.history import History, Plan, render
+from hfchat_base._flows.index import History, Plan, render
 from hfchat_base.local import Limits, LocalServer
 
 if TYPE_CHECKING:

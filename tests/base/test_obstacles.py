@@ -34,7 +34,7 @@ from tests.base.attempts import MODEL, Try, begin
 from tests.support.replay import RawRequest, RawServer, Wire, says, whole
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 # --- models that fail -----------------------------------------------------------------------------
 

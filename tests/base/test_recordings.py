@@ -22,19 +22,18 @@ from hfchat_base import (
     ToolResult,
     UpstreamRateLimitError,
 )
-from hfchat_base.protocol.flows.run import Run
-from hfchat_base.protocol.flows.run import answer as run_answer
-from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.protocol.server import Server
-from hfchat_base.protocol.turn import Turn
+from hfchat_base._flows.context import Server
+from hfchat_base._flows.run import Run
+from hfchat_base._flows.run import answer as run_answer
+from hfchat_base._protocol.requests import Endpoint, Turn
 from tests.support.flows import Outcome, drive, json_response
 from tests.support.recordings import Recording, all_with_streams, body_of, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hfchat_base.protocol.facts import Generation
-    from hfchat_base.protocol.flow import Request, Response
+    from hfchat_base._protocol.constants import Generation
+    from hfchat_base._protocol.http import Request, Response
 
 CONVERSATION = "0" * 24
 MESSAGE = "00000000-0000-4000-8000-000000000000"

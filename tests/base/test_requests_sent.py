@@ -9,8 +9,8 @@ import pytest
 from hfchat_base import AsyncHuggingChat, ChatMessage, HuggingChat, TextDelta
 
 if TYPE_CHECKING:
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local import LocalServer
-    from hfchat_base.protocol.facts import Generation
 
 MODEL = "echo/base"
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hfchat_base import AnswerStream
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local import LocalServer
-    from hfchat_base.protocol.facts import Generation
 
 TOKENS = 40
 

@@ -18,7 +18,7 @@ from hfchat_base import (
     Sources,
     ToolProgress,
 )
-from hfchat_base.protocol.facts import WEB_SEARCH_SERVER
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

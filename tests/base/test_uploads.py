@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hfchat_base import FileTooLargeError, InvalidRequestError, Upload
-from hfchat_base.protocol.facts import MAX_FILE_BYTES
+from hfchat_base._protocol.constants import MAX_FILE_BYTES
 
 
 def picture(kind: str = "PNG") -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hfchat_base import InvalidRequestError
+from hfchat_base.files import fetch_public_file
 from hfchat_base.local import LocalServer
-from hfchat_base.web_files import fetch_public_file
 
 
 @pytest.mark.parametrize(

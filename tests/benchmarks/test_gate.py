@@ -21,9 +21,9 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage as LlamaIndexMessage
 
 from hfchat_base import Answer, ChatMessage
-from hfchat_base.history import History
-from hfchat_base.protocol.flows.reading import LineReader
-from hfchat_base.protocol.lines import LineBuffer
+from hfchat_base._flows.index import History
+from hfchat_base._flows.stream_reader import LineReader
+from hfchat_base._protocol.framing import LineBuffer
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
 from tests.support.instructions import count_instructions

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.local import LocalServer
-from hfchat_base.protocol.facts import SESSION_COOKIE
 from tests.docs.pages import REPOSITORY, Block, as_program, blocks_of, name_of, pages
 from tests.docs.server import make_server
 from tests.langchain.pictures import PNG

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import Event, HuggingChatError, TextDelta
-from hfchat_base.protocol.flows.reading import LineReader, LogReader, Run
-from hfchat_base.protocol.lines import ServerSentEvents
-from hfchat_base.protocol.transcript import Transcript
+from hfchat_base._flows.stream_reader import LineReader, LogReader, Run
+from hfchat_base._protocol.accumulator import Transcript
+from hfchat_base._protocol.framing import ServerSentEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,15 +20,15 @@ from hfchat_base import (
     UnexpectedPageError,
     Unknown,
 )
-from hfchat_base.protocol import novelties
-from hfchat_base.protocol.lines import MAX_LINE_BYTES
+from hfchat_base._protocol import decoder
+from hfchat_base._protocol.framing import MAX_LINE_BYTES
 from tests.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
 from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
     from tests.faults.caller import Caller, Outcome
 
 
@@ -166,7 +166,7 @@ def test_fault_08_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a newer server says is warned about once a process, by name and without its content."""
-    monkeypatch.setattr(novelties, "_told", set())
+    monkeypatch.setattr(decoder, "_told", set())
     body = lines(
         *(STARTED, {"type": "brandNew", "text": "private"}),
         *(

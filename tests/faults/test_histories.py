@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DataObject
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.types import Role
 
 History = tuple[ChatMessage, ...]

@@ -27,9 +27,9 @@ from hfchat_base import (
     SessionExpired,
     TooManyConversationsError,
 )
+from hfchat_base._flows.policy import Pace
+from hfchat_base._protocol.constants import MAX_BODY_BYTES, MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
-from hfchat_base.protocol.facts import MAX_BODY_BYTES, MAX_FILE_BYTES
-from hfchat_base.protocol.pace import Pace
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import ANY, CREATE, SEND, FaultServer
 from tests.support.faults.wire import response
@@ -37,7 +37,7 @@ from tests.support.faults.wire import response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
     from tests.faults.caller import Caller
 
 JSON = "application/json"

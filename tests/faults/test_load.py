@@ -21,7 +21,7 @@ from tests.faults.test_run_life import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 TASKS: Final = 200
 THREADS: Final = 50

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
+from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
+from hfchat_base._flows.context import Server
+from hfchat_base._flows.policy import Deadlines
+from hfchat_base._flows.stream_reader import LineReader, Run, follow
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from hfchat_base.protocol.deadlines import Deadlines
-from hfchat_base.protocol.flow import Chunk, Close, Deliver, Read, TimedOut
-from hfchat_base.protocol.flows.reading import LineReader, Run, follow
-from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.protocol.server import Server
 from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, end
 from tests.support.faults.server import RESUME, SEND, FaultServer
@@ -43,7 +43,7 @@ HOUR: Final = 3600.0
 def _short_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let logs be closed after a tenth of a second rather than after five minutes."""
     monkeypatch.setattr("hfchat_base.local.http.resume.RESUME_CAP_SECONDS", 0.1)
-    monkeypatch.setattr("hfchat_base.protocol.flows.mend._CAP_SECONDS", 0.09)
+    monkeypatch.setattr("hfchat_base._flows.resume._CAP_SECONDS", 0.09)
 
 
 @pytest.mark.usefixtures("_short_cap")
@@ -62,7 +62,7 @@ def test_fault_34_cap_while_nothing_is_said(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is silent across many caps, as with a long tool, is not given up."""
-    monkeypatch.setattr("hfchat_base.protocol.flows.mend._ATTEMPTS", 3)
+    monkeypatch.setattr("hfchat_base._flows.resume._ATTEMPTS", 3)
 
     async def ponder(_: ChatRequest) -> AsyncIterator[str]:
         yield "one "

@@ -23,7 +23,7 @@ from hfchat_base import (
 )
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
-from hfchat_base.web_files import fetch_public_file
+from hfchat_base.files import fetch_public_file
 from tests.faults.test_http import asking, create, refused, steps
 from tests.support.faults.certificates import unknown_authority
 from tests.support.faults.kinds import Instead

@@ -16,8 +16,8 @@ run of the tests:
 from __future__ import annotations
 
 from hfchat_base import HuggingChatError
-from hfchat_base.protocol.flows.reading import LineReader, LogReader, Run
-from hfchat_base.protocol.transcript import Transcript
+from hfchat_base._flows.stream_reader import LineReader, LogReader, Run
+from hfchat_base._protocol.accumulator import Transcript
 from tests.fuzz.fuzzing import fuzz
 
 
@@ -48,4 +48,4 @@ def _read(reader: LineReader | LogReader, pieces: list[bytes]) -> str:
 
 
 if __name__ == "__main__":
-    fuzz(check, "tests.fuzz.fuzz_decoder", "hfchat_base.protocol")
+    fuzz(check, "tests.fuzz.fuzz_decoder", "hfchat_base._protocol")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, scripted_tool_servers
 from hfchat_base.local.backends.scripted import default_models
-from hfchat_base.protocol.facts import Generation
 from langchain_huggingchat import ChatHuggingChat
 from tests.langchain.obedient import obey
 

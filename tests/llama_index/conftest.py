@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from llama_index.core import Settings
 
+from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer
-from hfchat_base.protocol.facts import Generation
 from llama_index_huggingchat import HuggingChatLLM
 from tests.llama_index.corpus import WordEmbedding
 from tests.llama_index.reader import reader_model

@@ -18,7 +18,7 @@ from tests.local.replay import RECORDINGS, Player, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 KNOWN_DIFFERENCES: Final[dict[str, tuple[str, str, str]]] = {
     "image_upload": (

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from hfchat_base.protocol.facts import CONVERSATIONS_PER_PAGE
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 UNKNOWN = "0" * 24
 

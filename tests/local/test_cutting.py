@@ -13,7 +13,7 @@ from tests.local.chat import Chat, Event, events_of, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hfchat_base.local import Limits, LocalServer
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 
 def test_every_attempt_counts() -> None:

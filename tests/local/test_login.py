@@ -14,7 +14,7 @@ from tests.local.chat import Chat, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 
 @pytest.fixture

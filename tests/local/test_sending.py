@@ -19,7 +19,7 @@ from tests.local.chat import Chat, final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 

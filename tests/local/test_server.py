@@ -18,7 +18,7 @@ from hfchat_base.local import LocalServer, create_app
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 
 def test_base_url_needs_a_running_server() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base.local import (
     ChatRequest,
     ElicitationField,
@@ -19,7 +20,6 @@ from hfchat_base.local import (
     scripted_tool_servers,
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
-from hfchat_base.protocol.facts import WEB_SEARCH_SERVER
 from tests.local.chat import Chat, Event, final
 
 if TYPE_CHECKING:

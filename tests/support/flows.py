@@ -10,14 +10,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hfchat_base._flows.commands import Ask, Chunk, Deliver, Now, Open, Read, Send, Sleep
+from hfchat_base._protocol.http import Response
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.protocol.flow import Ask, Chunk, Deliver, Now, Open, Read, Response, Send, Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from hfchat_base._flows.commands import Flow
+    from hfchat_base._protocol.http import Request
     from hfchat_base.events import ElicitationRequest, Event
-    from hfchat_base.protocol.flow import Flow, Request
 
 T = TypeVar("T")
 

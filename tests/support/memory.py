@@ -10,16 +10,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
+from hfchat_base._flows.commands import Chunk, TimedOut
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._transport.aio import AsyncStream, AsyncTransport
+from hfchat_base._transport.sync import SyncStream, SyncTransport
 from hfchat_base.local.generation.wire import wire_line
-from hfchat_base.protocol.flow import Chunk, Request, Response, TimedOut
-from hfchat_base.transport.aio import AsyncStream, AsyncTransport
-from hfchat_base.transport.sync import SyncStream, SyncTransport
 from tests.support.flows import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hfchat_base.transport.exchange import Connection
+    from hfchat_base._transport.curl import Connection
     from hfchat_base.types import Timeouts
 
 MODEL = "echo/base"

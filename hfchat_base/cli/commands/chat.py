@@ -20,7 +20,7 @@ from hfchat_base.cli.commands.options import (
 )
 from hfchat_base.cli.downloads import Downloads
 from hfchat_base.cli.terminal import Terminal
-from hfchat_base.uploads import Upload
+from hfchat_base.files import Upload
 
 __all__ = ["chat"]
 

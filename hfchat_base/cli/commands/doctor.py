@@ -18,15 +18,16 @@ import typer
 from rich.text import Text
 
 from hfchat_base import __version__
+from hfchat_base._flows import discovery
+from hfchat_base._flows.commands import Flow, send
+from hfchat_base._protocol import requests
+from hfchat_base._protocol.http import Response
+from hfchat_base._protocol.responses import login_command
 from hfchat_base.cli.commands.options import BaseUrl, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.client import HuggingChat
 from hfchat_base.errors import HuggingChatError, TransportError
 from hfchat_base.events import TextDelta
-from hfchat_base.protocol import requests
-from hfchat_base.protocol.flow import Flow, Response, send
-from hfchat_base.protocol.flows import discovery
-from hfchat_base.protocol.refusals import login_command
 
 __all__ = ["doctor"]
 

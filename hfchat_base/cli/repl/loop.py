@@ -17,7 +17,7 @@ from hfchat_base.cli.repl.commands import COMMANDS, Quit
 from hfchat_base.cli.terminal import clean_line, note
 from hfchat_base.cli.turn import TurnRunner
 from hfchat_base.errors import HuggingChatError
-from hfchat_base.uploads import Upload
+from hfchat_base.files import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

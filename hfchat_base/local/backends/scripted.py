@@ -32,7 +32,7 @@ from hfchat_base.local.models import LocalModel
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 __all__ = ["DRIP_SECONDS", "default_models"]
 

@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local.encoding.values import JsonObject
     from hfchat_base.local.models import LocalModel
     from hfchat_base.local.store.files import Files, StoredFile
-    from hfchat_base.protocol.facts import Generation
 
 __all__ = ["chat_messages", "with_system_text"]
 

@@ -12,6 +12,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
+from hfchat_base._protocol.constants import KEEP_ALIVE_SECONDS
 from hfchat_base.local.encoding.values import (
     UNDEFINED,
     JsonObject,
@@ -24,7 +25,6 @@ from hfchat_base.local.generation.answer import answer_current, answer_legacy
 from hfchat_base.local.generation.log import RunLog
 from hfchat_base.local.generation.wire import wire_line
 from hfchat_base.local.store.conversations import NEW_TITLE
-from hfchat_base.protocol.facts import KEEP_ALIVE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hfchat_base._protocol.constants import FINAL_ANSWER_SPACES, TOKEN_PADDING_CHARACTERS
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.encoding.values import utf16_length
-from hfchat_base.protocol.facts import FINAL_ANSWER_SPACES, TOKEN_PADDING_CHARACTERS
 
 if TYPE_CHECKING:
     from hfchat_base.local.encoding.values import JsonObject

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from hfchat_base._protocol.constants import MAX_TITLE_CHARACTERS, SHARE_ID_CHARACTERS
 from hfchat_base.local.encoding.superjson import superjson_text
 from hfchat_base.local.http.answers import Mishap, Refusal, json_answer, json_body
 from hfchat_base.local.http.asker import origin, public_base, session_of
 from hfchat_base.local.http.documents import conversation_document
 from hfchat_base.local.http.lookup import import_share, is_share_id, own_conversation
-from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS, SHARE_ID_CHARACTERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request

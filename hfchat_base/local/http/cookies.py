@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from email.utils import format_datetime
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.local.encoding.values import now
-from hfchat_base.protocol.facts import SESSION_COOKIE
 
 __all__ = ["dropped_cookie", "lasting_cookie", "session_cookie"]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hfchat_base._protocol.constants import MAX_TITLE_CHARACTERS
 from hfchat_base.local.http.answers import (
     Mishap,
     Refusal,
@@ -31,7 +32,6 @@ from hfchat_base.local.http.lookup import (
 )
 from hfchat_base.local.http.pages import current_page, data_refusal, missing_page
 from hfchat_base.local.store.settings import SettingsRefused
-from hfchat_base.protocol.facts import MAX_TITLE_CHARACTERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.http.answers import Mishap, mishap_answer, text_answer
 from hfchat_base.local.http.asker import note_session, route_path
 from hfchat_base.local.http.cookies import session_cookie
 from hfchat_base.local.http.login import redirect_to_login
-from hfchat_base.protocol.facts import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from starlette.responses import Response

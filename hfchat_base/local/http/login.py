@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, quote, urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.http.answers import Refusal, html_answer
 from hfchat_base.local.http.asker import origin, public_base, session_of
 from hfchat_base.local.http.cookies import dropped_cookie, lasting_cookie, session_cookie
-from hfchat_base.protocol.facts import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from hfchat_base._protocol.constants import SHARE_ID_CHARACTERS
 from hfchat_base.local.http.answers import Mishap, Refusal
 from hfchat_base.local.http.asker import session_of
-from hfchat_base.protocol.facts import SHARE_ID_CHARACTERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request

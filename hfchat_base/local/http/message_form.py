@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local.encoding.values import JsonObject
-    from hfchat_base.protocol.facts import Generation
 
 __all__ = ["MessageForm", "read_message_form"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from hfchat_base._protocol.constants import RESUME_CAP_SECONDS
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.http.lookup import own_conversation
-from hfchat_base.protocol.facts import RESUME_CAP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

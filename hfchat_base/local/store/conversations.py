@@ -11,8 +11,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
 from hfchat_base.local.encoding.values import JsonObject, ObjectId, now
-from hfchat_base.protocol.facts import CONVERSATIONS_PER_PAGE
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base.local.tools.elicitation import ElicitationField
 from hfchat_base.local.tools.server import LocalTool, ToolContext, ToolServer
-from hfchat_base.protocol.facts import WEB_SEARCH_SERVER
 
 __all__ = ["SEARCH_RESULTS", "scripted_tool_servers"]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import HuggingChat, MissingRequirementsError
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth import browsers
 from hfchat_base.auth.browsers import read_profiles
 from hfchat_base.auth.window import find_browser, new_window
-from hfchat_base.protocol.requests import Endpoint
 from tests.support.firefox import write_profile
 from tests.support.replay import RawRequest, RawServer, Wire, whole
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import InvalidRequestError
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth.cookies import Cookie, is_access_token, read_cookies, select
-from hfchat_base.protocol.requests import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import Model, ModelNotFoundError
-from hfchat_base.protocol.catalog import FALLBACK_MODELS, Catalog, read_models
-from hfchat_base.protocol.encodings import from_superjson
+from hfchat_base._protocol.encodings import from_superjson
+from hfchat_base._protocol.models import FALLBACK_MODELS, Catalog, read_models
 from tests.support.recordings import body_of, load
 
 MODELS = (

@@ -33,7 +33,7 @@ from hfchat_base import (
     Unknown,
     WebSearchUpdate,
 )
-from hfchat_base.protocol.decode import EXCERPT_CHARACTERS, decode_line
+from hfchat_base._protocol.decoder import EXCERPT_CHARACTERS, decode_line
 
 CALL = {"name": "search", "parameters": {"q": "x"}}
 

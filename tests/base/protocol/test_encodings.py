@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import ProtocolError
-from hfchat_base.local.encoding.devalue import devalue_text
-from hfchat_base.protocol.encodings import (
+from hfchat_base._protocol.encodings import (
     from_devalue,
     from_superjson,
     from_sveltekit_data,
     parse_json,
 )
+from hfchat_base.local.encoding.devalue import devalue_text
 from tests.support.recordings import body_of, load
 
 ANYTHING = st.recursive(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import ProtocolError
-from hfchat_base.protocol.lines import LineBuffer, ServerSentEvent, ServerSentEvents
+from hfchat_base._protocol.framing import LineBuffer, ServerSentEvent, ServerSentEvents
 
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import ProtocolError
-from hfchat_base.protocol.catalog import read_models
-from hfchat_base.protocol.encodings import from_superjson
-from hfchat_base.protocol.pages import (
+from hfchat_base._protocol.encodings import from_superjson
+from hfchat_base._protocol.models import read_models
+from hfchat_base._protocol.pages import (
     fetched_responses,
     legacy_active_model,
     legacy_models,

@@ -29,14 +29,14 @@ from hfchat_base import (
     TooManyConversationsError,
     UnexpectedPageError,
 )
-from hfchat_base.protocol.facts import RATE_LIMIT_WINDOW_SECONDS
-from hfchat_base.protocol.flow import Request, Response
-from hfchat_base.protocol.refusals import check, check_data, check_json, refusal
+from hfchat_base._protocol.constants import RATE_LIMIT_WINDOW_SECONDS
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.responses import check, check_data, check_json, refusal
 from tests.support.flows import json_response, page_response
 from tests.support.recordings import body_of, load
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
+    from hfchat_base._protocol.constants import Generation
 
 SEND = Request("POST", "/conversation/" + "0" * 24)
 BEGIN = Request("POST", "/conversation")

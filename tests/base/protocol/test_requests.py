@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import InvalidRequestError
-from hfchat_base.protocol import requests
-from hfchat_base.protocol.requests import Endpoint
+from hfchat_base._protocol import requests
+from hfchat_base._protocol.requests import Endpoint
 from tests.support.recordings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base.protocol.facts import Generation
-    from hfchat_base.protocol.flow import Request
+    from hfchat_base._protocol.constants import Generation
+    from hfchat_base._protocol.http import Request
 
 ENDPOINT = Endpoint.parse("https://chat.example:8443/chat/")
 CONVERSATION = "0" * 24

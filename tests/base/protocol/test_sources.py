@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import Source
-from hfchat_base.protocol.sources import sources_in
+from hfchat_base._protocol.accumulator import sources_in
 
 A, B = "https://a.example/x", "http://b.example"
 

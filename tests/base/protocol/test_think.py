@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hfchat_base import ReasoningDelta, TextDelta
-from hfchat_base.protocol.think import ThinkSplitter, split
+from hfchat_base._protocol.thinking import ThinkSplitter, split
 
 
 def split_in_pieces(pieces: list[str]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from hfchat_base import (
     ToolRun,
     Unknown,
 )
-from hfchat_base.protocol.transcript import Transcript, utf16_units
+from hfchat_base._protocol.accumulator import Transcript, utf16_units
 
 
 def add_up(*events: Event) -> tuple[Transcript, list[Event]]:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import MessageNotFoundError, ProtocolError
-from hfchat_base.protocol.encodings import from_superjson, from_sveltekit_data
-from hfchat_base.protocol.facts import Generation
-from hfchat_base.protocol.tree import StoredConversation, read_conversation, read_infos
+from hfchat_base._protocol.constants import Generation
+from hfchat_base._protocol.encodings import from_superjson, from_sveltekit_data
+from hfchat_base._protocol.stored import StoredConversation, read_conversation, read_infos
 from tests.support.recordings import body_of, load
 
 FINAL = [{"type": "status", "status": "started"}, {"type": "finalAnswer", "text": "x"}]

@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import FileTooLargeError, InvalidRequestError, Upload
-from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.protocol.turn import Turn, send_turn
+from hfchat_base._protocol.requests import Endpoint, Turn, send_turn
 from tests.support.recordings import load
 
 if TYPE_CHECKING:
-    from hfchat_base.protocol.facts import Generation
-    from hfchat_base.protocol.flow import Request
+    from hfchat_base._protocol.constants import Generation
+    from hfchat_base._protocol.http import Request
 
 ENDPOINT = Endpoint.parse("http://h/chat")
 CONVERSATION = "0" * 24

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, Timeouts
-from hfchat_base.protocol.flow import Request, Response
+from hfchat_base._protocol.http import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from hfchat_base.transport.aio import _Bell
+from hfchat_base._transport.aio import _Bell
 
 _LONG = 30.0
 

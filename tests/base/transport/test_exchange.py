@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base import InvalidRequestError, SessionExpired
-from hfchat_base.protocol.flow import Chunk, Request, TimedOut
-from hfchat_base.transport.exchange import deadline
+from hfchat_base._flows.commands import Chunk, TimedOut
+from hfchat_base._protocol.http import Request
+from hfchat_base._transport.curl import deadline
 from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, wait_until, whole
 

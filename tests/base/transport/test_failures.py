@@ -20,8 +20,8 @@ from hfchat_base import (
     TLSError,
     TransportError,
 )
-from hfchat_base.protocol.flow import Request
-from hfchat_base.transport.exchange import deadline
+from hfchat_base._protocol.http import Request
+from hfchat_base._transport.curl import deadline
 from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
 

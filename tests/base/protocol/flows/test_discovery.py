@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base import HuggingChatError, InvalidRequestError, LoginRequired, ProtocolError, User
-from hfchat_base.protocol.catalog import FALLBACK_DATE
-from hfchat_base.protocol.flow import Response
-from hfchat_base.protocol.flows import discovery
-from hfchat_base.protocol.requests import Endpoint
-from hfchat_base.protocol.server import Server
+from hfchat_base._flows import discovery
+from hfchat_base._flows.context import Server
+from hfchat_base._protocol.http import Response
+from hfchat_base._protocol.models import FALLBACK_DATE
+from hfchat_base._protocol.requests import Endpoint
 from tests.support.flows import drive, json_response, page_response
 from tests.support.recordings import body_of, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base.protocol.facts import Generation
-    from hfchat_base.protocol.flow import Request
+    from hfchat_base._protocol.constants import Generation
+    from hfchat_base._protocol.http import Request
 
 _numbers = itertools.count()
 

@@ -1,0 +1,170 @@
+"""An answer to a whole history: find or make the conversation, send what is new, read the answer.
+
+The decisions are `_flows/index.py`'s; what lives here is their order, and what is done when the server
+has lost a conversation that we counted on.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows.commands import Flow
+from hfchat_base._flows.context import Server
+from hfchat_base._flows.index import History, Plan
+from hfchat_base._flows.run import Run
+from hfchat_base._flows.run import answer as run_answer
+from hfchat_base._protocol.requests import Turn, check_text
+from hfchat_base.errors import (
+    AccessDeniedError,
+    ConversationFullError,
+    ConversationNotFoundError,
+    HuggingChatError,
+    MessageNotFoundError,
+    ServerError,
+)
+from hfchat_base.types import Answer, AsHistory, ChatMessage, McpServer
+
+_log = logging.getLogger("hfchat")
+
+_GONE: Final = (
+    ConversationNotFoundError,
+    ConversationFullError,
+    MessageNotFoundError,
+    AccessDeniedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller wants: an answer to a history.
+
+    Attributes:
+        messages: The whole history.
+        model: A model's id or short name, or None for the default.
+        web_search: Whether to search the web first.
+        mcp_servers: The tool servers to offer.
+        as_history: Under which history the answer will be continued, if not under `messages` and
+            its text.
+    """
+
+    messages: Sequence[ChatMessage]
+    model: str | None = None
+    web_search: bool = False
+    mcp_servers: Sequence[McpServer] = ()
+    as_history: AsHistory | None = None
+
+
+def chat(server: Server, history: History, ask: Ask, run: Run, *, ephemeral: bool) -> Flow[Answer]:
+    """Answer a history.
+
+    Args:
+        server: Who answers.
+        history: The client's index.
+        ask: What is wanted.
+        run: Where the driver looks at the run.
+        ephemeral: Whether to delete the conversation at once, so that the account keeps no trace.
+
+    Raises:
+        HuggingChatError: See `conversations.create` and `run.answer`.
+    """
+    model = yield from _model_id(server, ask)
+    if ephemeral:
+        return (yield from _ephemeral(server, ask, run, model))
+    plan = history.plan(model, ask.messages)
+    if plan.conversation_id is not None:
+        try:
+            return (yield from _send(server, history, ask, run, model, plan))
+        except HuggingChatError as error:
+            if not (yield from _has_gone(server, plan, error)):
+                raise
+            _log.info("conversation %s cannot be continued (%s)", plan.conversation_id, error)
+            history.forget(plan.conversation_id)
+        plan = history.plan(model, ask.messages, fresh=True)
+    return (yield from _send(server, history, ask, run, model, plan))
+
+
+def _send(
+    server: Server, history: History, ask: Ask, run: Run, model: str, plan: Plan
+) -> Flow[Answer]:
+    answered = False
+    conversation_id, parent_id = plan.conversation_id, plan.parent_id
+    try:
+        check_text(plan.text)
+        if conversation_id is None or parent_id is None:
+            created = yield from conversations.create(server, model, plan.system_prompt)
+            conversation_id = created.id
+            parent_id = created.root_message_id or created.latest().id
+            if created.model and created.model != model:
+                # It was a short name; the history is known under the model's id from now on.
+                model = created.model
+                plan = history.plan(model, ask.messages, fresh=True)
+        answer = yield from run_answer(
+            server, _turn(ask, plan, conversation_id, parent_id), run, model=model
+        )
+        answered = True
+    finally:
+        if not answered:
+            if run.is_running and conversation_id is not None:
+                # Nobody knows when that run ends, and two at once would lose an answer.
+                history.forget(conversation_id)
+            history.release(plan)
+    if run.stop_requested:
+        # A stop that came after the end would stop the next run as well (S).
+        history.forget(conversation_id)
+        history.release(plan)
+    else:
+        known_as = ask.as_history(answer) if ask.as_history else None
+        history.done(plan, conversation_id, answer, known_as)
+    return answer
+
+
+def _ephemeral(server: Server, ask: Ask, run: Run, model: str) -> Flow[Answer]:
+    plan = History().plan(model, ask.messages)
+    check_text(plan.text)
+    created = yield from conversations.create(server, model, plan.system_prompt)
+    run.reads_message_id = False
+    run.to_delete = created.id
+    parent_id = created.root_message_id or created.latest().id
+    turn = _turn(ask, plan, created.id, parent_id)
+    return (yield from run_answer(server, turn, run, model=model))
+
+
+def _turn(ask: Ask, plan: Plan, conversation_id: str, parent_id: str) -> Turn:
+    return Turn(
+        conversation_id=conversation_id,
+        message_id=parent_id,
+        text=plan.text,
+        generation_id=str(uuid.uuid4()),
+        files=plan.files,
+        web_search=ask.web_search,
+        mcp_servers=ask.mcp_servers,
+    )
+
+
+def _has_gone(server: Server, plan: Plan, error: HuggingChatError) -> Flow[bool]:
+    """Tell whether an error means that a conversation cannot be continued."""
+    if isinstance(error, _GONE):
+        return True
+    if not isinstance(error, ServerError) or plan.conversation_id is None:
+        return False
+    # A parent message that was deleted is answered with a bare 500 (R: `bad_requests`).
+    try:
+        stored = yield from conversations.read(server, plan.conversation_id)
+    except _GONE:
+        return True
+    except HuggingChatError:
+        return False
+    return all(message.id != plan.parent_id for message in stored.messages)
+
+
+def _model_id(server: Server, ask: Ask) -> Flow[str]:
+    if any(upload.is_image for message in ask.messages for upload in message.files):
+        return (yield from discovery.vision_model(server, ask.model)).id
+    if ask.model is None:
+        return (yield from discovery.default_model(server)).id
+    return server.catalog.resolve(ask.model).id if server.catalog else ask.model

@@ -1,0 +1,147 @@
+"""What a flow may ask for, and what it is given.
+
+A flow is a generator that does everything which takes more than one request. It yields commands and
+is sent their results; errors of the transport are raised into it. It never touches a socket, a
+clock or a callback itself, so that the synchronous and the asynchronous driver (`_transport/`) share
+it. The pattern is that of `httpx.Auth.auth_flow`.
+
+What lives here is the vocabulary. The three words of every token (`Read`, `Chunk`, `Deliver`) are
+not frozen, since that takes twice as long to make. The flows are in `flows/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union
+
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base.events import ElicitationRequest, Event
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Bytes of an open stream, and when they came."""
+
+    data: bytes = field(repr=False)
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """Nothing came until the deadline of a `Read`."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request and wait for the whole `Response`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send a request and wait for the head of its `Response`; the body is then `Read`."""
+
+    request: Request
+
+
+@dataclass(slots=True)
+class Read:
+    """Wait for more of the open stream: a `Chunk`, None at its clean end, or `TimedOut`.
+
+    Attributes:
+        until: Deadline on the driver's monotonic clock, or None.
+    """
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Drop the open stream's connection now."""
+
+
+@dataclass(slots=True)
+class Deliver:
+    """Hand events to the caller."""
+
+    events: list[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put a tool's question to the caller: the content to accept with, or None to decline."""
+
+    request: ElicitationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds.
+
+    Attributes:
+        seconds: How many.
+        is_due: Whether a server's clock asks for them, so that no test can do without.
+    """
+
+    seconds: float
+    is_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Ask what time it is on the driver's monotonic clock, in seconds."""
+
+
+Command = Union[Send, Open, Read, Close, Deliver, Ask, Sleep, Now]
+
+Flow = Generator[Command, Any, T]
+"""A flow that ends in a T."""
+
+
+def send(request: Request) -> Flow[Response]:
+    """Send a request and wait for the whole response, typed."""
+    response: Response = yield Send(request)
+    return response
+
+
+def open_stream(request: Request) -> Flow[Response]:
+    """Send a request and wait for the response's head, typed."""
+    response: Response = yield Open(request)
+    return response
+
+
+def read(until: float | None) -> Flow[Chunk | TimedOut | None]:
+    """Wait for more of the open stream, typed."""
+    result: Chunk | TimedOut | None = yield Read(until)
+    return result
+
+
+def now() -> Flow[float]:
+    """Ask what time it is, typed."""
+    at: float = yield Now()
+    return at
+
+
+def sleep(seconds: float, *, is_due: bool = False) -> Flow[None]:
+    """Wait, typed."""
+    yield Sleep(seconds, is_due)
+
+
+def read_all(until: float | None, max_bytes: int) -> Flow[bytes]:
+    """Read the rest of the open stream, at most so many bytes, and close it."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < max_bytes:
+        chunk = yield from read(until)
+        if not isinstance(chunk, Chunk):
+            break
+        pieces.append(chunk.data)
+        size += len(chunk.data)
+    yield Close()
+    return b"".join(pieces)

@@ -1,0 +1,252 @@
+"""A message list → the server-side conversation that already holds its beginning.
+
+Frameworks hand over the whole history at every call. chat-ui takes one user message at a time and
+keeps the rest itself, so sending a history again and again would cost quadratic traffic and lose
+the roles. What lives here is an index from "this beginning of a history" to "this message in that
+conversation", in memory, bounded, one per client, safe between threads and tasks. It decides what
+is new and where it goes; it sends nothing (`_flows/chat.py` does).
+
+The rules:
+
+* Model and system prompt belong to the beginning: another one of them is another conversation.
+* What follows the longest known beginning is sent as a child of its last message. An edited history
+  therefore branches.
+* A history of which nothing is known starts a conversation: its leading system messages become the
+  system prompt, the rest one clearly marked transcript (or the bare text, if it is one message).
+* A conversation in use by one call is never used by another (two runs at once lose an answer, R:
+  `two_runs_in_one_conversation`): the other call gets a conversation of its own.
+* A conversation that has gone, is full, or was left in the middle of a run is forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hfchat_base.errors import InvalidRequestError
+from hfchat_base.files import Upload
+from hfchat_base.types import Answer, ChatMessage
+
+DEFAULT_MAX_ENTRIES: Final = 4096
+"""How many beginnings are remembered; the least recently used go first."""
+
+_Key = bytes
+
+
+@dataclass(slots=True)
+class _Thread:
+    """A conversation of the server, and whether a call is using it."""
+
+    conversation_id: str
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    thread: _Thread
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send for a history, and where.
+
+    Attributes:
+        model: The model that will answer.
+        conversation_id: A conversation that holds the beginning, or None for a new one.
+        parent_id: The message to continue from, or None in a new conversation.
+        system_prompt: For a new conversation.
+        text: What the user says.
+        files: What is attached to it.
+    """
+
+    model: str
+    conversation_id: str | None
+    parent_id: str | None
+    system_prompt: str
+    text: str
+    files: tuple[Upload, ...]
+    _end: _Key
+    _thread: _Thread | None
+
+
+class History:
+    """The index of one client.
+
+    Args:
+        max_entries: How many beginnings to remember.
+    """
+
+    def __init__(self, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
+        self._max_entries = max_entries
+        self._places: OrderedDict[_Key, _Place] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def plan(self, model: str, messages: Sequence[ChatMessage], *, fresh: bool = False) -> Plan:
+        """Decide what to send, and take hold of the conversation that it goes to.
+
+        A plan that holds a conversation has to be given back with `done` or `forget`.
+
+        Args:
+            model: The id of the model that will answer.
+            messages: The whole history.
+            fresh: Whether to begin a new conversation whatever is known.
+
+        Raises:
+            InvalidRequestError: There is nothing to answer.
+        """
+        system_prompt, turns = _divide(messages)
+        if not turns:
+            msg = "There is no message to answer: the history holds system messages at most."
+            raise InvalidRequestError(msg)
+        keys = _keys(model, system_prompt, turns)
+        with self._lock:
+            known = None if fresh else self._longest_known(keys, turns)
+            if known is None:
+                text, files = render(turns)
+                return Plan(model, None, None, system_prompt, text, files, keys[-1], None)
+            index, place = known
+            place.thread.busy = True
+        text, files = render(turns[index:], continues=True)
+        return Plan(
+            model,
+            place.thread.conversation_id,
+            place.message_id,
+            system_prompt,
+            text,
+            files,
+            keys[-1],
+            place.thread,
+        )
+
+    def done(
+        self,
+        plan: Plan,
+        conversation_id: str,
+        answer: Answer,
+        known_as: Sequence[ChatMessage] | None = None,
+    ) -> None:
+        """Remember where an answered history stands, and let go of its conversation.
+
+        Args:
+            plan: What was sent.
+            conversation_id: Where it was sent to.
+            answer: What came; without its id nothing can be continued from there.
+            known_as: The history, answer included, that the caller will hand over; by default what
+                was planned for and the answer's text.
+        """
+        with self._lock:
+            thread = plan._thread or _Thread(conversation_id)  # noqa: SLF001 - ours
+            thread.busy = False
+            if answer.message_id is None:
+                return
+            if known_as is None:
+                key = _extend(plan._end, ChatMessage("assistant", answer.text))  # noqa: SLF001 - ours
+            else:
+                key = _keys(plan.model, *_divide(known_as))[-1]
+            self._places[key] = _Place(thread, answer.message_id)
+            self._places.move_to_end(key)
+            while len(self._places) > self._max_entries:
+                self._places.popitem(last=False)
+
+    def release(self, plan: Plan) -> None:
+        """Let go of a plan's conversation, which stays as it was before."""
+        if plan._thread is not None:  # noqa: SLF001 - ours
+            with self._lock:
+                plan._thread.busy = False  # noqa: SLF001 - ours
+
+    def forget(self, conversation_id: str) -> None:
+        """Forget a conversation: it has gone, or nobody knows what is still running in it."""
+        with self._lock:
+            self._places = OrderedDict(
+                (key, place)
+                for key, place in self._places.items()
+                if place.thread.conversation_id != conversation_id
+            )
+
+    def _longest_known(
+        self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
+    ) -> tuple[int, _Place] | None:
+        # The last message is what is to be answered, so it is never part of the beginning.
+        for index in range(len(turns) - 1, 0, -1):
+            place = self._places.get(keys[index])
+            if place is not None and not place.thread.busy:
+                self._places.move_to_end(keys[index])
+                return index, place
+        return None
+
+
+def render(
+    turns: Sequence[ChatMessage], *, continues: bool = False
+) -> tuple[str, tuple[Upload, ...]]:
+    """Put messages into the one that the server takes.
+
+    User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with
+    what the user said last apart, so that small models see what they are to answer.
+
+    Args:
+        turns: The messages, without leading system messages.
+        continues: Whether they follow messages that the server has.
+    """
+    files = tuple(upload for turn in turns for upload in turn.files)
+    if all(turn.role == "user" for turn in turns):
+        return "\n\n".join(turn.content for turn in turns), files
+    heading = (
+        "The conversation went on as follows" if continues else "This is our conversation so far"
+    )
+    count = next(i for i, turn in enumerate(reversed(turns)) if turn.role != "user")
+    before, asked = turns[: len(turns) - count], turns[len(turns) - count :]
+    if asked:
+        request = "\n\n".join(turn.content for turn in asked)
+    elif turns[-1].role == "system":
+        before, request = turns[:-1], _labelled(turns[-1])
+    else:
+        request = "Go on with your last message from where it ends."
+    transcript = "\n\n".join(_labelled(turn) for turn in before)
+    return f"{heading}:\n\n<transcript>\n{transcript}\n</transcript>\n\n{request}", files
+
+
+def _labelled(turn: ChatMessage) -> str:
+    attached = "".join(f" [attached: {upload.name}]" for upload in turn.files)
+    return f"{turn.role.capitalize()}: {turn.content}{attached}"
+
+
+def _divide(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]]:
+    """Split the leading system messages off."""
+    count = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
+    system_prompt = "\n\n".join(m.content for m in messages[:count] if m.content)
+    return system_prompt, messages[count:]
+
+
+def _keys(model: str, system_prompt: str, turns: Sequence[ChatMessage]) -> list[_Key]:
+    """The key of each beginning: keys[i] stands for the first i messages."""
+    key = hashlib.blake2b(_packed(model, system_prompt), digest_size=20).digest()
+    keys = [key]
+    for turn in turns:
+        key = _extend(key, turn)
+        keys.append(key)
+    return keys
+
+
+def _extend(key: _Key, turn: ChatMessage) -> _Key:
+    # What an assistant said may come back with its outer white space trimmed by an output parser.
+    content = turn.content.strip() if turn.role == "assistant" else turn.content
+    digest = hashlib.blake2b(key, digest_size=20)
+    digest.update(_packed(turn.role, content))
+    for upload in turn.files:
+        digest.update(_packed(upload.name, upload.mime))
+        digest.update(hashlib.blake2b(upload.data, digest_size=20).digest())
+    return digest.digest()
+
+
+def _packed(*texts: str) -> bytes:
+    """Texts as bytes that no other texts give."""
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

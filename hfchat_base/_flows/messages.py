@@ -1,0 +1,244 @@
+"""Messages in a conversation that a caller holds: say something, answer again, edit.
+
+What lives here is what such a conversation has to remember between its turns, and the care that
+only one run goes on in it. The run itself is `run.py`'s; whole histories are `chat.py`'s.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows.commands import Flow, sleep
+from hfchat_base._flows.context import Server
+from hfchat_base._flows.run import Run
+from hfchat_base._flows.run import answer as run_answer
+from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
+from hfchat_base._protocol.requests import Turn, check_message_id, check_text
+from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base.errors import ConversationBusyError, InvalidRequestError
+from hfchat_base.files import Upload
+from hfchat_base.types import Answer, McpServer, Role
+
+_SETTLE_ATTEMPTS: Final = 20
+_SETTLE_SECONDS: Final = 0.25
+
+
+@dataclass(slots=True)
+class ConversationState:
+    """What a conversation object knows, shared between its flows.
+
+    Attributes:
+        id: The server's id.
+        model: The id of its model.
+        title: As last heard.
+        system_prompt: What it began with.
+        message_id: Where the next message goes; None if that has to be read.
+        run: The run that goes on in it, or None.
+        is_unsettled: Whether a run was left or stopped, so that its end is not known.
+        has_stop_marker: Whether a stop came after the end, and would stop a message sent at once.
+    """
+
+    id: str
+    model: str = ""
+    title: str = ""
+    system_prompt: str = ""
+    message_id: str | None = None
+    run: Run | None = None
+    is_unsettled: bool = False
+    has_stop_marker: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, stored: StoredConversation) -> ConversationState:
+        """Begin where a stored conversation was written to last."""
+        state = cls(stored.id)
+        state.note(stored)
+        return state
+
+    def note(self, stored: StoredConversation) -> None:
+        """Take over what the server says."""
+        self.model = stored.model or self.model
+        self.title = stored.title or self.title
+        self.system_prompt = stored.system_prompt
+        self.message_id = stored.latest().id
+
+    def hold(self, run: Run) -> None:
+        """Begin a run.
+
+        Raises:
+            ConversationBusyError: One is going on.
+        """
+        with self._lock:
+            if self.run is not None:
+                msg = (
+                    "A run is going on in this conversation, and two at once lose an answer. Read"
+                    " the first to its end, close it, or use another conversation."
+                )
+                raise ConversationBusyError(msg)
+            self.run = run
+
+    def let_go(self) -> None:
+        """End a run."""
+        with self._lock:
+            self.run = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What goes with a message."""
+
+    files: Sequence[Upload] = ()
+    web_search: bool = False
+    mcp_servers: Sequence[McpServer] = ()
+
+
+def say(
+    server: Server,
+    state: ConversationState,
+    run: Run,
+    text: str,
+    options: Options,
+    *,
+    parent_id: str | None,
+) -> Flow[Answer]:
+    """Send a message after the last one, or after another one: a branch."""
+    check_text(text)
+    return (yield from _take_turn(server, state, run, text, options, parent_id))
+
+
+def retry(
+    server: Server, state: ConversationState, run: Run, options: Options, *, message_id: str | None
+) -> Flow[Answer]:
+    """Answer again: a sibling of an assistant's message, by default the last one."""
+    turn = _take_turn(server, state, run, None, options, message_id, redoes="assistant")
+    return (yield from turn)
+
+
+def edit(
+    server: Server,
+    state: ConversationState,
+    run: Run,
+    text: str,
+    options: Options,
+    *,
+    message_id: str | None,
+) -> Flow[Answer]:
+    """Say something else instead: a sibling of a user's message, by default the last one."""
+    check_text(text)
+    turn = _take_turn(server, state, run, text, options, message_id, redoes="user")
+    return (yield from turn)
+
+
+def _take_turn(
+    server: Server,
+    state: ConversationState,
+    run: Run,
+    text: str | None,
+    options: Options,
+    message_id: str | None,
+    *,
+    redoes: Role | None = None,
+) -> Flow[Answer]:
+    """Hold the conversation for one run, which follows a message or does one of a role again."""
+    if message_id is not None:
+        check_message_id(message_id)
+    state.hold(run)
+    try:
+        yield from _settle(server, state)
+        if message_id is None:
+            message_id = yield from _target(server, state, redoes)
+        is_retry = redoes is not None
+        return (yield from _run(server, state, run, message_id, text, options, is_retry=is_retry))
+    finally:
+        state.let_go()
+
+
+def _target(server: Server, state: ConversationState, redoes: Role | None) -> Flow[str]:
+    """The message that a turn is about if none is named."""
+    if redoes is not None:
+        return (yield from _last(server, state, redoes))
+    if state.message_id is None:
+        stored = yield from conversations.read(server, state.id)
+        state.note(stored)
+        return stored.latest().id
+    return state.message_id
+
+
+def _run(
+    server: Server,
+    state: ConversationState,
+    run: Run,
+    message_id: str,
+    text: str | None,
+    options: Options,
+    *,
+    is_retry: bool,
+) -> Flow[Answer]:
+    yield from _ensure_sight(server, state, options)
+    turn = Turn(
+        conversation_id=state.id,
+        message_id=message_id,
+        text=text,
+        generation_id=str(uuid.uuid4()),
+        files=options.files,
+        is_retry=is_retry,
+        web_search=options.web_search,
+        mcp_servers=options.mcp_servers,
+    )
+    ended = False
+    try:
+        answer = yield from run_answer(server, turn, run, model=state.model)
+        ended = True
+    finally:
+        state.is_unsettled = run.stop_requested or (not ended and run.is_running)
+        state.has_stop_marker = ended and run.stop_came_late
+        # Where the conversation stands after a failure is for the server to say.
+        state.message_id = run.transcript.message_id
+    state.title = answer.title or state.title
+    return answer
+
+
+def _ensure_sight(server: Server, state: ConversationState, options: Options) -> Flow[None]:
+    """Give the conversation a model that sees, if there are images and its own does not."""
+    if not any(upload.is_image for upload in options.files):
+        return
+    model = yield from discovery.vision_model(server, state.model or None)
+    if model.id != state.model:
+        yield from conversations.update(server, state.id, {"model": model.id})
+        state.model = model.id
+
+
+def _settle(server: Server, state: ConversationState) -> Flow[None]:
+    """After a run that was left: wait until the server is done with it.
+
+    It stores the whole message list at its end, so a message sent before would be lost (R:
+    ``two_runs_in_one_conversation``).
+    """
+    if not state.is_unsettled:
+        return
+    for _ in range(_SETTLE_ATTEMPTS):
+        stored = yield from conversations.read(server, state.id)
+        state.note(stored)
+        if all(message.is_complete for message in stored.messages):
+            break
+        yield from sleep(_SETTLE_SECONDS)
+    state.is_unsettled = False
+    if state.has_stop_marker:
+        yield from sleep(STOP_MARKER_SECONDS)
+        state.has_stop_marker = False
+
+
+def _last(server: Server, state: ConversationState, role: Role) -> Flow[str]:
+    """The id of the last message of a role on the branch that the conversation stands on."""
+    stored = yield from conversations.read(server, state.id)
+    path = stored.path_to(state.message_id or stored.latest().id)
+    for message in reversed(path):
+        if message.role == role:
+            return message.id
+    msg = f"The conversation holds no message of the {role} yet."
+    raise InvalidRequestError(msg)

@@ -1,0 +1,333 @@
+"""Reading one stream of events: the answer itself, or the log that it is resumed from.
+
+What lives here: what every event means for the run while it is read (progress, the end, a
+question), and how a replayed log is cut down to what has not been seen. What comes before and after
+a stream is `run.py`'s and `resume.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all
+from hfchat_base._flows.context import Server, send, wait
+from hfchat_base._flows.policy import Deadlines, after
+from hfchat_base._protocol import encodings, requests, responses
+from hfchat_base._protocol.accumulator import Transcript
+from hfchat_base._protocol.constants import Generation
+from hfchat_base._protocol.decoder import decode_line, decode_text
+from hfchat_base._protocol.framing import LineBuffer, ServerSentEvents
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.requests import Turn
+from hfchat_base.errors import (
+    GenerationFailed,
+    ProtocolError,
+    StreamStalled,
+    TransportError,
+    UpstreamRateLimitError,
+)
+from hfchat_base.events import ElicitationRequest, Event, Status, TextDelta
+from hfchat_base.types import Answer, FinishReason
+
+_RATE_LIMITED = 429
+_ANSWERED_BEFORE = 409
+
+
+@dataclass(slots=True)
+class Run:
+    """A run as its driver and its caller see it.
+
+    Attributes:
+        transcript: What has arrived.
+        conversation_id: Where it runs, once that is known.
+        generation_id: Its own id; None on legacy servers, which know none.
+        is_running: Whether the server is writing the answer, as far as we know.
+        stop_requested: Whether this client has asked the server to stop.
+        reads_message_id: Whether to find out the answer's id at the end.
+        to_delete: A conversation to delete when the caller is done with it, whatever happens.
+        seen_events: How many other events were taken, `keepAlive` left out.
+        parked_elicitation: A question whose reply wants a new run to go on with, or None.
+    """
+
+    transcript: Transcript = field(default_factory=Transcript)
+    conversation_id: str = ""
+    generation_id: str | None = None
+    is_running: bool = False
+    stop_requested: bool = False
+    reads_message_id: bool = True
+    to_delete: str | None = None
+    seen_events: int = 0
+    parked_elicitation: str | None = None
+    _characters_before: int = 0
+
+    def begin(self, turn: Turn, kind: Generation, model: str) -> None:
+        """Point to the turn that is about to be sent, with nothing of it seen."""
+        self.conversation_id = turn.conversation_id
+        self.generation_id = turn.generation_id if kind == "current" else None
+        self.transcript = Transcript(
+            model=model,
+            conversation_id=turn.conversation_id,
+            generation_id=self.generation_id,
+        )
+        self.see_nothing()
+
+    def see_nothing(self) -> None:
+        """Say that nothing has been seen of a run that goes on with the same answer."""
+        self._characters_before = self.transcript.streamed_characters
+        self.seen_events = 0
+
+    @property
+    def seen_characters(self) -> int:
+        """How many characters of the run's stream tokens were taken."""
+        return self.transcript.streamed_characters - self._characters_before
+
+    def take(self, event: Event) -> list[Event]:
+        """Add an event and return what the caller should see of it."""
+        is_sign_of_life = isinstance(event, Status) and event.status == "keepAlive"
+        if not is_sign_of_life and not isinstance(event, TextDelta):
+            self.seen_events += 1
+        return self.transcript.take(event)
+
+    def answer(self, finish_reason: FinishReason | None = None) -> Answer:
+        """What the run adds up to by now."""
+        return self.transcript.answer(finish_reason)
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether a stop would still find the run at work.
+
+        With the final answer it is over, whatever may follow: a stop that comes then would abort
+        the next run (S).
+        """
+        return self.is_running and self.transcript.final is None and not self.stop_requested
+
+    @property
+    def stop_came_late(self) -> bool:
+        """Whether the answer was whole before the server heard of the stop."""
+        final = self.transcript.final
+        return self.stop_requested and final is not None and not final.interrupted
+
+
+class Reader(Protocol):
+    """Bytes → events, in the form of one of the two streams."""
+
+    def feed(self, data: bytes) -> Iterable[Event]:
+        """Take the next bytes."""
+        ...
+
+    def rest(self) -> Event | None:
+        """What stands behind the last newline, if it is whole."""
+        ...
+
+
+class LineReader:
+    """Reads an answer: one event a line."""
+
+    def __init__(self) -> None:
+        self._lines = LineBuffer()
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Take the next bytes.
+
+        Raises:
+            ProtocolError: A line is no event.
+        """
+        lines = self._lines.feed(data)
+        number = self._lines.lines_seen - len(lines)
+        for line in lines:
+            number += 1
+            event = decode_line(line, number)
+            if event is not None:
+                yield event
+
+    def rest(self) -> Event | None:
+        """What stands behind the last newline, if it is whole."""
+        try:
+            return decode_line(self._lines.rest, self._lines.lines_seen + 1)
+        except ProtocolError:
+            return None  # cut in the middle
+
+
+class LogReader:
+    """Reads a run's log from its start, and skips what has been seen.
+
+    The log merges tokens and does not pad them, and holds no `keepAlive` (R:
+    ``disconnect_and_resume``), so what was seen is counted in characters of text and in other
+    events.
+
+    Args:
+        run: The run, for what was seen.
+
+    Attributes:
+        end: How the log ended: completed, interrupted, error, gone; None while it has not.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._frames = ServerSentEvents()
+        self._skip_characters = run.seen_characters
+        self._skip_events = run.seen_events
+        self.end: str | None = None
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Take the next bytes.
+
+        Raises:
+            ProtocolError: A frame is no event.
+        """
+        for frame in self._frames.feed(data):
+            if frame.event == "update":
+                event = self._unseen(decode_text(frame.data))
+                if event is not None:
+                    yield event
+            elif frame.event == "end":
+                raw = encodings.parse_json(frame.data, "end of the log")
+                status = raw.get("status") if isinstance(raw, dict) else None
+                self.end = status if isinstance(status, str) else "gone"
+
+    def rest(self) -> Event | None:
+        """Nothing: a frame ends with an empty line."""
+        return None
+
+    def _unseen(self, event: Event) -> Event | None:
+        if not isinstance(event, TextDelta):
+            if self._skip_events:
+                self._skip_events -= 1
+                return None
+            return event
+        text = event.text[self._skip_characters :]
+        self._skip_characters -= len(event.text) - len(text)
+        return TextDelta(text) if text else None
+
+
+def follow(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Flow[None]:
+    """Read the open stream to its end and deliver its events.
+
+    Raises:
+        TransportError: The connection was lost.
+        GenerationFailed: The server reports that the model failed.
+        StreamStalled: There was no progress within the deadline.
+        ProtocolError: What came is not the protocol.
+    """
+    is_late = yield from _take_chunks(server, run, reader, deadlines)
+    if is_late:
+        yield Close()
+        if run.is_running:
+            raise stalled(run, deadlines)
+        # All is said, only the end of the response is missing.
+    rest = reader.rest()
+    if rest is not None:
+        yield Deliver(run.take(rest))
+
+
+def _take_chunks(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Flow[bool]:
+    """Deliver the events of all chunks; tell whether the next progress is overdue.
+
+    This loop runs for every token, so it makes few calls.
+    """
+    take_text = run.transcript.take_text
+    while isinstance(result := (yield Read(deadlines.next)), Chunk):
+        events: list[Event] = []
+        progress_at: float | None = None
+        try:
+            for event in reader.feed(result.data):
+                if event.__class__ is TextDelta:
+                    events += take_text(event)
+                    progress_at = progress_at or result.at
+                    continue
+                events += run.take(event)
+                if isinstance(event, ElicitationRequest):
+                    yield Deliver(events)
+                    events = []
+                    progress_at = yield from _answer_elicitation(server, run, event)
+                elif isinstance(event, Status):
+                    _take_status(run, event, deadlines, result.at)
+                else:
+                    progress_at = progress_at or result.at
+        except (ProtocolError, GenerationFailed):
+            yield Deliver(events)
+            raise
+        if events:
+            yield Deliver(events)
+        if progress_at is not None:
+            deadlines.progress(progress_at)
+        elif deadlines.passed(result.at):
+            return True
+    return result is not None
+
+
+def _take_status(run: Run, status: Status, deadlines: Deadlines, at: float) -> None:
+    if status.status == "finished":
+        run.is_running = False
+        deadlines.finish(at)
+    elif status.status == "error":
+        run.is_running = False
+        raise _failed(run, status)
+
+
+def read_refusal(server: Server, head: Response) -> Flow[Response]:
+    """Read the body of a response that is no stream of events."""
+    until = after(head.at, server.timeouts.response)
+    body = yield from read_all(until, responses.MAX_ERROR_BYTES)
+    return replace(head, body=body)
+
+
+def stalled(run: Run, deadlines: Deadlines) -> StreamStalled:
+    """Say that a run makes no progress."""
+    return StreamStalled(
+        f"The answer made no progress within {deadlines.limit:g} s"
+        " (keepAlive is none). What had arrived is in .partial.",
+        partial=run.answer(),
+    )
+
+
+def _failed(run: Run, status: Status) -> GenerationFailed:
+    message = status.message or "no reason given"
+    if status.status_code == _RATE_LIMITED:
+        return UpstreamRateLimitError(
+            f"The model behind the server takes no more requests for now: {message}",
+            partial=run.answer(),
+        )
+    return GenerationFailed(
+        f"The model behind the server failed: {message}",
+        partial=run.answer(),
+        upstream_status=status.status_code,
+    )
+
+
+def _answer_elicitation(server: Server, run: Run, question: ElicitationRequest) -> Flow[float]:
+    """Put a tool's question to the caller and send the reply, while the stream stays open.
+
+    Returns:
+        When the server had taken the reply, on the driver's clock.
+    """
+    content = yield Ask(question)
+    request = requests.answer_elicitation(
+        server.endpoint, run.conversation_id, question.elicitation_id, content
+    )
+    response = yield from _reply(server, request)
+    raw = encodings.parse_json(response.body, "reply to an elicitation")
+    if isinstance(raw, dict) and raw.get("resume") is True:
+        run.parked_elicitation = question.elicitation_id
+    return response.at
+
+
+def _reply(server: Server, request: Request) -> Flow[Response]:
+    """Send a reply until it is known to have arrived; without one the run waits for an hour.
+
+    That is safe, because the first one that arrives counts, and a further one is a 409 (S).
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            response = yield from send(server, request)
+        except TransportError:
+            if attempt >= server.retries.attempts:
+                raise
+            yield from wait(server, "connection", attempt)
+            continue
+        if attempt > 1 and response.status == _ANSWERED_BEFORE:
+            return response
+        return responses.check(response, request)

@@ -1,0 +1,298 @@
+"""The events of one run, added up to an answer.
+
+What lives here: which events a caller gets for one that was decoded (thinking split off, sources
+found in tool results, the end of a text that was not streamed), and what the answer is at any
+moment (so that an error can hold what had arrived). What does not: reading bytes, and deciding
+whether a run ended well (`flows/run.py`).
+
+The rules for the final text (R: ``tool_call``, ``stop_generating``, ``upstream_cut_midstream``):
+
+* no tools: the server's final text is the answer. If it goes on where the stream ended, the rest is
+  handed out as a delta first; if it differs otherwise, it wins.
+* with tools it leaves out what was said before the last call; that is put in front again.
+* in a run that this client stopped it may be a prefix of what was streamed; what was streamed
+  stays.
+
+Pages named in the result of a server-run tool.
+
+Current servers have no event for sources: a search is a tool over MCP whose result is text or
+structured data of the tool's own making. What is looked for is what search
+tools commonly send: objects with a `url` or `link`, and lines such as ``Title: …`` / ``URL: …``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from hfchat_base._protocol.thinking import Delta, ThinkSplitter, split
+from hfchat_base.events import (
+    Event,
+    File,
+    FinalAnswer,
+    ReasoningDelta,
+    RouterMetadata,
+    Source,
+    Sources,
+    Status,
+    TextDelta,
+    Title,
+    ToolCall,
+    ToolError,
+    ToolResult,
+)
+from hfchat_base.types import Answer, AnswerFile, FinishReason, ToolRun
+
+_MANY_PIECES: Final = 1024
+
+
+def utf16_units(text: str) -> int:
+    """The length of a text as JavaScript counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+class _Pieces(list[str]):
+    """A text that grows by pieces, which one by one take many times its own memory."""
+
+    _settled = 0
+
+    def settle(self) -> None:
+        """Put the newest pieces together, if they are many."""
+        if len(self) - self._settled >= _MANY_PIECES:
+            self[self._settled :] = ["".join(self[self._settled :])]
+            self._settled += 1
+
+
+class Transcript:
+    """Collects the events of one run.
+
+    Args:
+        model: The model that was asked.
+        conversation_id: Where the run is stored.
+        generation_id: The run's own id, or None (legacy).
+    """
+
+    def __init__(
+        self, *, model: str = "", conversation_id: str = "", generation_id: str | None = None
+    ) -> None:
+        self.message_id: str | None = None
+        self.final: FinalAnswer | None = None
+        self.streamed_characters = 0  # of all stream tokens, tags included
+        self._model = model
+        self._conversation_id = conversation_id
+        self._generation_id = generation_id
+        self._surrogate_pairs = 0
+        self._splitter = ThinkSplitter()
+        self._text = _Pieces()
+        self._reasoning = _Pieces()
+        self._said_before_tool = 0  # how many characters of text came before the last tool call
+        self._overriding_text: str | None = None
+        self._files: list[AnswerFile] = []
+        self._sources: dict[str, Source] = {}
+        self._tools: dict[str, ToolRun] = {}
+        self._title: str | None = None
+        self._router: dict[str, str] = {}
+
+    @property
+    def streamed_text(self) -> str:
+        """The text that was handed out so far, without the thinking."""
+        return "".join(self._text)
+
+    @property
+    def streamed_units(self) -> int:
+        """The length of all stream tokens, tags included, as JavaScript counts it."""
+        return self.streamed_characters + self._surrogate_pairs
+
+    def take_text(self, event: TextDelta) -> list[Event]:
+        """Add a stream token; see `take`."""
+        text = event.text
+        self.streamed_characters += len(text)
+        if not text.isascii():
+            self._surrogate_pairs += utf16_units(text) - len(text)
+        if self._splitter.passes(text):
+            self._text.append(text)
+            return [event]
+        return self._keep(self._splitter.feed(text))
+
+    def take(self, event: Event) -> list[Event]:
+        """Add an event and return what a caller should see of it."""
+        if isinstance(event, TextDelta):
+            return self.take_text(event)
+        if isinstance(event, ReasoningDelta):
+            self._reasoning.append(event.text)
+            return [event]
+        if isinstance(event, FinalAnswer):
+            return self._finish(event)
+        if isinstance(event, ToolCall):
+            return self._begin_tool(event)
+        if isinstance(event, ToolResult):
+            return self._end_tool(event)
+        self._note(event)
+        return [event]
+
+    def end(self) -> list[Event]:
+        """Say that nothing more comes, and return text that was held back."""
+        return self._keep(self._splitter.end_of_segment())
+
+    def answer(self, finish_reason: FinishReason | None = None) -> Answer:
+        """What the run adds up to by now."""
+        text = self._overriding_text
+        return Answer(
+            text=self.streamed_text if text is None else text,
+            reasoning="".join(self._reasoning),
+            files=tuple(self._files),
+            sources=tuple(self._sources.values()),
+            tool_runs=tuple(self._tools.values()),
+            title=self._title,
+            finish_reason=finish_reason,
+            model=self._model,
+            conversation_id=self._conversation_id,
+            message_id=self.message_id,
+            generation_id=self._generation_id,
+            router=dict(self._router),
+        )
+
+    def _keep(self, deltas: list[Delta]) -> list[Event]:
+        for delta in deltas:
+            (self._text if delta.__class__ is TextDelta else self._reasoning).append(delta.text)
+        return deltas  # type: ignore[return-value]  # a list of some of the events
+
+    def _finish(self, event: FinalAnswer) -> list[Event]:
+        events = self.end()
+        text, reasoning = split(event.text)
+        self.final = FinalAnswer(text, event.interrupted)
+        if not self._reasoning and reasoning:
+            self._reasoning.append(reasoning)
+            events.append(ReasoningDelta(reasoning))
+        streamed = self.streamed_text
+        if self._tools and not text.startswith(streamed):
+            before = streamed[: self._said_before_tool]
+            if not streamed.rstrip().endswith(text.strip()):
+                rest = self._go_on(streamed, before + text, events)
+                self._overriding_text = None if rest else before + text
+        elif text != streamed and not self._go_on(streamed, text, events):
+            stopped_short = event.interrupted and streamed.startswith(text)
+            self._overriding_text = None if stopped_short else text
+        return [*events, self.final]
+
+    def _go_on(self, streamed: str, whole: str, events: list[Event]) -> bool:
+        """Hand out what of the whole text was not streamed, if it goes on from there."""
+        if not whole.startswith(streamed):
+            return False
+        if rest := whole[len(streamed) :]:
+            self._text.append(rest)
+            events.append(TextDelta(rest))
+        return True
+
+    def _begin_tool(self, event: ToolCall) -> list[Event]:
+        events = self.end()
+        self._said_before_tool = len(self.streamed_text)
+        self._tools[event.uuid] = ToolRun(event.uuid, event.name, event.arguments)
+        return [*events, event]
+
+    def _end_tool(self, event: ToolResult) -> list[Event]:
+        begun = self._tools.get(event.uuid)
+        self._tools[event.uuid] = ToolRun(
+            uuid=event.uuid,
+            name=event.name or (begun.name if begun else ""),
+            arguments=event.arguments or (begun.arguments if begun else {}),
+            output=event.output,
+        )
+        found = tuple(s for s in sources_in(event.outputs) if s.url not in self._sources)
+        if not found:
+            return [event]
+        self._sources.update({source.url: source for source in found})
+        return [event, Sources(found)]
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Status):
+            # A `keepAlive` comes ten times a second, so that tokens need not look after this.
+            self._text.settle()
+            self._reasoning.settle()
+        elif isinstance(event, Title):
+            self._title = event.title
+        elif isinstance(event, File):
+            self._files.append(AnswerFile(event.name, event.sha, event.mime, self._conversation_id))
+        elif isinstance(event, Sources):
+            self._sources.update({source.url: source for source in event.sources})
+        elif isinstance(event, RouterMetadata):
+            parts = {"route": event.route, "model": event.model, "provider": event.provider}
+            self._router.update({name: part for name, part in parts.items() if part})
+        elif isinstance(event, ToolError):
+            begun = self._tools.get(event.uuid)
+            self._tools[event.uuid] = ToolRun(
+                uuid=event.uuid,
+                name=begun.name if begun else "",
+                arguments=begun.arguments if begun else {},
+                error=event.message,
+            )
+
+
+_LABELLED: Final = re.compile(
+    r"^[ \t*-]*(?P<label>title|url|link|source)\**[ \t]*:\**[ \t]*(?P<value>\S.*?)[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WEB: Final = ("http://", "https://")
+
+
+def sources_in(outputs: Iterable[dict[str, Any]]) -> tuple[Source, ...]:
+    """Find the pages in a tool's result blocks, in order, each address once."""
+    found: dict[str, Source] = {}
+    for output in outputs:
+        for source in _in_output(output):
+            known = found.get(source.url)
+            if known is None or (source.title and not known.title):
+                found[source.url] = source
+    return tuple(found.values())
+
+
+def _in_output(output: dict[str, Any]) -> Iterator[Source]:
+    yield from _in_data(output.get("structured"))
+    yield from _in_data(output.get("content"))
+    text = output.get("text")
+    if isinstance(text, str):
+        yield from _in_text(text)
+
+
+def _in_data(data: Any) -> Iterator[Source]:
+    # Not by recursion: a tool may nest its data deeper than Python's calls go.
+    left = [data]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            left += reversed(item)
+        elif isinstance(item, dict):
+            url = next(
+                (
+                    value
+                    for key in ("url", "link", "uri")
+                    if isinstance(value := item.get(key), str) and value.startswith(_WEB)
+                ),
+                None,
+            )
+            if url:
+                title = item.get("title", item.get("name"))
+                yield Source(url, title if isinstance(title, str) else "")
+            else:
+                left += reversed(item.values())
+
+
+def _in_text(text: str) -> Iterator[Source]:
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            yield from _in_data(data)
+            return
+    title = ""
+    for match in _LABELLED.finditer(text):
+        value = match["value"]
+        if match["label"].lower() == "title":
+            title = value
+        elif value.startswith(_WEB):
+            yield Source(value.split()[0], title)
+            title = ""

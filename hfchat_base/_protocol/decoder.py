@@ -1,0 +1,390 @@
+"""One line of an answer → one event.
+
+The table at the end is the only place that knows how the wire spells the events of `events.py`.
+Text is passed on as it came, but for the NUL padding. What the events add up to, and the thinking
+inside of the text, are somebody else's business (`accumulator.py`, `thinking.py`).
+
+Whatever the bytes are, the result is an event or a `ProtocolError`; a new type or subtype is no
+error but `Unknown`, and `decoder.py` tells of it once.
+
+What a newer server says that this package does not know: told once, and never in the way.
+
+Here stand the names of types, subtypes, statuses and fields that both generations use, and the one
+WARNING a process for each set of names that is not among them. Names alone are logged, never what
+stands behind them. Reading events is `decoder.py`'s, which takes `Unknown` for what it cannot name.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from hfchat_base.errors import ProtocolError
+from hfchat_base.events import (
+    ElicitationRequest,
+    ElicitationResolved,
+    Event,
+    File,
+    FinalAnswer,
+    ReasoningDelta,
+    ReasoningStatus,
+    RouterMetadata,
+    Source,
+    Sources,
+    Status,
+    TextDelta,
+    Title,
+    ToolCall,
+    ToolError,
+    ToolEta,
+    ToolProgress,
+    ToolResult,
+    Unknown,
+    WebSearchUpdate,
+)
+
+EXCERPT_CHARACTERS: Final = 80
+"""How much of a bad line an error shows."""
+
+# The C scanner of `json` takes the lone surrogates that chat-ui makes by cutting UTF-16 (S), which
+# stricter parsers refuse, and is the standard library's fastest way to parse one decoded line.
+_scan = json.JSONDecoder().raw_decode
+
+# Nearly every line is a token in exactly this form (R), and then there is nothing to parse: no
+# escape but the padding, and no quote or control character, which JSON would not allow either.
+_plain_token = re.compile(
+    rb'\{"type":"stream","token":"([^"\\\x00-\x1f]*)(?:\\u0000)*"\}'
+).fullmatch
+
+Raw = dict[str, Any]
+
+
+class _FieldError(Exception):
+    """A field is missing or has the wrong type."""
+
+
+def decode_line(line: bytes, line_number: int | None = None) -> Event | None:
+    """Read one line of a ``application/jsonl`` answer.
+
+    Args:
+        line: The line without its newline. The 4096 spaces that chat-ui sends after a final answer
+            stand in front of the next object or alone (R).
+        line_number: For the error, counted from 1.
+
+    Returns:
+        The event, or None for a line of white space.
+
+    Raises:
+        ProtocolError: It is not UTF-8, not one JSON object, or lacks what its type needs.
+    """
+    try:
+        plain = _plain_token(line)
+        if plain is not None:
+            return TextDelta(plain[1].decode())
+        text = line.decode().strip()
+    except UnicodeDecodeError as error:
+        raise _malformed("is not UTF-8", repr(line[:EXCERPT_CHARACTERS]), line_number) from error
+    return decode_text(text, line_number) if text else None
+
+
+def decode_text(text: str, line_number: int | None = None) -> Event:
+    """Read one JSON object without white space around it; see `decode_line`.
+
+    Raises:
+        ProtocolError: It is not one JSON object, or lacks what its type needs.
+    """
+    try:
+        raw, end = _scan(text)
+    except (ValueError, RecursionError) as error:
+        raise _malformed("is not JSON", text, line_number) from error
+    if end != len(text) or not isinstance(raw, dict):
+        raise _malformed("is not one JSON object", text, line_number)
+    try:
+        return decode_object(raw)
+    except _FieldError as error:
+        raise _malformed(str(error), text, line_number) from error
+
+
+def decode_object(raw: Raw) -> Event:
+    """Turn a parsed object into its event; see `decode_line`."""
+    kind = raw.get("type")
+    if kind == "stream":
+        token = raw.get("token")
+        if token.__class__ is not str:
+            msg = "has no text in 'token'"
+            raise _FieldError(msg)
+        if len(raw) > len(("type", "token")):
+            look(raw, is_known=True)
+        return TextDelta(token.replace("\0", "") if "\0" in token else token)
+    if not isinstance(kind, str):
+        msg = "has no 'type'"
+        raise _FieldError(msg)
+    reader = _READERS.get(kind)
+    event = reader(raw) if reader else Unknown(raw)
+    look(raw, is_known=event.__class__ is not Unknown)
+    return event
+
+
+def _malformed(problem: str, text: str, line_number: int | None) -> ProtocolError:
+    where = f"Line {line_number} of the answer" if line_number else "A line of the answer"
+    excerpt = text[:EXCERPT_CHARACTERS] + ("…" if len(text) > EXCERPT_CHARACTERS else "")
+    return ProtocolError(f"{where} {problem}.", line_number=line_number, excerpt=excerpt)
+
+
+def _text(raw: Raw, key: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str):
+        msg = f"has no text in {key!r}"
+        raise _FieldError(msg)
+    return value
+
+
+def _text_or(raw: Raw, key: str, default: str = "") -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else default
+
+
+def _number(raw: Raw, key: str) -> float:
+    value = _number_or_none(raw, key)
+    if value is None:
+        msg = f"has no number in {key!r}"
+        raise _FieldError(msg)
+    return value
+
+
+def _number_or_none(raw: Raw, key: str) -> float | None:
+    value = raw.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value
+
+
+def _object(raw: Raw, key: str) -> Raw:
+    value = raw.get(key)
+    if not isinstance(value, dict):
+        msg = f"has no object in {key!r}"
+        raise _FieldError(msg)
+    return value
+
+
+def _object_or_empty(raw: Raw, key: str) -> Raw:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(raw: Raw, key: str) -> Iterator[Raw]:
+    value = raw.get(key)
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
+def _status(raw: Raw) -> Event:
+    code = raw.get("statusCode")
+    return Status(
+        _text(raw, "status"),
+        raw["message"] if isinstance(raw.get("message"), str) else None,
+        code if isinstance(code, int) else None,
+    )
+
+
+def _final_answer(raw: Raw) -> Event:
+    return FinalAnswer(_text(raw, "text").replace("\0", ""), raw.get("interrupted") is True)
+
+
+def _title(raw: Raw) -> Event:
+    return Title(_text(raw, "title").replace("\0", ""))
+
+
+def _reasoning(raw: Raw) -> Event:
+    subtype = raw.get("subtype")
+    if subtype == "stream":
+        return ReasoningDelta(_text(raw, "token").replace("\0", ""))
+    if subtype == "status":
+        return ReasoningStatus(_text(raw, "status"))
+    return Unknown(raw)
+
+
+def _tool(raw: Raw) -> Event:
+    subtype = raw.get("subtype")
+    if subtype == "call":
+        call = _object(raw, "call")
+        return ToolCall(
+            _text(raw, "uuid"), _text(call, "name"), _object_or_empty(call, "parameters")
+        )
+    if subtype == "eta":
+        return ToolEta(_text(raw, "uuid"), _number(raw, "eta"))
+    if subtype == "progress":
+        return ToolProgress(
+            _text(raw, "uuid"),
+            _number(raw, "progress"),
+            _number_or_none(raw, "total"),
+            raw["message"] if isinstance(raw.get("message"), str) else None,
+        )
+    if subtype == "result":
+        return _tool_result(raw)
+    if subtype == "error":
+        return ToolError(_text(raw, "uuid"), _text(raw, "message"))
+    return Unknown(raw)
+
+
+def _tool_result(raw: Raw) -> Event:
+    result = _object(raw, "result")
+    call = _object_or_empty(result, "call")
+    if result.get("status") == "error":
+        return ToolError(_text(raw, "uuid"), _text_or(result, "message", "The tool failed."))
+    outputs = tuple(_objects(result, "outputs"))
+    return ToolResult(
+        uuid=_text(raw, "uuid"),
+        name=_text_or(call, "name"),
+        arguments=_object_or_empty(call, "parameters"),
+        output="\n".join(text for output in outputs if (text := _text_or(output, "text"))),
+        outputs=outputs,
+    )
+
+
+def _elicitation(raw: Raw) -> Event:
+    subtype = raw.get("subtype")
+    if subtype == "request":
+        request = _object(raw, "request")
+        return ElicitationRequest(
+            elicitation_id=_text(request, "elicitationId"),
+            message=_text_or(request, "message"),
+            fields=tuple(_objects(request, "fields")),
+            server=_text_or(request, "server"),
+            mode=_text_or(request, "mode", "form"),
+            url=request["url"] if isinstance(request.get("url"), str) else None,
+            expires_at=_number_or_none(raw, "expiresAt"),
+            tool_uuid=raw["toolUuid"] if isinstance(raw.get("toolUuid"), str) else None,
+        )
+    if subtype == "resolved":
+        return ElicitationResolved(
+            elicitation_id=_text(raw, "elicitationId"),
+            action=_text(raw, "action"),
+            resolution=_text_or(raw, "resolution"),
+            content=raw["content"] if isinstance(raw.get("content"), dict) else None,
+        )
+    return Unknown(raw)
+
+
+def _router(raw: Raw) -> Event:
+    return RouterMetadata(_text_or(raw, "route"), _text_or(raw, "model"), _text_or(raw, "provider"))
+
+
+def _file(raw: Raw) -> Event:
+    return File(_text_or(raw, "name"), _text(raw, "sha"), _text_or(raw, "mime"))
+
+
+def _web_search(raw: Raw) -> Event:
+    # Before `subtype` the same word was spelt `messageType` (S).
+    subtype = raw.get("subtype", raw.get("messageType"))
+    if subtype == "sources":
+        return Sources(
+            tuple(
+                Source(link, _text_or(source, "title"))
+                for source in _objects(raw, "sources")
+                if (link := _text_or(source, "link"))
+            )
+        )
+    if subtype in ("update", "error", "finished"):
+        args = raw.get("args")
+        return WebSearchUpdate(
+            _text_or(raw, "message", subtype if subtype == "finished" else ""),
+            tuple(arg for arg in args if isinstance(arg, str)) if isinstance(args, list) else (),
+            is_error=subtype == "error",
+        )
+    return Unknown(raw)
+
+
+_READERS: Final[dict[str, Callable[[Raw], Event]]] = {
+    "status": _status,
+    "finalAnswer": _final_answer,
+    "title": _title,
+    "reasoning": _reasoning,
+    "tool": _tool,
+    "elicitation": _elicitation,
+    "routerMetadata": _router,
+    "file": _file,
+    "webSearch": _web_search,
+}
+
+_log = logging.getLogger("hfchat")
+
+_FIELDS: Final = {
+    "stream": {"token", "len"},
+    "status": {"status", "message", "statusCode"},
+    "finalAnswer": {"text", "interrupted", "webSources"},
+    "title": {"title"},
+    "reasoning": {"token", "status"},
+    "tool": {
+        *("uuid", "call", "reasoning", "content", "originalId", "argumentsRaw"),
+        *("result", "message", "eta", "progress", "total"),
+    },
+    "elicitation": {
+        *("request", "expiresAt", "toolUuid"),
+        *("elicitationId", "action", "resolution", "content"),
+    },
+    "routerMetadata": {"route", "model", "provider"},
+    "file": {"name", "sha", "mime"},
+    "webSearch": {"messageType", "message", "args", "sources"},
+}
+"""The fields of each type beside ``type`` and ``subtype`` (S: ``MessageUpdate`` of 0.9.5 and
+0.20)."""
+
+_STATUSES: Final = {"started", "keepAlive", "finished", "error"}
+
+_EVERYWHERE: Final = {"type", "subtype"}
+_KNOWN: Final = {kind: frozenset(fields | _EVERYWHERE) for kind, fields in _FIELDS.items()}
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+"""What a name may look like to be logged: a server may put anything in its place."""
+
+_MOST_TOLD: Final = 50
+"""How many sets of names are told; a server that makes names up floods neither log nor memory."""
+
+_told: set[tuple[str, ...]] = set()
+_lock = threading.Lock()
+
+
+def look(raw: dict[str, Any], *, is_known: bool) -> None:
+    """Look for names that are new in an event, and tell of them once.
+
+    Args:
+        raw: The event, as it was parsed; its ``type`` is a text.
+        is_known: Whether there is a class for its type and subtype.
+    """
+    kind = raw["type"]
+    known = _KNOWN.get(kind)
+    if known is None:
+        _tell((f"type {_shown(kind)}",))
+        return
+    is_new = kind == "status" and raw.get("status") not in _STATUSES
+    if is_known and not is_new and raw.keys() <= known:
+        return
+    names = [f"in {kind}"]
+    if is_new:
+        names.append(f"status {_shown(raw.get('status'))}")
+    elif not is_known:
+        names.append(f"subtype {_shown(raw.get('subtype'))}")
+    names += sorted({f"field {_shown(name)}" for name in raw.keys() - known})
+    _tell(tuple(names))
+
+
+def _tell(names: tuple[str, ...]) -> None:
+    with _lock:
+        if names in _told or len(_told) >= _MOST_TOLD:
+            return
+        _told.add(names)
+    _log.warning(
+        "the server says what this version of hfchat does not know (%s); answers go on as before",
+        ", ".join(names),
+    )
+
+
+def _shown(name: object) -> str:
+    if isinstance(name, str) and _PLAIN_NAME.fullmatch(name):
+        return repr(name)
+    return "without a plain name"

@@ -1,0 +1,276 @@
+"""A response that is no success → the error that says what to do.
+
+The table of what chat-ui, its proxies and its login answer, by status and by text: the server has
+no error codes, and its three 429s differ only in their words (R: ``usage_limits``). The words are
+compared in lower case and by fragment, so that a reworded message falls back on its status.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from hfchat_base._protocol import encodings
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base.errors import (
+    AccessDeniedError,
+    ConversationFullError,
+    ConversationNotFoundError,
+    FileNotAvailableError,
+    FileTooLargeError,
+    HuggingChatError,
+    InvalidRequestError,
+    LoginRequired,
+    MessageNotFoundError,
+    MessageTooLongError,
+    MissingAuthError,
+    ModelNotFoundError,
+    OriginRejectedError,
+    ProtocolError,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+    SessionExpired,
+    TooManyConversationsError,
+    UnexpectedPageError,
+)
+
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""How much of an error's body is read, in bytes."""
+
+_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_OK: Final = 200
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+def check(response: Response, request: Request) -> Response:
+    """Pass a success on.
+
+    Raises:
+        HuggingChatError: It is none; see `refusal`.
+    """
+    if response.status != _OK:
+        raise refusal(response, request)
+    return response
+
+
+def check_json(response: Response, request: Request) -> Response:
+    """Pass a success that carries JSON on.
+
+    Raises:
+        HuggingChatError: It is none; see `refusal`.
+        UnexpectedPageError: It is a page.
+    """
+    check(response, request)
+    if is_page(response):
+        raise unexpected_page(response, request)
+    return response
+
+
+def check_data(response: Response, request: Request, what: str) -> Response:
+    """Pass a success that carries SvelteKit data on.
+
+    Within its 200 such a document may tell of a redirect, or of an error in place of a node's data:
+    ``{"type":"error","error":{"message":"Conversation not found."},"status":404}``.
+
+    Args:
+        response: What came.
+        request: What was asked.
+        what: What it should have been, for the error.
+
+    Raises:
+        HuggingChatError: It is none; see `refusal`.
+        ProtocolError: It is no such document.
+    """
+    check_json(response, request)
+    document = encodings.sveltekit_document(response.body, what)
+    if document.get("type") == "redirect":
+        headers = {"location": str(document.get("location", ""))}
+        raise refusal(replace(response, status=302, headers=headers, body=b""), request)
+    nodes = document.get("nodes")
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, dict) and node.get("type") == "error":
+            status = node.get("status")
+            body = json.dumps(node.get("error")).encode()
+            status = status if isinstance(status, int) else 500
+            raise refusal(replace(response, status=status, body=body), request)
+    return response
+
+
+def is_page(response: Response) -> bool:
+    """Tell whether a response is an HTML page."""
+    return response.content_type in ("text/html", "application/xhtml+xml")
+
+
+def unexpected_page(response: Response, request: Request) -> UnexpectedPageError:
+    """Say that a page came where data was due."""
+    title = _page_title(response.body)
+    named = f" titled {title!r}" if title else ""
+    # No excerpt: the pages of proxies that are being debugged show the request, cookies and all.
+    return UnexpectedPageError(
+        f"{_what(request)} was answered with an HTML page{named} where data was due. A proxy or a"
+        " login wall stands in between, or base_url is not the address of a chat-ui server."
+    )
+
+
+def refusal(response: Response, request: Request) -> HuggingChatError:
+    """Turn a response that is no success into its error."""
+    status = response.status
+    message, error_id = _message(response)
+    if status in _REDIRECTS:
+        return _redirect(response, request)
+    if status == 401:  # noqa: PLR2004
+        return not_logged_in(response)
+    if status == 429:  # noqa: PLR2004
+        return _limit(message)
+    error = _by_status(status, message, response, request)
+    if isinstance(error, ResponseError):
+        error.status = status
+        error.error_id = error_id
+    return error
+
+
+def login_command(base_url: str) -> str:
+    """The one command that mends a missing or lost session."""
+    is_default = base_url in ("", DEFAULT_BASE_URL)
+    return "hfchat login" if is_default else f"hfchat login --base-url {base_url}"
+
+
+def not_logged_in(response: Response) -> MissingAuthError:
+    """Say that a session is missing or over."""
+    mend = login_command(response.base_url)
+    if response.had_session:
+        return SessionExpired(f"The server no longer knows this session. Log in again: {mend}")
+    return LoginRequired(
+        f"This server answers only to people who are logged in. Log in once: {mend}"
+    )
+
+
+def _redirect(response: Response, request: Request) -> HuggingChatError:
+    try:
+        location = urlsplit(response.headers.get("location", ""))
+    except ValueError:
+        return not_logged_in(response)
+    # Moved, not logged in: the same path elsewhere (http to https, a renamed host).
+    path = request.path.partition("?")[0].rstrip("/")
+    if path and location.path.rstrip("/").endswith(path):
+        new = location._replace(path=location.path.rstrip("/")[: -len(path)], query="", fragment="")
+        return InvalidRequestError(
+            f"The server has moved: pass base_url={new.geturl()!r}. Redirects are not followed, so"
+            " that cookies stay where they belong.",
+            status=response.status,
+        )
+    return not_logged_in(response)
+
+
+def _limit(message: str) -> RateLimitError:
+    words = message.lower()
+    if "number of conversations" in words:
+        return TooManyConversationsError(
+            "The account holds as many conversations as the server allows. Delete some"
+            " (delete_conversation), or use ephemeral=True.",
+            reason="conversations",
+        )
+    if "start a new one" in words or "this conversation has more than" in words:
+        return ConversationFullError(
+            "This conversation takes no more messages. Start a new one.",
+            reason="conversation_full",
+        )
+    return RateLimitError(
+        f"The server takes no more messages for now: {message or 'too many requests.'} Its window"
+        f" is {RATE_LIMIT_WINDOW_SECONDS:.0f} seconds, and every attempt counts.",
+        reason="messages_per_minute",
+        retry_after=RATE_LIMIT_WINDOW_SECONDS,
+    )
+
+
+def _by_status(  # noqa: PLR0911 - a table
+    status: int, message: str, response: Response, request: Request
+) -> HuggingChatError:
+    words = message.lower()
+    if status == 403:  # noqa: PLR2004
+        return _forbidden(words, message, request)
+    if status == 404:  # noqa: PLR2004
+        return _not_found(words, message, request)
+    if status == 410:  # noqa: PLR2004
+        return ModelNotFoundError(
+            "The conversation's model is gone from the server. Start a conversation with another."
+        )
+    if status == 413:  # noqa: PLR2004
+        return FileTooLargeError(
+            f"The server refused the size of the request: {message or 'too large.'}"
+            " Send fewer or smaller files."
+        )
+    if status == 400 and "too long" in words:  # noqa: PLR2004
+        return MessageTooLongError("The text is longer than this server takes in one message.")
+    if 400 <= status < 500 and is_page(response):  # noqa: PLR2004
+        return unexpected_page(response, request)
+    if 400 <= status < 500:  # noqa: PLR2004
+        return InvalidRequestError(f"{_what(request)} was refused ({status}): {message}")
+    if status >= 500:  # noqa: PLR2004
+        whose = "A proxy before the server" if is_page(response) else "The server"
+        return ServerError(f"{whose} failed on {_what(request)} ({status}): {message}")
+    return ProtocolError(f"{_what(request)} was answered with an unexpected status {status}.")
+
+
+def _forbidden(words: str, message: str, request: Request) -> HuggingChatError:
+    # The words of chat-ui (R: `bad_requests`), and of SvelteKit where its own check is on (S).
+    if any(word in words for word in ("origin", "referer", "cross-site")):
+        return OriginRejectedError(
+            "The server refused the Origin of the request. If a proxy stands in between, let it"
+            " pass the Origin and Host headers on, and give base_url as the server knows itself."
+        )
+    if "conversation" in words:
+        return AccessDeniedError(
+            "The conversation belongs to somebody else. Ask its owner to share it, and import_share"
+            " the link."
+        )
+    return AccessDeniedError(f"{_what(request)} is not allowed (403): {message}")
+
+
+def _not_found(words: str, message: str, request: Request) -> HuggingChatError:
+    if "/output/" in request.path:
+        return FileNotAvailableError("The file is not on the server (any more).")
+    if "message" in words and "conversation" not in words:
+        return MessageNotFoundError("There is no such message in the conversation.")
+    if request.path.startswith(("/conversation/", "/api/v2/conversations/", "/api/conversation")):
+        return ConversationNotFoundError(
+            "There is no such conversation for this session: it was deleted, or it belongs to"
+            " another session."
+        )
+    return InvalidRequestError(
+        f"{_what(request)} does not exist on this server (404): {message} Is base_url complete?"
+    )
+
+
+def _message(response: Response) -> tuple[str, str | None]:
+    """Find the words of an error in whatever form they came (R, S), and chat-ui's error id."""
+    body = response.body[:MAX_ERROR_BYTES]
+    if is_page(response):
+        return _page_title(body) or "an HTML page", None
+    text = body.decode(errors="replace").strip()
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:200], None
+    if not isinstance(parsed, dict):
+        return text[:200], None
+    message = parsed.get("message", parsed.get("error"))
+    error_id = parsed.get("errorId")
+    return (
+        message[:200] if isinstance(message, str) else text[:200],
+        error_id if isinstance(error_id, str) else None,
+    )
+
+
+def _page_title(body: bytes) -> str:
+    match = _TITLE.search(body[:MAX_ERROR_BYTES])
+    return " ".join(match[1].decode(errors="replace").split())[:80] if match else ""
+
+
+def _what(request: Request) -> str:
+    return f"{request.method} {request.path.partition('?')[0]}"

@@ -1,0 +1,330 @@
+"""The asynchronous driver: curl's handles in the running event loop, no threads.
+
+libcurl tells the loop which sockets to watch and is called when they are ready, through curl_cffi's
+`AsyncCurl`, one per event loop. An exchange that is left is taken off the loop at once, which
+closes its connection. A client may be used in one event loop after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from curl_cffi import AsyncCurl, CurlError, CurlMOpt, ffi, lib
+from typing_extensions import Self
+
+from hfchat_base._flows.commands import Chunk, Command, Flow, Now, Send, Sleep, TimedOut
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._transport import pauses
+from hfchat_base._transport.curl import Connection, Exchange, deadline, no_answer
+from hfchat_base._transport.sync import SyncTransport
+from hfchat_base.auth.session import Session
+from hfchat_base.errors import HuggingChatError
+
+T = TypeVar("T")
+
+_CONTINUE: Final = 0  # CURLPAUSE_CONT, as libcurl documents it
+
+
+class AsyncTransport:
+    """Sends requests and runs flows in the running event loop.
+
+    Args:
+        connection: How to reach the server.
+        session: Whose cookies to send.
+        response_timeout: Seconds for a whole response, or None.
+        head_timeout: Seconds for the head of a stream, or None.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        *,
+        response_timeout: float | None,
+        head_timeout: float | None,
+    ) -> None:
+        self._connection = connection
+        self._session = session
+        self._response_timeout = response_timeout
+        self._head_timeout = head_timeout
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncCurl] = WeakKeyDictionary()
+        self._closed = False
+
+    async def send(self, request: Request) -> Response:
+        """Send a request and wait for the whole response.
+
+        Raises:
+            TransportError: There is none.
+        """
+        await self._find_session()
+        async with AsyncStream(self, request, is_stream=False) as stream:
+            head = await stream.open(self._response_timeout)
+            until = deadline(self._response_timeout)
+            pieces: list[bytes] = []
+            while (chunk := await stream.read(until)) is not None:
+                if isinstance(chunk, TimedOut):
+                    raise no_answer(request, self._response_timeout)
+                pieces.append(chunk.data)
+        return replace(head, body=b"".join(pieces))
+
+    async def open(self, request: Request) -> tuple[AsyncStream, Response]:
+        """Send a request and wait for the head of the response.
+
+        Raises:
+            TransportError: There is none.
+        """
+        await self._find_session()
+        stream = AsyncStream(self, request, is_stream=True)
+        try:
+            return stream, await stream.open(self._head_timeout)
+        except BaseException:
+            stream.close()
+            raise
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow that opens no stream.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    outcome = await self._perform(command)
+                except HuggingChatError as error:
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            flow.close()
+
+    def run_apart(self, flow: Flow[None], seconds: float) -> None:
+        """Run a flow without waiting for it, whatever becomes of the event loop.
+
+        Args:
+            flow: A flow that opens no stream and raises no error.
+            seconds: How long to wait for each response.
+        """
+        transport = SyncTransport(
+            self._connection, self._session, response_timeout=seconds, head_timeout=seconds
+        )
+
+        def run() -> None:
+            try:
+                transport.run(flow)
+            finally:
+                transport.close()
+
+        threading.Thread(target=run, name="hfchat-farewell").start()
+
+    async def sleep(self, pause: Sleep) -> None:
+        """Wait as a flow wants."""
+        await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        self._closed = True
+        curl = self._loops.pop(asyncio.get_running_loop(), None)
+        if curl is not None:
+            await curl.close()  # type: ignore[no-untyped-call]
+
+    def curl(self) -> AsyncCurl:
+        """The curl of the running event loop."""
+        if self._closed:
+            msg = "The client is closed."
+            raise HuggingChatError(msg)
+        loop = asyncio.get_running_loop()
+        curl = self._loops.get(loop)
+        if curl is None:
+            self._leave_closed_loops()
+            curl = self._loops[loop] = AsyncCurl(loop=loop)
+        return curl
+
+    def _leave_closed_loops(self) -> None:
+        """Close the connections of event loops that are over, whose curl nobody could close."""
+        for loop in [loop for loop in self._loops if loop.is_closed()]:
+            curl = self._loops.pop(loop, None)
+            if curl is None:  # another thread was faster
+                continue
+            _unwatch(curl)
+            for easy in list(curl._curl2future):  # noqa: SLF001 - its close() needs the loop
+                lib.curl_multi_remove_handle(curl._curlm, easy._curl)  # noqa: SLF001 - likewise
+            lib.curl_multi_cleanup(curl._curlm)  # noqa: SLF001 - likewise
+            curl._curlm = None  # noqa: SLF001 - likewise
+
+    async def _find_session(self) -> None:
+        if not self._session.is_resolved:
+            # It may be in a file, or in a browser's profile.
+            await asyncio.to_thread(self._session.resolve)
+
+    async def _perform(self, command: Command) -> Response | float | None:
+        if isinstance(command, Now):
+            return time.monotonic()
+        if isinstance(command, Sleep):
+            await self.sleep(command)
+            return None
+        assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
+        return await self.send(command.request)
+
+    def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
+        """Prepare a request."""
+        return Exchange(
+            self._connection,
+            self._session,
+            request,
+            is_stream=is_stream,
+            pauses=is_stream,
+        )
+
+
+def _unwatch(curl: AsyncCurl) -> None:
+    """Let libcurl not ask a closed event loop to unwatch its sockets."""
+    curl.setopt(CurlMOpt.SOCKETFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+    curl.setopt(CurlMOpt.TIMERFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
+
+
+class AsyncStream:
+    """A response that is read as it comes.
+
+    Args:
+        transport: Where the connections are.
+        request: What to send.
+        is_stream: See `Exchange`.
+    """
+
+    def __init__(self, transport: AsyncTransport, request: Request, *, is_stream: bool) -> None:
+        self._request = request
+        self._acurl = transport.curl()
+        self._exchange = transport.exchange(request, is_stream=is_stream)
+        self._bell = _Bell()
+        self._exchange.on_news = self._bell.ring
+        self._is_open = True
+        self._ended = self._acurl.add_handle(self._exchange.curl)
+        self._ended.add_done_callback(self._on_end)
+
+    async def open(self, timeout: float | None) -> Response:
+        """Wait for the head.
+
+        Raises:
+            TransportError: There is none, or not within `timeout` seconds.
+        """
+        until = deadline(timeout)
+        exchange = self._exchange
+        while not exchange.head_is_complete:
+            if exchange.is_done:
+                exchange.raise_error()
+            if not await self._bell.wait(until):
+                raise no_answer(self._request, timeout)
+        return exchange.head(time.monotonic())
+
+    async def read(self, until: float | None) -> Chunk | TimedOut | None:
+        """Wait for more of the body; None at its clean end.
+
+        Raises:
+            TransportError: The connection was lost.
+        """
+        exchange = self._exchange
+        while True:
+            if data := exchange.take():
+                if exchange.is_paused:
+                    exchange.is_paused = False
+                    exchange.curl.pause(_CONTINUE)
+                return Chunk(data, time.monotonic())
+            if exchange.is_done:
+                exchange.raise_error()
+                return None
+            if not await self._bell.wait(until):
+                return TimedOut(time.monotonic())
+
+    def close(self) -> None:
+        """Let go: the connection is kept if the response was read to its end, else dropped now."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._bell.silence()
+        self._ended.remove_done_callback(self._on_end)
+        if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
+            if self._acurl.loop.is_closed():
+                _unwatch(self._acurl)
+            self._acurl.remove_handle(self._exchange.curl)
+            self._exchange.end(None)  # somebody may be waiting
+        self._exchange.curl.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_open", False):
+            self.close()
+
+    def _on_end(self, ended: asyncio.Future[None]) -> None:
+        error = None if ended.cancelled() else ended.exception()
+        self._exchange.end(error if isinstance(error, CurlError) else None)
+
+
+class _Bell:
+    """Wakes whoever waits for news of an exchange, or when a deadline passes.
+
+    It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
+    with every token, so its timer is not set anew each time: one that comes too early is put off.
+    """
+
+    __slots__ = ("_timer", "_until", "_waiter")
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[bool] | None = None
+        self._until: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ring(self) -> None:
+        """Say that something has happened."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    async def wait(self, until: float | None) -> bool:
+        """Wait until something has happened; False once the deadline has passed."""
+        loop = asyncio.get_running_loop()
+        if until is not None:
+            if until <= time.monotonic():
+                return False
+            self._see_to_timer(loop, until)
+        self._until = until
+        self._waiter = loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def silence(self) -> None:
+        """Set no more timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _see_to_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        if self._timer is not None:
+            if self._until is not None and self._until <= until:
+                return  # it rings in time
+            self._timer.cancel()
+        self._timer = loop.call_later(until - time.monotonic(), self._time_is_up, loop)
+
+    def _time_is_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._until is None:
+            return
+        if (left := self._until - time.monotonic()) > 0:
+            self._timer = loop.call_later(left, self._time_is_up, loop)
+        else:
+            self._waiter.set_result(False)

@@ -1,0 +1,290 @@
+"""Attachments: whatever a caller has, as bytes with a name and a MIME type.
+
+Reading them happens here and nowhere else. How they are sent is known in `_protocol/requests.py`.
+
+Files that a message gives by their web address: fetched here, since chat-ui takes bytes only.
+
+The address comes from whoever wrote the message, who need not be the one who runs this program. So
+no cookie goes along, only public addresses are asked (each redirect again), and no more is read
+than a server takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import mimetypes
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Union
+from urllib.parse import unquote_to_bytes
+
+from hfchat_base._protocol.constants import MAX_FILE_BYTES
+from hfchat_base.errors import FileTooLargeError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+import ipaddress
+import socket
+from urllib.parse import unquote, urljoin, urlsplit
+
+from curl_cffi import CurlError, CurlOpt, requests
+
+__all__ = ["FileInput", "Upload", "fetch_public_file"]
+FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes], Any]
+"""An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image."""
+
+_DATA_URL: Final = re.compile(r"data:(?P<mime>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.ASCII)
+_UNKNOWN_MIME: Final = "application/octet-stream"
+_TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An attachment.
+
+    Attributes:
+        name: What the server stores it as.
+        data: Its bytes.
+        mime: Its MIME type; found out from the bytes and the name if it is left empty.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+    mime: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.mime:
+            object.__setattr__(self, "mime", _detect(self.data, self.name))
+
+    @classmethod
+    def of(cls, source: FileInput, *, name: str | None = None, mime: str | None = None) -> Upload:
+        """Make an attachment out of what a caller has.
+
+        Args:
+            source: An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image.
+            name: Its name, if the source does not tell a better one.
+            mime: Its MIME type, if it is not to be found out.
+
+        Raises:
+            FileTooLargeError: It is larger than a server takes.
+            InvalidRequestError: The source is none of these, or cannot be read.
+        """
+        if isinstance(source, Upload):
+            upload = source
+        elif isinstance(source, (bytes, bytearray, memoryview)):
+            upload = _named(bytes(source), name, mime)
+        elif isinstance(source, str) and source.startswith("data:"):
+            upload = _from_data_url(source, name, mime)
+        elif isinstance(source, (str, os.PathLike)):
+            upload = _from_path(source, name, mime)
+        elif _is_pil_image(source):
+            upload = _from_image(source, name)
+        elif hasattr(source, "read"):
+            upload = _from_file(source, name, mime)
+        else:
+            kind = type(source).__name__
+            msg = f"A file cannot be made of {kind}: give a path, bytes, a file, or a data URL."
+            raise InvalidRequestError(msg)
+        if not upload.data:
+            msg = f"The file {upload.name!r} is empty; the server would drop it in silence."
+            raise InvalidRequestError(msg)
+        if len(upload.data) > MAX_FILE_BYTES:
+            raise too_large(upload.name, len(upload.data))
+        return upload
+
+    @property
+    def is_image(self) -> bool:
+        """Whether only a model that sees images can take it."""
+        return self.mime.startswith("image/")
+
+    def as_document(self) -> str:
+        """Write a text file as a part of a message, since legacy servers do not show it otherwise.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        if not self.mime.startswith("text/") and self.mime not in _TEXT_MIMES:
+            msg = (
+                "A HuggingChat server shows its models images and text files only, no"
+                f" {self.mime}: extract the text of {self.name!r} first."
+            )
+            raise InvalidRequestError(msg)
+        return document(self.name, self.data.decode("utf-8", "replace"))
+
+
+def document(name: str, text: str) -> str:
+    """Mark a text as a document within a message, as current servers do (R: `text_file_upload`)."""
+    return f'<document name="{name}">\n{text}\n</document>'
+
+
+def too_large(name: str, size: int) -> FileTooLargeError:
+    """Say that a file is over the limit; sizes in bytes."""
+    return FileTooLargeError(
+        f"The file {name!r} has {size:,} bytes; the server takes at most {MAX_FILE_BYTES:,}."
+    )
+
+
+def _named(data: bytes, name: str | None, mime: str | None) -> Upload:
+    mime = mime or _detect(data, name)
+    if not name:
+        name = "attachment" + (mimetypes.guess_extension(mime) or "")
+    return Upload(name, data, mime)
+
+
+def _detect(data: bytes, name: str | None) -> str:
+    import filetype  # noqa: PLC0415 - needed only with attachments
+
+    # The bytes know better than the name what a picture is; of text they know nothing.
+    found = filetype.guess_mime(data[:8192])
+    if isinstance(found, str):
+        return found
+    guessed = mimetypes.guess_type(name)[0] if name else None
+    if guessed:
+        return guessed
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return _UNKNOWN_MIME
+    return "text/plain"
+
+
+def _from_path(source: str | os.PathLike[str], name: str | None, mime: str | None) -> Upload:
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        msg = "A file cannot be a web address: download it, and give its bytes."
+        raise InvalidRequestError(msg)
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise too_large(path.name, size)
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"The file {str(path)!r} cannot be read: {error.strerror or error}."
+        raise InvalidRequestError(msg) from error
+    return _named(data, name or path.name, mime)
+
+
+def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
+    match = _DATA_URL.match(source)
+    if match is None:
+        msg = "The data URL is malformed: it should begin as data:image/png;base64,"
+        raise InvalidRequestError(msg)
+    payload = source[match.end() :]
+    parameters = match["parameters"].lower().split(";")
+    try:
+        if "base64" in parameters:
+            data = base64.b64decode(unquote_to_bytes(payload), validate=True)
+        else:
+            data = unquote_to_bytes(payload)
+    except binascii.Error as error:
+        msg = "The data URL holds no valid base64."
+        raise InvalidRequestError(msg) from error
+    return _named(data, name, mime or match["mime"] or None)
+
+
+def _from_file(source: IO[bytes], name: str | None, mime: str | None) -> Upload:
+    # One byte more than the limit tells that it is too large without reading all of it.
+    data: object = source.read(MAX_FILE_BYTES + 1)
+    if not isinstance(data, bytes):
+        msg = "The file is open as text: open it with mode 'rb'."
+        raise InvalidRequestError(msg)
+    own_name = getattr(source, "name", None)
+    if name is None and isinstance(own_name, str):
+        name = Path(own_name).name
+    return _named(data, name, mime)
+
+
+def _is_pil_image(source: object) -> TypeIs[Any]:
+    # Whoever holds a PIL image has imported PIL.
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(source, pil.Image)
+
+
+def _from_image(image: Any, name: str | None) -> Upload:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return Upload(name or "image.png", buffer.getvalue(), "image/png")
+
+
+_MAX_REDIRECTS: Final = 5
+_TIMEOUT_SECONDS: Final = 30.0
+_OK: Final = 200
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+def fetch_public_file(url: str) -> Upload:
+    """Fetch a file from a public web address.
+
+    Args:
+        url: Its address, ``http`` or ``https``.
+
+    Raises:
+        InvalidRequestError: The address is not public, or there is no file.
+        FileTooLargeError: It is larger than a server takes.
+    """
+    for _ in range(_MAX_REDIRECTS + 1):
+        found = _fetch(url)
+        if isinstance(found, Upload):
+            return found
+        url = urljoin(url, found)
+    raise InvalidRequestError(f"The file's address redirects more than {_MAX_REDIRECTS} times.")
+
+
+def _fetch(url: str) -> Upload | str:
+    """Fetch once: the file, or the address that it redirects to."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise InvalidRequestError("A file's address has to begin with https:// or http://.")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = _public_address(parts.hostname, port)
+    # The address that was checked is the one that is asked, whatever the name says by then.
+    pinned = f"{parts.hostname}:{port}:{f'[{address}]' if ':' in address else address}"
+    try:
+        with requests.Session(curl_options={CurlOpt.RESOLVE: [pinned]}, trust_env=False) as session:
+            response = session.get(
+                url, stream=True, allow_redirects=False, timeout=_TIMEOUT_SECONDS
+            )
+            try:
+                if response.status_code in _REDIRECTS:
+                    return str(response.headers.get("location") or "")
+                if response.status_code != _OK:
+                    raise InvalidRequestError(
+                        f"The file's address answers with status {response.status_code}."
+                    )
+                data = _read(response, parts.hostname)
+            finally:
+                response.close()
+    except CurlError as error:
+        raise InvalidRequestError(f"The file cannot be fetched from {parts.hostname}.") from error
+    name = unquote(parts.path).rpartition("/")[2] or None
+    return Upload.of(data, name=name)
+
+
+def _read(response: requests.Response, host: str) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    for piece in response.iter_content():  # type: ignore[no-untyped-call]
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_FILE_BYTES:
+            raise too_large(f"from {host}", size)
+    return b"".join(pieces)
+
+
+def _public_address(host: str, port: int) -> str:
+    """Look a host up, and make sure that all its addresses are public."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise InvalidRequestError(f"The file's host {host} is not known.") from error
+    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    if not all(ipaddress.ip_address(address).is_global for address in addresses):
+        raise InvalidRequestError(
+            f"The file's host {host} is not public. Fetch the file yourself and give its bytes."
+        )
+    return addresses[0]
