@@ -23,7 +23,7 @@ from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.index import History
 from hfchat_base._flows.messages import ConversationState
-from hfchat_base._flows.run import Run
+from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
@@ -135,7 +135,7 @@ class ClientBase(ABC):
 
         None until the first answer that tells them apart; `get_models` asks for one.
         """
-        return self.server.generation
+        return self.server.dialect.name if self.server.dialect else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
@@ -190,7 +190,7 @@ class ClientBase(ABC):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
-    ) -> tuple[Callable[[Run], Flow[Answer]], OnElicitation | None]:
+    ) -> tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]:
         if isinstance(messages, str):
             messages = [ChatMessage("user", messages)]
         ask = chat.Ask(
@@ -303,7 +303,7 @@ class HuggingChat(ClientBase):
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return self.run_flow(discovery.whoami(self.server))
+        return self.run_flow(account.whoami(self.server))
 
     def logout(self) -> None:
         """End the session on the server, and delete the saved one that it came from.
@@ -424,10 +424,10 @@ class HuggingChat(ClientBase):
         return self._transport.run(flow)
 
     def open_stream(
-        self, flow: Callable[[Run], Flow[Answer]], on_elicitation: OnElicitation | None
+        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
     ) -> AnswerStream:
         """Make a stream of a flow that reads one."""
-        run = Run()
+        run = RunState()
         core = SyncCore(
             self.server,
             self._transport,
@@ -484,7 +484,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return await self.run_flow(discovery.whoami(self.server))
+        return await self.run_flow(account.whoami(self.server))
 
     async def logout(self) -> None:
         """End the session on the server; see `HuggingChat.logout`."""
@@ -556,10 +556,10 @@ class AsyncHuggingChat(ClientBase):
         return await self._transport.run(flow)
 
     def open_stream(
-        self, flow: Callable[[Run], Flow[Answer]], on_elicitation: OnElicitation | None
+        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
     ) -> AsyncAnswerStream:
         """Make a stream of a flow that reads one."""
-        run = Run()
+        run = RunState()
         core = AsyncCore(
             self.server,
             self._transport,

@@ -15,7 +15,8 @@ from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.messages import ConversationState, Options
-from hfchat_base._flows.run import Run, stop_run
+from hfchat_base._flows.run import stop_run
+from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.requests import check_message_id, check_title
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncConversation", "Conversation"]
 
-_Opening = tuple[Callable[[Run], Flow[Answer]], OnElicitation | None]
+_Opening = tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]
 """What a client makes a stream of: a flow, and who answers the questions of tools."""
 
 

@@ -3,8 +3,8 @@
 These are the objects that a stream yields. Not here: how they are read from bytes
 (`_protocol/decoder.py`) and how they add up to an answer (`_protocol/accumulator.py`).
 
-Which event of the wire becomes which class is told in `_protocol/decoder.py`. The server's types are
-data, so every field holds what was sent, with NUL padding already removed.
+Which event of the wire becomes which class is decided in `_protocol/decoder.py`. The server's types
+are data, so every field holds what was sent, with NUL padding already removed.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ from typing_extensions import Self
 
 from hfchat_base._flows.commands import Ask, Deliver, Flow, Now, Open, Read, Send, Sleep
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.run import Run, clean_up_run, stop_run
+from hfchat_base._flows.run import clean_up_run, stop_run
+from hfchat_base._flows.run_state import RunState
 from hfchat_base._transport.aio import AsyncStream, AsyncTransport
 from hfchat_base._transport.sync import SyncStream, SyncTransport
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, StreamError
@@ -63,7 +64,7 @@ class _Core(Generic[_Transport]):
         server: Server,
         transport: _Transport,
         flow: Flow[Answer],
-        run: Run,
+        run: RunState,
         *,
         on_elicitation: OnElicitation | None,
         stops_on_leave: bool,
@@ -80,7 +81,7 @@ class _Core(Generic[_Transport]):
     @property
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
-        return self.answer or self.run.transcript.answer()
+        return self.answer or self.run.accumulator.answer()
 
     def farewell(self) -> Flow[None]:
         """What is still to be told to the server."""

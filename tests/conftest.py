@@ -66,7 +66,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _unknown_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test know a server's generation from another one: ports are used again."""
-    monkeypatch.setattr(server_knowledge, "_generations", {})
+    monkeypatch.setattr(server_knowledge, "_dialects", {})
 
 
 def make_server(generation: Generation) -> LocalServer:

@@ -1,7 +1,7 @@
 """An answer to a whole history: find or make the conversation, send what is new, read the answer.
 
-The decisions are `_flows/index.py`'s; what lives here is their order, and what is done when the server
-has lost a conversation that we counted on.
+`index.py` decides which conversation that is. What lives here is the order of the steps, and what
+is done when the server has lost a conversation that the index counted on.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.index import History, Plan
-from hfchat_base._flows.run import Run
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._protocol.requests import Turn, check_text
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._protocol.dialects import OutgoingMessage
+from hfchat_base._protocol.requests import check_text
 from hfchat_base.errors import (
     AccessDeniedError,
     ConversationFullError,
@@ -59,7 +60,9 @@ class Ask:
     as_history: AsHistory | None = None
 
 
-def chat(server: Server, history: History, ask: Ask, run: Run, *, ephemeral: bool) -> Flow[Answer]:
+def chat(
+    server: Server, history: History, ask: Ask, run: RunState, *, ephemeral: bool
+) -> Flow[Answer]:
     """Answer a history.
 
     Args:
@@ -89,7 +92,7 @@ def chat(server: Server, history: History, ask: Ask, run: Run, *, ephemeral: boo
 
 
 def _send(
-    server: Server, history: History, ask: Ask, run: Run, model: str, plan: Plan
+    server: Server, history: History, ask: Ask, run: RunState, model: str, plan: Plan
 ) -> Flow[Answer]:
     answered = False
     conversation_id, parent_id = plan.conversation_id, plan.parent_id
@@ -104,7 +107,7 @@ def _send(
                 model = created.model
                 plan = history.plan(model, ask.messages, fresh=True)
         answer = yield from run_answer(
-            server, _turn(ask, plan, conversation_id, parent_id), run, model=model
+            server, _outgoing_message(ask, plan, conversation_id, parent_id), run, model=model
         )
         answered = True
     finally:
@@ -123,19 +126,21 @@ def _send(
     return answer
 
 
-def _ephemeral(server: Server, ask: Ask, run: Run, model: str) -> Flow[Answer]:
+def _ephemeral(server: Server, ask: Ask, run: RunState, model: str) -> Flow[Answer]:
     plan = History().plan(model, ask.messages)
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.reads_message_id = False
     run.to_delete = created.id
     parent_id = created.root_message_id or created.latest().id
-    turn = _turn(ask, plan, created.id, parent_id)
-    return (yield from run_answer(server, turn, run, model=model))
+    message = _outgoing_message(ask, plan, created.id, parent_id)
+    return (yield from run_answer(server, message, run, model=model))
 
 
-def _turn(ask: Ask, plan: Plan, conversation_id: str, parent_id: str) -> Turn:
-    return Turn(
+def _outgoing_message(
+    ask: Ask, plan: Plan, conversation_id: str, parent_id: str
+) -> OutgoingMessage:
+    return OutgoingMessage(
         conversation_id=conversation_id,
         message_id=parent_id,
         text=plan.text,

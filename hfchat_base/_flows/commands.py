@@ -2,8 +2,8 @@
 
 A flow is a generator that does everything which takes more than one request. It yields commands and
 is sent their results; errors of the transport are raised into it. It never touches a socket, a
-clock or a callback itself, so that the synchronous and the asynchronous driver (`_transport/`) share
-it. The pattern is that of `httpx.Auth.auth_flow`.
+clock or a callback itself, so that the synchronous and the asynchronous driver (`_transport/`)
+share it. The pattern is that of `httpx.Auth.auth_flow`.
 
 What lives here is the vocabulary. The three words of every token (`Read`, `Chunk`, `Deliver`) are
 not frozen, since that takes twice as long to make. The flows are in `flows/`.

@@ -22,14 +22,15 @@ from typing import Final
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.policy import Pace
-from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.constants import MAX_BODY_BYTES
+from hfchat_base._protocol.dialects import Dialect
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import HuggingChatError, RateLimitError, TransportError
 from hfchat_base.types import Retries, Retry, RetryReason, Timeouts
 
-_generations: Final[dict[str, Generation]] = {}
+_dialects: Final[dict[str, Dialect]] = {}
 
 
 class Server:
@@ -66,13 +67,16 @@ class Server:
         self.catalog: Catalog | None = None
 
     @property
-    def generation(self) -> Generation | None:
-        """Which protocol it speaks, or None while that is not known."""
-        return _generations.get(self.endpoint.base_url)
+    def dialect(self) -> Dialect | None:
+        """Which generation of the protocol it speaks, or None while that is not known.
 
-    @generation.setter
-    def generation(self, generation: Generation) -> None:
-        _generations[self.endpoint.base_url] = generation
+        Remembered per base URL for the life of the process: a second client does not ask again.
+        """
+        return _dialects.get(self.endpoint.base_url)
+
+    @dialect.setter
+    def dialect(self, dialect: Dialect) -> None:
+        _dialects[self.endpoint.base_url] = dialect
 
 
 _log = logging.getLogger("hfchat")

@@ -15,10 +15,11 @@ from typing import Final
 from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.run import Run
 from hfchat_base._flows.run import answer as run_answer
+from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
-from hfchat_base._protocol.requests import Turn, check_message_id, check_text
+from hfchat_base._protocol.dialects import OutgoingMessage
+from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import ConversationBusyError, InvalidRequestError
 from hfchat_base.files import Upload
@@ -48,7 +49,7 @@ class ConversationState:
     title: str = ""
     system_prompt: str = ""
     message_id: str | None = None
-    run: Run | None = None
+    run: RunState | None = None
     is_unsettled: bool = False
     has_stop_marker: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -67,7 +68,7 @@ class ConversationState:
         self.system_prompt = stored.system_prompt
         self.message_id = stored.latest().id
 
-    def hold(self, run: Run) -> None:
+    def hold(self, run: RunState) -> None:
         """Begin a run.
 
         Raises:
@@ -100,7 +101,7 @@ class Options:
 def say(
     server: Server,
     state: ConversationState,
-    run: Run,
+    run: RunState,
     text: str,
     options: Options,
     *,
@@ -108,21 +109,26 @@ def say(
 ) -> Flow[Answer]:
     """Send a message after the last one, or after another one: a branch."""
     check_text(text)
-    return (yield from _take_turn(server, state, run, text, options, parent_id))
+    return (yield from _run_held(server, state, run, text, options, parent_id))
 
 
 def retry(
-    server: Server, state: ConversationState, run: Run, options: Options, *, message_id: str | None
+    server: Server,
+    state: ConversationState,
+    run: RunState,
+    options: Options,
+    *,
+    message_id: str | None,
 ) -> Flow[Answer]:
     """Answer again: a sibling of an assistant's message, by default the last one."""
-    turn = _take_turn(server, state, run, None, options, message_id, redoes="assistant")
-    return (yield from turn)
+    flow = _run_held(server, state, run, None, options, message_id, redoes="assistant")
+    return (yield from flow)
 
 
 def edit(
     server: Server,
     state: ConversationState,
-    run: Run,
+    run: RunState,
     text: str,
     options: Options,
     *,
@@ -130,14 +136,14 @@ def edit(
 ) -> Flow[Answer]:
     """Say something else instead: a sibling of a user's message, by default the last one."""
     check_text(text)
-    turn = _take_turn(server, state, run, text, options, message_id, redoes="user")
-    return (yield from turn)
+    flow = _run_held(server, state, run, text, options, message_id, redoes="user")
+    return (yield from flow)
 
 
-def _take_turn(
+def _run_held(
     server: Server,
     state: ConversationState,
-    run: Run,
+    run: RunState,
     text: str | None,
     options: Options,
     message_id: str | None,
@@ -172,7 +178,7 @@ def _target(server: Server, state: ConversationState, redoes: Role | None) -> Fl
 def _run(
     server: Server,
     state: ConversationState,
-    run: Run,
+    run: RunState,
     message_id: str,
     text: str | None,
     options: Options,
@@ -180,7 +186,7 @@ def _run(
     is_retry: bool,
 ) -> Flow[Answer]:
     yield from _ensure_sight(server, state, options)
-    turn = Turn(
+    message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,
         text=text,
@@ -192,13 +198,13 @@ def _run(
     )
     ended = False
     try:
-        answer = yield from run_answer(server, turn, run, model=state.model)
+        answer = yield from run_answer(server, message, run, model=state.model)
         ended = True
     finally:
         state.is_unsettled = run.stop_requested or (not ended and run.is_running)
         state.has_stop_marker = ended and run.stop_came_late
         # Where the conversation stands after a failure is for the server to say.
-        state.message_id = run.transcript.message_id
+        state.message_id = run.accumulator.message_id
     state.title = answer.title or state.title
     return answer
 

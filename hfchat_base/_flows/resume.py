@@ -17,11 +17,11 @@ from hfchat_base._flows import conversations
 from hfchat_base._flows.commands import Close, Deliver, Flow, now, open_stream, sleep
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.policy import Deadlines
-from hfchat_base._flows.stream_reader import LogReader, Run, follow, read_refusal
-from hfchat_base._protocol import requests, responses
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.stream_reader import LogReader, follow, read_refusal
+from hfchat_base._protocol import responses
 from hfchat_base._protocol.constants import RESUME_CAP_SECONDS
-from hfchat_base._protocol.requests import Turn
-from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base._protocol.dialects import OutgoingMessage, base
 from hfchat_base.errors import (
     HuggingChatError,
     MissingAuthError,
@@ -59,32 +59,27 @@ _PATIENCE_SECONDS: Final = 600.0
 log nothing of it can be seen before."""
 
 
-def is_needed(run: Run) -> bool:
-    """Tell whether a stream that has ended lacks something."""
-    if run.generation_id is not None:
-        return run.is_running  # a title may follow the final answer
-    # Legacy says nothing after a final answer, and ends a stopped run with no word (R:
-    # `stop_generating`).
-    return run.is_running and run.transcript.final is None and not run.stop_requested
-
-
-def mend(
-    server: Server, turn: Turn, run: Run, deadlines: Deadlines | None, lost: HuggingChatError | None
+def resume(
+    server: Server,
+    message: OutgoingMessage,
+    run: RunState,
+    deadlines: Deadlines | None,
+    lost: HuggingChatError | None,
 ) -> Flow[bool]:
     """Get the rest of a run whose connection was lost.
 
     Args:
         server: Who was answering.
-        turn: What was sent.
+        message: What was sent.
         run: What has been seen.
         deadlines: The run's, or None if not even the head of the response came.
         lost: How the connection was lost, or None if it was closed in the middle.
 
     Returns:
-        Whether it was mended; False if the run is known never to have begun.
+        Whether the answer is whole now; False if the run is known never to have begun.
 
     Raises:
-        StreamTruncated: It could not be mended.
+        StreamTruncated: The rest could not be had.
         StreamStalled: The run makes no progress.
         GenerationFailed: The server reports that the model failed.
         ResponseError: The server knows no such run, and nothing of it has been seen.
@@ -92,14 +87,14 @@ def mend(
     _log.info("the connection was lost during an answer; looking for the rest of it")
     give_up_at = (yield from now()) + (server.timeouts.total or _PATIENCE_SECONDS)
     attempts = absent = 0
-    while run.transcript.final is None and attempts < _ATTEMPTS:
+    while run.final is None and attempts < _ATTEMPTS:
         pause = min(_FIRST_PAUSE_SECONDS * 2.0**attempts, _LONGEST_PAUSE_SECONDS)
         yield from sleep(pause)
         attempts += 1
         seen = run.seen_characters, run.seen_events
-        state, error = yield from _look(server, turn, run, deadlines)
+        state, error = yield from _look(server, message, run, deadlines)
         lost = error or lost
-        if not is_needed(run):
+        if not run.is_cut_off:
             return True
         if state == "over":
             break
@@ -107,14 +102,14 @@ def mend(
             absent += 1
         elif error is None:  # a look that was broken off tells nothing
             absent = 0
-        if absent >= _ABSENT_ATTEMPTS and seen == (0, 0):
+        if absent >= _ABSENT_ATTEMPTS and run.has_seen_nothing:
             return False
         if state == "waiting" and (yield from now()) < give_up_at:
             attempts = min(attempts, _ATTEMPTS - 2)
         elif state == "capped" or seen != (run.seen_characters, run.seen_events):
             attempts = 0
-    if run.transcript.final is not None:
-        yield from _hear_out(server, run, deadlines)
+    if run.final is not None:
+        yield from _drain(server, run, deadlines)
         return True
     raise StreamTruncated(
         "The connection was lost during the answer, and the rest of it could not be had. What had"
@@ -123,7 +118,7 @@ def mend(
     ) from lost
 
 
-def _hear_out(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[None]:
+def _drain(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[None]:
     """Get what follows the final answer. The answer is whole, so a failure takes nothing away."""
     for attempt in range(_ATTEMPTS_AFTER_FINAL):
         yield from sleep(_FIRST_PAUSE_SECONDS * attempt)
@@ -135,16 +130,16 @@ def _hear_out(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[Non
         except HuggingChatError as error:
             _log.debug("what followed a final answer could not be read: %s", error)
             break
-    run.is_running = False
+    run.finished()
 
 
 def _look(
-    server: Server, turn: Turn, run: Run, deadlines: Deadlines | None
+    server: Server, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
 ) -> Flow[tuple[_State, HuggingChatError | None]]:
     """Look for the rest of a run once, and tell what stood in the way, if something did."""
-    nothing_seen = (run.seen_characters, run.seen_events) == (0, 0)
+    nothing_seen = run.has_seen_nothing
     try:
-        return (yield from _try(server, turn, run, deadlines)), None
+        return (yield from _try(server, message, run, deadlines)), None
     except (TransportError, ServerError, UnexpectedPageError) as error:
         return "lost", error
     except (ResponseError, MissingAuthError) as error:
@@ -153,12 +148,14 @@ def _look(
         return "over", error
 
 
-def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> Flow[_State]:
+def _try(
+    server: Server, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
+) -> Flow[_State]:
     """Look for the rest of a run once; tell what is known of it if that did not bring the end."""
     if run.generation_id is not None:
         begun_at = yield from now()
         end = yield from _replay(server, run, deadlines)
-        if not is_needed(run):
+        if not run.is_cut_off:
             return "lost"
         if end is None:
             lasted = (yield from now()) - begun_at
@@ -166,19 +163,19 @@ def _try(server: Server, turn: Turn, run: Run, deadlines: Deadlines | None) -> F
     # A log that is "gone" may just not be there yet; one that ended without a final answer was
     # cleaned up. In both cases the conversation knows.
     stored = yield from conversations.read(server, run.conversation_id)
-    message = written(stored, turn, run)
-    if message is None:
+    found = run.stored_answer(stored, message)
+    if found is None:
         return "absent"
-    if not message.is_complete:
+    if not found.is_complete:
         return "waiting"
-    yield Deliver(_take_stored(run, message))
+    yield Deliver(_take_stored(run, found))
     return "over"
 
 
-def _replay(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[str | None]:
+def _replay(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[str | None]:
     """Replay the log of a run; tell how it ended, None if it was cut off."""
     assert run.generation_id is not None  # noqa: S101 - legacy has no log
-    request = requests.resume(run.conversation_id, run.generation_id)
+    request = base.resume(run.conversation_id, run.generation_id)
     head = yield from open_stream(request)
     if head.status != 200 or head.content_type != "text/event-stream":  # noqa: PLR2004
         whole = yield from read_refusal(server, head)
@@ -191,47 +188,17 @@ def _replay(server: Server, run: Run, deadlines: Deadlines | None) -> Flow[str |
     return reader.end
 
 
-def written(stored: StoredConversation, turn: Turn, run: Run) -> Message | None:
-    """Find the message that a run writes to, or None if there is none yet.
-
-    Legacy messages do not name their run. There it is the newest answer that stands where the turn
-    was sent: to the same text below the same parent, or beside the answer that is done again. The
-    branch that chat-ui shows may be another one.
-    """
-    if run.generation_id is not None:
-        return stored.written_by(run.generation_id)
-    by_id = {message.id: message for message in stored.messages}
-    redone = by_id.get(turn.message_id)
-    for message in reversed(stored.messages):
-        asked = by_id.get(message.parent_id or "")
-        if message.role != "assistant" or message.id == turn.message_id or asked is None:
-            continue
-        if turn.text is None:
-            is_ours = redone is not None and message.parent_id == redone.parent_id
-        else:
-            above = redone.parent_id if turn.is_retry and redone is not None else turn.message_id
-            is_ours = asked.parent_id == above and _same(asked.content, turn.text)
-        if is_ours:
-            return message
-    return None
-
-
-def _same(stored: str, sent: str) -> bool:
-    # The server makes one line break of CR and LF (S).
-    return stored.replace("\r\n", "\n").strip() == sent.replace("\r\n", "\n").strip()
-
-
-def _take_stored(run: Run, message: Message) -> list[Event]:
+def _take_stored(run: RunState, message: Message) -> list[Event]:
     """Take what is missing out of a stored message to which nothing will be added."""
-    run.transcript.message_id = message.id
+    run.accumulator.message_id = message.id
     events: list[Event] = []
     known = run.answer()
     if message.reasoning.startswith(known.reasoning) and message.reasoning != known.reasoning:
-        events += run.transcript.take(ReasoningDelta(message.reasoning[len(known.reasoning) :]))
+        events += run.accumulator.take(ReasoningDelta(message.reasoning[len(known.reasoning) :]))
     if message.state == "complete" or run.stop_requested:
-        run.is_running = False
-        return events + run.transcript.take(FinalAnswer(message.content, message.interrupted))
+        run.finished()
+        return events + run.accumulator.take(FinalAnswer(message.content, message.interrupted))
     # It ended badly, so this is a part at most.
     if message.content.startswith(known.text) and message.content != known.text:
-        events += run.transcript.take(TextDelta(message.content[len(known.text) :]))
+        events += run.accumulator.take(TextDelta(message.content[len(known.text) :]))
     return events

@@ -8,7 +8,7 @@ after a final answer, and also, with no word, after they were stopped. A run tha
 question may end, to go on in a new one once there is a reply. A connection that ends otherwise has
 lost something.
 
-What is owed to the server when a caller leaves a run, finished or not.
+Also here: stopping a run, and what has to be cleaned up on the server when a caller leaves it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from hfchat_base._flows import context, conversations, discovery, resume
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.policy import Deadlines
-from hfchat_base._flows.stream_reader import LineReader, Run, follow, read_refusal
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
 from hfchat_base._protocol import responses
+from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.requests import Turn, send_turn
 from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
@@ -37,14 +38,16 @@ from hfchat_base.errors import (
 )
 from hfchat_base.types import Answer, FinishReason
 
-__all__ = ["Run", "answer"]
+__all__ = ["answer", "clean_up_run", "stop_run"]
 _log = logging.getLogger("hfchat")
 
 _SENDINGS: Final = 3
 """How often a message is sent at most, whose answer is known never to have begun."""
 
 
-def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Answer]:
+def answer(
+    server: Server, message: OutgoingMessage, run: RunState, *, model: str = ""
+) -> Flow[Answer]:
     """Send a turn and read its answer to the end.
 
     Raises:
@@ -55,33 +58,32 @@ def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Ans
         StreamTruncated: The connection ended before the answer did, and could not be mended.
         ProtocolError: What came is not the protocol.
     """
-    kind = yield from discovery.generation(server)
-    run.begin(turn, kind, model)
+    run.begin(message, (yield from discovery.dialect(server)), model)
     try:
-        yield from _read(server, turn, run)
-        while run.parked_elicitation and run.transcript.final is None:
-            turn = yield from _unpark(server, turn, run)
-            yield from _read(server, turn, run)
+        yield from _read(server, message, run)
+        while run.waits_for_reply:
+            message = yield from _continue_after_reply(server, message, run)
+            yield from _read(server, message, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
-    yield Deliver(run.transcript.end())
-    finish_reason = _judge(run)
-    if run.reads_message_id and run.transcript.message_id is None:
-        run.transcript.message_id = yield from _message_id(server, turn, run)
+    yield Deliver(run.accumulator.end())
+    finish_reason = _finish_reason(run)
+    if run.reads_message_id and run.accumulator.message_id is None:
+        run.accumulator.message_id = yield from _message_id(server, message, run)
     return run.answer(finish_reason)
 
 
-def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
+def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]:
     """Send a turn and read its stream, and what was lost of it.
 
     It is sent again, under a new id, only if it is known never to have begun.
     """
     for _ in range(_SENDINGS):
-        deadlines, lost = yield from _send(server, turn, run)
+        deadlines, lost = yield from _send(server, message, run)
         try:
-            if not resume.is_needed(run) or (
-                yield from resume.mend(server, turn, run, deadlines, lost)
+            if not run.is_cut_off or (
+                yield from resume.resume(server, message, run, deadlines, lost)
             ):
                 return
         except StreamTruncated:
@@ -89,9 +91,8 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
                 raise lost from None  # it says more
             raise
         _log.info("the answer had never begun; sending the message again")
-        turn = replace(turn, generation_id=str(uuid.uuid4()))
-        if run.generation_id is not None:
-            run.generation_id = turn.generation_id
+        message = replace(message, generation_id=str(uuid.uuid4()))
+        run.not_begun(message.generation_id)
     if isinstance(lost, ServerError):
         raise lost
     raise StreamTruncated(
@@ -100,11 +101,11 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
 
 
 def _send(
-    server: Server, turn: Turn, run: Run
+    server: Server, message: OutgoingMessage, run: RunState
 ) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
-    kind = yield from discovery.generation(server)
-    request = send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
+    dialect = yield from discovery.dialect(server)
+    request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
     try:
         head = yield from _open(server, run, request)
@@ -117,59 +118,60 @@ def _send(
     except ServerError as error:
         if error.status not in context.OVERLOADED:
             raise
-        # A gateway does not tell whether the message had reached the server.
-        run.is_running = True
+        run.may_have_begun()
         return deadlines, error
     return deadlines, None
 
 
-def _open(server: Server, run: Run, request: Request) -> Flow[Response]:
+def _open(server: Server, run: RunState, request: Request) -> Flow[Response]:
     """Send a message until the server takes it, as far as that is safe and allowed."""
     attempt = 0
     while True:
         attempt += 1
         yield from context.keep_pace(server)
-        # From here on the server may be at work, whatever becomes of the connection.
-        run.is_running = True
+        run.sending()
         try:
             head = yield from open_stream(request)
             if head.status == 200 and not responses.is_page(head):  # noqa: PLR2004
                 return head
-            run.is_running = False
+            run.not_begun()
             whole = yield from read_refusal(server, head)
             responses.check_json(whole, request)
         except RateLimitError as error:
             if not (yield from context.may_send_again(server, error, attempt)):
                 raise
         except TransportError as error:
-            run.is_running = error.may_have_arrived
-            if error.may_have_arrived or attempt >= server.retries.attempts:
+            if error.may_have_arrived:
+                run.may_have_begun()
+                raise
+            run.not_begun()
+            if attempt >= server.retries.attempts:
                 raise
             yield from context.wait(server, "connection", attempt)
 
 
-def _unpark(server: Server, turn: Turn, run: Run) -> Flow[Turn]:
+def _continue_after_reply(
+    server: Server, message: OutgoingMessage, run: RunState
+) -> Flow[OutgoingMessage]:
     """Go on with a run that had ended to wait for the reply to a tool's question (S)."""
-    message_id = yield from _message_id(server, turn, run)
-    elicitation_id, run.parked_elicitation = run.parked_elicitation, None
-    run.generation_id = str(uuid.uuid4())
-    run.see_nothing()
-    run.is_running = True
+    message_id = yield from _message_id(server, message, run)
+    generation_id = str(uuid.uuid4())
+    elicitation_id = run.continue_after_reply(generation_id)
     return replace(
-        turn,
-        message_id=message_id or turn.message_id,
+        message,
+        message_id=message_id or message.message_id,
         text=None,
         files=(),
         is_retry=False,
-        generation_id=run.generation_id,
+        generation_id=generation_id,
         resume_elicitation_id=elicitation_id,
     )
 
 
-def _judge(run: Run) -> FinishReason:
+def _finish_reason(run: RunState) -> FinishReason:
     """Tell how a run ended of which nothing more will come."""
-    run.is_running = False
-    final = run.transcript.final
+    run.finished()
+    final = run.final
     if final is None:
         # A content filter can end a run without a final answer (S).
         return "interrupted" if run.stop_requested else "stop"
@@ -183,31 +185,31 @@ def _judge(run: Run) -> FinishReason:
     )
 
 
-def _message_id(server: Server, turn: Turn, run: Run) -> Flow[str | None]:
+def _message_id(server: Server, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
     """Find out the answer's own id: a stream carries none.
 
     The answer is whole by now, so a failure here must not take it away.
     """
     try:
         stored = yield from conversations.read(server, run.conversation_id)
-        return (resume.written(stored, turn, run) or stored.latest()).id
+        return (run.stored_answer(stored, message) or stored.latest()).id
     except HuggingChatError as error:
         _log.debug("the id of an answer could not be read: %s", error)
         return None
 
 
-def stop_run(server: Server, run: Run) -> Flow[bool]:
+def stop_run(server: Server, run: RunState) -> Flow[bool]:
     """Ask the server to stop a run that is going on; tell whether there was one."""
     if not run.can_be_stopped:
         return False
-    run.stop_requested = True
+    run.request_stop()
     yield from conversations.stop(
-        server, run.conversation_id, run.generation_id, run.transcript.streamed_units
+        server, run.conversation_id, run.generation_id, run.accumulator.streamed_units
     )
     return True
 
 
-def clean_up_run(server: Server, run: Run, *, stops: bool) -> Flow[None]:
+def clean_up_run(server: Server, run: RunState, *, stops: bool) -> Flow[None]:
     """Stop what is still running, so that no quota burns unseen, and delete what was ephemeral.
 
     Nothing of this may hide the error, or the success, with which the caller leaves.

@@ -8,19 +8,18 @@ a stream is `run.py`'s and `resume.py`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all
 from hfchat_base._flows.context import Server, send, wait
 from hfchat_base._flows.policy import Deadlines, after
-from hfchat_base._protocol import encodings, requests, responses
-from hfchat_base._protocol.accumulator import Transcript
-from hfchat_base._protocol.constants import Generation
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.decoder import decode_line, decode_text
+from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.framing import LineBuffer, ServerSentEvents
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.requests import Turn
 from hfchat_base.errors import (
     GenerationFailed,
     ProtocolError,
@@ -29,85 +28,9 @@ from hfchat_base.errors import (
     UpstreamRateLimitError,
 )
 from hfchat_base.events import ElicitationRequest, Event, Status, TextDelta
-from hfchat_base.types import Answer, FinishReason
 
 _RATE_LIMITED = 429
 _ANSWERED_BEFORE = 409
-
-
-@dataclass(slots=True)
-class Run:
-    """A run as its driver and its caller see it.
-
-    Attributes:
-        transcript: What has arrived.
-        conversation_id: Where it runs, once that is known.
-        generation_id: Its own id; None on legacy servers, which know none.
-        is_running: Whether the server is writing the answer, as far as we know.
-        stop_requested: Whether this client has asked the server to stop.
-        reads_message_id: Whether to find out the answer's id at the end.
-        to_delete: A conversation to delete when the caller is done with it, whatever happens.
-        seen_events: How many other events were taken, `keepAlive` left out.
-        parked_elicitation: A question whose reply wants a new run to go on with, or None.
-    """
-
-    transcript: Transcript = field(default_factory=Transcript)
-    conversation_id: str = ""
-    generation_id: str | None = None
-    is_running: bool = False
-    stop_requested: bool = False
-    reads_message_id: bool = True
-    to_delete: str | None = None
-    seen_events: int = 0
-    parked_elicitation: str | None = None
-    _characters_before: int = 0
-
-    def begin(self, turn: Turn, kind: Generation, model: str) -> None:
-        """Point to the turn that is about to be sent, with nothing of it seen."""
-        self.conversation_id = turn.conversation_id
-        self.generation_id = turn.generation_id if kind == "current" else None
-        self.transcript = Transcript(
-            model=model,
-            conversation_id=turn.conversation_id,
-            generation_id=self.generation_id,
-        )
-        self.see_nothing()
-
-    def see_nothing(self) -> None:
-        """Say that nothing has been seen of a run that goes on with the same answer."""
-        self._characters_before = self.transcript.streamed_characters
-        self.seen_events = 0
-
-    @property
-    def seen_characters(self) -> int:
-        """How many characters of the run's stream tokens were taken."""
-        return self.transcript.streamed_characters - self._characters_before
-
-    def take(self, event: Event) -> list[Event]:
-        """Add an event and return what the caller should see of it."""
-        is_sign_of_life = isinstance(event, Status) and event.status == "keepAlive"
-        if not is_sign_of_life and not isinstance(event, TextDelta):
-            self.seen_events += 1
-        return self.transcript.take(event)
-
-    def answer(self, finish_reason: FinishReason | None = None) -> Answer:
-        """What the run adds up to by now."""
-        return self.transcript.answer(finish_reason)
-
-    @property
-    def can_be_stopped(self) -> bool:
-        """Whether a stop would still find the run at work.
-
-        With the final answer it is over, whatever may follow: a stop that comes then would abort
-        the next run (S).
-        """
-        return self.is_running and self.transcript.final is None and not self.stop_requested
-
-    @property
-    def stop_came_late(self) -> bool:
-        """Whether the answer was whole before the server heard of the stop."""
-        final = self.transcript.final
-        return self.stop_requested and final is not None and not final.interrupted
 
 
 class Reader(Protocol):
@@ -164,7 +87,7 @@ class LogReader:
         end: How the log ended: completed, interrupted, error, gone; None while it has not.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self._frames = ServerSentEvents()
         self._skip_characters = run.seen_characters
         self._skip_events = run.seen_events
@@ -201,7 +124,7 @@ class LogReader:
         return TextDelta(text) if text else None
 
 
-def follow(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Flow[None]:
+def follow(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[None]:
     """Read the open stream to its end and deliver its events.
 
     Raises:
@@ -221,12 +144,12 @@ def follow(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Fl
         yield Deliver(run.take(rest))
 
 
-def _take_chunks(server: Server, run: Run, reader: Reader, deadlines: Deadlines) -> Flow[bool]:
+def _take_chunks(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[bool]:
     """Deliver the events of all chunks; tell whether the next progress is overdue.
 
     This loop runs for every token, so it makes few calls.
     """
-    take_text = run.transcript.take_text
+    take_text = run.accumulator.take_text
     while isinstance(result := (yield Read(deadlines.next)), Chunk):
         events: list[Event] = []
         progress_at: float | None = None
@@ -257,12 +180,12 @@ def _take_chunks(server: Server, run: Run, reader: Reader, deadlines: Deadlines)
     return result is not None
 
 
-def _take_status(run: Run, status: Status, deadlines: Deadlines, at: float) -> None:
+def _take_status(run: RunState, status: Status, deadlines: Deadlines, at: float) -> None:
     if status.status == "finished":
-        run.is_running = False
+        run.finished()
         deadlines.finish(at)
     elif status.status == "error":
-        run.is_running = False
+        run.finished()
         raise _failed(run, status)
 
 
@@ -273,7 +196,7 @@ def read_refusal(server: Server, head: Response) -> Flow[Response]:
     return replace(head, body=body)
 
 
-def stalled(run: Run, deadlines: Deadlines) -> StreamStalled:
+def stalled(run: RunState, deadlines: Deadlines) -> StreamStalled:
     """Say that a run makes no progress."""
     return StreamStalled(
         f"The answer made no progress within {deadlines.limit:g} s"
@@ -282,7 +205,7 @@ def stalled(run: Run, deadlines: Deadlines) -> StreamStalled:
     )
 
 
-def _failed(run: Run, status: Status) -> GenerationFailed:
+def _failed(run: RunState, status: Status) -> GenerationFailed:
     message = status.message or "no reason given"
     if status.status_code == _RATE_LIMITED:
         return UpstreamRateLimitError(
@@ -296,20 +219,20 @@ def _failed(run: Run, status: Status) -> GenerationFailed:
     )
 
 
-def _answer_elicitation(server: Server, run: Run, question: ElicitationRequest) -> Flow[float]:
+def _answer_elicitation(server: Server, run: RunState, question: ElicitationRequest) -> Flow[float]:
     """Put a tool's question to the caller and send the reply, while the stream stays open.
 
     Returns:
         When the server had taken the reply, on the driver's clock.
     """
     content = yield Ask(question)
-    request = requests.answer_elicitation(
+    request = base.answer_elicitation(
         server.endpoint, run.conversation_id, question.elicitation_id, content
     )
     response = yield from _reply(server, request)
     raw = encodings.parse_json(response.body, "reply to an elicitation")
     if isinstance(raw, dict) and raw.get("resume") is True:
-        run.parked_elicitation = question.elicitation_id
+        run.wait_for_reply(question.elicitation_id)
     return response.at
 
 

@@ -65,7 +65,7 @@ class _Pieces(list[str]):
             self._settled += 1
 
 
-class Transcript:
+class Accumulator:
     """Collects the events of one run.
 
     Args:

@@ -1,26 +1,22 @@
 """One line of an answer → one event.
 
-The table at the end is the only place that knows how the wire spells the events of `events.py`.
-Text is passed on as it came, but for the NUL padding. What the events add up to, and the thinking
-inside of the text, are somebody else's business (`accumulator.py`, `thinking.py`).
+The table `_TYPES` is the only place that knows how the wire spells the events of `events.py`: each
+type with its reader and its fields. A new event of the server is a line there, a reader, and a
+class in `events.py`. Text is passed on as it came, but for the NUL padding. What the events add up
+to (`accumulator.py`), and the thinking inside of the text (`thinking.py`), are not known here.
 
-Whatever the bytes are, the result is an event or a `ProtocolError`; a new type or subtype is no
-error but `Unknown`, and `decoder.py` tells of it once.
-
-What a newer server says that this package does not know: told once, and never in the way.
-
-Here stand the names of types, subtypes, statuses and fields that both generations use, and the one
-WARNING a process for each set of names that is not among them. Names alone are logged, never what
-stands behind them. Reading events is `decoder.py`'s, which takes `Unknown` for what it cannot name.
+Whatever the bytes are, the result is an event or a `ProtocolError`. A type or subtype that is not in
+the table is no error but `Unknown`. What a newer server adds is logged as one WARNING a process for
+each set of unknown names, and the stream goes on. Only names are logged, never values.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hfchat_base.errors import ProtocolError
@@ -112,20 +108,12 @@ def decode_text(text: str, line_number: int | None = None) -> Event:
 def decode_object(raw: Raw) -> Event:
     """Turn a parsed object into its event; see `decode_line`."""
     kind = raw.get("type")
-    if kind == "stream":
-        token = raw.get("token")
-        if token.__class__ is not str:
-            msg = "has no text in 'token'"
-            raise _FieldError(msg)
-        if len(raw) > len(("type", "token")):
-            look(raw, is_known=True)
-        return TextDelta(token.replace("\0", "") if "\0" in token else token)
     if not isinstance(kind, str):
-        msg = "has no 'type'"
-        raise _FieldError(msg)
-    reader = _READERS.get(kind)
-    event = reader(raw) if reader else Unknown(raw)
-    look(raw, is_known=event.__class__ is not Unknown)
+        raise _FieldError("has no 'type'")
+    known = _TYPES.get(kind)
+    event = known.read(raw) if known else Unknown(raw)
+    if kind == "status" or known is None or event.__class__ is Unknown or not (kind == "status"):
+        _warn_of_unknown(raw, is_known=event.__class__ is not Unknown)
     return event
 
 
@@ -180,6 +168,11 @@ def _objects(raw: Raw, key: str) -> Iterator[Raw]:
     value = raw.get(key)
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, dict))
+
+
+def _stream(raw: Raw) -> Event:
+    token = _text(raw, "token")
+    return TextDelta(token.replace("\0", "") if "\0" in token else token)
 
 
 def _status(raw: Raw) -> Event:
@@ -299,87 +292,89 @@ def _web_search(raw: Raw) -> Event:
     return Unknown(raw)
 
 
-_READERS: Final[dict[str, Callable[[Raw], Event]]] = {
-    "status": _status,
-    "finalAnswer": _final_answer,
-    "title": _title,
-    "reasoning": _reasoning,
-    "tool": _tool,
-    "elicitation": _elicitation,
-    "routerMetadata": _router,
-    "file": _file,
-    "webSearch": _web_search,
-}
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A type of event.
 
-_log = logging.getLogger("hfchat")
+    Attributes:
+        read: Makes the event out of the parsed object.
+        fields: The names of its fields beside ``type`` and ``subtype``, of all subtypes and both
+            generations (S: ``MessageUpdate`` of 0.9.5 and 0.20).
+    """
 
-_FIELDS: Final = {
-    "stream": {"token", "len"},
-    "status": {"status", "message", "statusCode"},
-    "finalAnswer": {"text", "interrupted", "webSources"},
-    "title": {"title"},
-    "reasoning": {"token", "status"},
-    "tool": {
+    read: Callable[[Raw], Event]
+    fields: frozenset[str]
+
+
+def _type(read: Callable[[Raw], Event], *fields: str) -> _Type:
+    return _Type(read, frozenset(("type", "subtype", *fields)))
+
+
+_TYPES: Final[dict[str, _Type]] = {
+    "stream": _type(_stream, "token", "len"),
+    "status": _type(_status, "status", "message", "statusCode"),
+    "finalAnswer": _type(_final_answer, "text", "interrupted", "webSources"),
+    "title": _type(_title, "title"),
+    "reasoning": _type(_reasoning, "token", "status"),
+    "tool": _type(
+        _tool,
         *("uuid", "call", "reasoning", "content", "originalId", "argumentsRaw"),
         *("result", "message", "eta", "progress", "total"),
-    },
-    "elicitation": {
+    ),
+    "elicitation": _type(
+        _elicitation,
         *("request", "expiresAt", "toolUuid"),
         *("elicitationId", "action", "resolution", "content"),
-    },
-    "routerMetadata": {"route", "model", "provider"},
-    "file": {"name", "sha", "mime"},
-    "webSearch": {"messageType", "message", "args", "sources"},
+    ),
+    "routerMetadata": _type(_router, "route", "model", "provider"),
+    "file": _type(_file, "name", "sha", "mime"),
+    "webSearch": _type(_web_search, "messageType", "message", "args", "sources"),
 }
-"""The fields of each type beside ``type`` and ``subtype`` (S: ``MessageUpdate`` of 0.9.5 and
-0.20)."""
 
 _STATUSES: Final = {"started", "keepAlive", "finished", "error"}
-
-_EVERYWHERE: Final = {"type", "subtype"}
-_KNOWN: Final = {kind: frozenset(fields | _EVERYWHERE) for kind, fields in _FIELDS.items()}
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 """What a name may look like to be logged: a server may put anything in its place."""
 
-_MOST_TOLD: Final = 50
-"""How many sets of names are told; a server that makes names up floods neither log nor memory."""
+_MAX_WARNINGS: Final = 50
+"""How many sets of unknown names are logged; a server that makes names up floods nothing."""
 
-_told: set[tuple[str, ...]] = set()
+_warned: set[tuple[str, ...]] = set()
 _lock = threading.Lock()
 
 
-def look(raw: dict[str, Any], *, is_known: bool) -> None:
-    """Look for names that are new in an event, and tell of them once.
+def _warn_of_unknown(raw: Raw, *, is_known: bool) -> None:
+    """Log the names in an event that are not in the table, once.
 
     Args:
         raw: The event, as it was parsed; its ``type`` is a text.
-        is_known: Whether there is a class for its type and subtype.
+        is_known: Whether there is an event class for its type and subtype.
     """
     kind = raw["type"]
-    known = _KNOWN.get(kind)
+    known = _TYPES.get(kind)
     if known is None:
-        _tell((f"type {_shown(kind)}",))
+        _warn((f"type {_shown(kind)}",))
         return
-    is_new = kind == "status" and raw.get("status") not in _STATUSES
-    if is_known and not is_new and raw.keys() <= known:
+    is_new_status = kind == "status" and raw.get("status") not in _STATUSES
+    if is_known and not is_new_status and raw.keys() <= known.fields:
         return
     names = [f"in {kind}"]
-    if is_new:
+    if is_new_status:
         names.append(f"status {_shown(raw.get('status'))}")
     elif not is_known:
         names.append(f"subtype {_shown(raw.get('subtype'))}")
-    names += sorted({f"field {_shown(name)}" for name in raw.keys() - known})
-    _tell(tuple(names))
+    names += sorted({f"field {_shown(name)}" for name in raw.keys() - known.fields})
+    _warn(tuple(names))
 
 
-def _tell(names: tuple[str, ...]) -> None:
+def _warn(names: tuple[str, ...]) -> None:
     with _lock:
-        if names in _told or len(_told) >= _MOST_TOLD:
+        if names in _warned or len(_warned) >= _MAX_WARNINGS:
             return
-        _told.add(names)
+        _warned.add(names)
     _log.warning(
-        "the server says what this version of hfchat does not know (%s); answers go on as before",
+        "the server sends what this version of hfchat does not know (%s); answers continue as"
+        " before",
         ", ".join(names),
     )
 

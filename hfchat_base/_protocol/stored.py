@@ -14,7 +14,7 @@ from typing import Any
 
 from hfchat_base._protocol.thinking import split
 from hfchat_base.errors import MessageNotFoundError, ProtocolError
-from hfchat_base.types import ConversationInfo, Message, MessageFile, MessageState, Role
+from hfchat_base.types import ConversationInfo, Message, MessageFile, MessageState, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,18 @@ def read_infos(raw: Any) -> Iterator[ConversationInfo]:
                 model=_string(row, "model") or _string(row, "modelId"),
                 updated_at=_date(row.get("updatedAt")),
             )
+
+
+def read_user(raw: Any) -> User | None:
+    """Read who the server thinks we are; None for a guest."""
+    if not isinstance(raw, dict):
+        return None
+    return User(
+        id=str(raw.get("id", "")),
+        username=str(raw.get("username") or ""),
+        email=str(raw.get("email") or ""),
+        avatar_url=str(raw.get("avatarUrl") or ""),
+    )
 
 
 def _read_message(raw: dict[str, Any]) -> Message:

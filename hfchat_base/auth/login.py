@@ -260,8 +260,8 @@ class _Asker:
         """Where to log in: current has a page for it, legacy's is a form on its first page (S)."""
         stranger = Session.guest(self.endpoint.base_url)
         async with AsyncHuggingChat(self.endpoint.base_url, stranger, **self._options) as client:
-            kind = await client.run_flow(discovery.generation(client.server))
-        return f"{self.endpoint.base_url}/{'login' if kind == 'current' else ''}"
+            dialect = await client.run_flow(discovery.dialect(client.server))
+        return f"{self.endpoint.base_url}{dialect.login_path}"
 
     async def whoami(self, cookies: Sequence[Cookie]) -> User | None:
         """Ask who has this session; None if nobody."""

@@ -159,12 +159,12 @@ def test_image_needs_eyes(client: HuggingChat, server: LocalServer) -> None:
 
 
 def test_nobody_sees(generation: Generation) -> None:
-    """Where no model sees images, an image is refused before it is sent."""
+    """Where no model accepts images, an image is refused before it is sent."""
     blind = LocalModel("a/blind", FunctionBackend(lambda _: "hm"))
     with (
         LocalServer(generation=generation, models=[blind]) as server,
         HuggingChat(server.base_url) as client,
-        pytest.raises(InvalidRequestError, match="No model of this server sees images"),
+        pytest.raises(InvalidRequestError, match="This server has no vision model"),
     ):
         client.create_conversation().send("what?", png())
 

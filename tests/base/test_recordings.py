@@ -23,9 +23,10 @@ from hfchat_base import (
     UpstreamRateLimitError,
 )
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.run import Run
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._protocol.requests import Endpoint, Turn
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage, dialect_named
+from hfchat_base._protocol.requests import Endpoint
 from tests.support.flows import Outcome, drive, json_response
 from tests.support.recordings import Recording, all_with_streams, body_of, load
 
@@ -54,16 +55,16 @@ def play(
 ) -> Outcome[Answer]:
     """Run one turn whose stream comes in these pieces."""
     server = Server(Endpoint.parse(f"http://{generation}.invalid"))
-    server.generation = generation
-    run = Run(reads_message_id=False)
-    turn = Turn(CONVERSATION, MESSAGE, "hi", GENERATION)
+    server.dialect = dialect_named(generation)
+    run = RunState(reads_message_id=False)
+    turn = OutgoingMessage(CONVERSATION, MESSAGE, "hi", GENERATION)
     flow = run_answer(server, turn, run, model="echo/base")
     if stopped:
         flow = _stopping(flow, run)
     return drive(flow, answer=_answer, pieces=pieces)
 
 
-def _stopping(flow: Any, run: Run) -> Any:
+def _stopping(flow: Any, run: RunState) -> Any:
     """Say from the first event on that the caller has asked for a stop."""
     result = None
     error = None
@@ -72,7 +73,8 @@ def _stopping(flow: Any, run: Run) -> Any:
             command = flow.throw(error) if error is not None else flow.send(result)
         except StopIteration as stop:
             return stop.value
-        run.stop_requested = run.stop_requested or run.is_running
+        if run.is_running:
+            run.request_stop()
         result = error = None
         try:
             result = yield command
@@ -228,9 +230,9 @@ def test_elicitation_asks_once() -> None:
     asked: list[ElicitationRequest] = []
     recording = load("current", "elicitation_accepted")
     server = Server(Endpoint.parse("http://current.invalid"))
-    server.generation = "current"
-    run = Run(reads_message_id=False)
-    turn = Turn(CONVERSATION, MESSAGE, "hi", GENERATION)
+    server.dialect = CURRENT
+    run = RunState(reads_message_id=False)
+    turn = OutgoingMessage(CONVERSATION, MESSAGE, "hi", GENERATION)
 
     def reply(question: ElicitationRequest) -> dict[str, object]:
         asked.append(question)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import Event, HuggingChatError, TextDelta
-from hfchat_base._flows.stream_reader import LineReader, LogReader, Run
-from hfchat_base._protocol.accumulator import Transcript
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.stream_reader import LineReader, LogReader
+from hfchat_base._protocol.accumulator import Accumulator
 from hfchat_base._protocol.framing import ServerSentEvents
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_answer(data: bytes, at: list[int]) -> None:
 @given(logs, cuts)
 def test_log(data: bytes, at: list[int]) -> None:
     """So does a log."""
-    whole, cut = LogReader(Run()), LogReader(Run())
+    whole, cut = LogReader(RunState()), LogReader(RunState())
     assert repr(read(whole.feed, [data])) == repr(read(cut.feed, pieces(data, at)))
     assert whole.end == cut.end
 
@@ -91,7 +92,7 @@ def test_frames(data: bytes, at: list[int]) -> None:
 @given(st.lists(events_as_lines).map(b"".join))
 def test_transcript(data: bytes) -> None:
     """Whatever the events are, they add up to an answer."""
-    transcript = Transcript()
+    transcript = Accumulator()
     found, _ = read(LineReader().feed, [data])
     said = "".join(
         event.text

@@ -166,7 +166,7 @@ def test_fault_08_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a newer server says is warned about once a process, by name and without its content."""
-    monkeypatch.setattr(decoder, "_told", set())
+    monkeypatch.setattr(decoder, "_warned", set())
     body = lines(
         *(STARTED, {"type": "brandNew", "text": "private"}),
         *(

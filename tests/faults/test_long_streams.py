@@ -19,7 +19,8 @@ from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.policy import Deadlines
-from hfchat_base._flows.stream_reader import LineReader, Run, follow
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.stream_reader import LineReader, follow
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
@@ -179,7 +180,8 @@ class Hours:
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self.run = Run(is_running=True)
+        self.run = RunState()
+        self.run.sending()
         server = Server(Endpoint.parse("http://127.0.0.1:9"), timeouts=timeouts)
         self._flow = follow(server, self.run, LineReader(), Deadlines(timeouts, 0.0))
         self.waits_until = self._next_read(None)

@@ -16,8 +16,9 @@ run of the tests:
 from __future__ import annotations
 
 from hfchat_base import HuggingChatError
-from hfchat_base._flows.stream_reader import LineReader, LogReader, Run
-from hfchat_base._protocol.accumulator import Transcript
+from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.stream_reader import LineReader, LogReader
+from hfchat_base._protocol.accumulator import Accumulator
 from tests.fuzz.fuzzing import fuzz
 
 
@@ -28,12 +29,12 @@ def check(data: bytes) -> None:
         data: The first byte says where to cut the others.
     """
     cut, body = (data[0], data[1:]) if data else (0, b"")
-    for make in (LineReader, lambda: LogReader(Run())):
+    for make in (LineReader, lambda: LogReader(RunState())):
         assert _read(make(), [body]) == _read(make(), [body[:cut], body[cut:]])
 
 
 def _read(reader: LineReader | LogReader, pieces: list[bytes]) -> str:
-    transcript = Transcript()
+    transcript = Accumulator()
     found: list[object] = []
     try:
         for piece in pieces:

@@ -20,7 +20,7 @@ from rich.text import Text
 from hfchat_base import __version__
 from hfchat_base._flows import discovery
 from hfchat_base._flows.commands import Flow, send
-from hfchat_base._protocol import requests
+from hfchat_base._protocol.dialects import model_sources
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.responses import login_command
 from hfchat_base.cli.commands.options import BaseUrl, connect
@@ -169,7 +169,7 @@ class _State:
     def generation(self) -> Finding:
         if self._answered is None:
             return _SKIPPED
-        return Finding("good", self._client.run_flow(discovery.generation(self._client.server)))
+        return Finding("good", self._client.run_flow(discovery.dialect(self._client.server)).name)
 
     def session(self) -> Finding:
         session = self._client.session
@@ -227,4 +227,4 @@ _SKIPPED: Final = Finding("skipped", "not tried")
 
 
 def _ask() -> Flow[Response]:
-    return (yield from send(requests.models("current")))
+    return (yield from send(model_sources(None)[0].request))

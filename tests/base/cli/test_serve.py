@@ -39,7 +39,7 @@ def test_it_serves_until_ctrl_c(generation: str) -> None:
         session.expect("Ctrl-C here stops the server.")
         with HuggingChat(url) as client:
             assert client.create_conversation().send("hi").text == "You said: hi"
-            assert client.server.generation == generation
+            assert client.generation == generation
         session.ctrl_c()
         session.expect("Stopped.")
         assert session.wait() == 0

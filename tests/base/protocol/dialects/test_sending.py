@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import FileTooLargeError, InvalidRequestError, Upload
-from hfchat_base._protocol.requests import Endpoint, Turn, send_turn
+from hfchat_base._protocol.constants import MAX_BODY_BYTES
+from hfchat_base._protocol.dialects import OutgoingMessage, dialect_named
+from hfchat_base._protocol.requests import Endpoint
 from tests.support.recordings import load
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ def parts_of(request: Request) -> list[tuple[str, str | None, str, bytes]]:
     ]
 
 
+def sent(
+    generation: Generation,
+    endpoint: Endpoint,
+    message: OutgoingMessage,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Request:
+    """A message as one generation sends it."""
+    return dialect_named(generation).send_message(endpoint, message, max_body_bytes=max_body_bytes)
+
+
 def data_of(request: Request) -> dict[str, Any]:
     """The JSON of a form."""
     data: dict[str, Any] = next(
@@ -57,7 +69,7 @@ def test_recorded_forms(generation: Generation, scenario: str) -> None:
     for exchange in load(generation, scenario).streams:
         *files, last = exchange["request"]["multipart"]
         recorded = dict(last["data"])
-        turn = Turn(
+        message = OutgoingMessage(
             exchange["request"]["path"].rpartition("/")[2],
             recorded["id"],
             recorded.get("inputs"),
@@ -72,7 +84,7 @@ def test_recorded_forms(generation: Generation, scenario: str) -> None:
             ],
             is_retry=recorded["is_retry"],
         )
-        request = send_turn(generation, ENDPOINT, turn)
+        request = sent(generation, ENDPOINT, message)
         assert request.path == exchange["request"]["path"]
         data = data_of(request)
         recorded.pop("generationId", None)
@@ -84,8 +96,10 @@ def test_recorded_forms(generation: Generation, scenario: str) -> None:
 
 def test_attachment_is_base64() -> None:
     """An attachment is sent as base64 text whose file name says so."""
-    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a.bin", b"\0\xff", "x/y")])
-    (file, _) = parts_of(send_turn("current", ENDPOINT, turn))
+    message = OutgoingMessage(
+        CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a.bin", b"\0\xff", "x/y")]
+    )
+    (file, _) = parts_of(sent("current", ENDPOINT, message))
     assert file == ("files", "base64;a.bin", "x/y", base64.b64encode(b"\0\xff"))
 
 
@@ -100,8 +114,8 @@ def test_attachment_is_base64() -> None:
 )
 def test_names_cannot_break_the_form(name: str, mime: str) -> None:
     """Whatever a file is called, the form has its two parts and nothing else."""
-    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload(name, b"x", mime)])
-    request = send_turn("current", ENDPOINT, turn)
+    message = OutgoingMessage(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload(name, b"x", mime)])
+    request = sent("current", ENDPOINT, message)
     assert [part[0] for part in parts_of(request)] == ["files", "data"]
     assert b"\r\nX-Evil" not in request.body
 
@@ -109,13 +123,15 @@ def test_names_cannot_break_the_form(name: str, mime: str) -> None:
 @given(st.text(min_size=1), st.sampled_from(["current", "legacy"]))
 def test_any_text_arrives(text: str, generation: Generation) -> None:
     """Whatever is said is said, lone surrogates and boundaries included."""
-    request = send_turn(generation, ENDPOINT, Turn(CONVERSATION, MESSAGE, text, RUN))
+    request = sent(generation, ENDPOINT, OutgoingMessage(CONVERSATION, MESSAGE, text, RUN))
     assert data_of(request)["inputs"] == text
 
 
 def test_retry_has_no_text() -> None:
     """An answer that is done again has no text of its own."""
-    request = send_turn("current", ENDPOINT, Turn(CONVERSATION, MESSAGE, None, RUN, is_retry=True))
+    request = sent(
+        "current", ENDPOINT, OutgoingMessage(CONVERSATION, MESSAGE, None, RUN, is_retry=True)
+    )
     data = data_of(request)
     assert "inputs" not in data
     assert data["is_retry"] is True
@@ -123,19 +139,21 @@ def test_retry_has_no_text() -> None:
 
 def test_body_over_the_limit() -> None:
     """A body over the limit, base64 included, is refused before it is sent."""
-    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a", b"x" * 900, "x/y")])
+    message = OutgoingMessage(
+        CONVERSATION, MESSAGE, "hi", RUN, files=[Upload("a", b"x" * 900, "x/y")]
+    )
     with pytest.raises(FileTooLargeError, match="at most 1,200"):
-        send_turn("current", ENDPOINT, turn, max_body_bytes=1200)
-    assert len(send_turn("current", ENDPOINT, turn, max_body_bytes=2000).body) > 1200
+        sent("current", ENDPOINT, message, max_body_bytes=1200)
+    assert len(sent("current", ENDPOINT, message, max_body_bytes=2000).body) > 1200
 
 
 def test_keys_of_each_generation() -> None:
     """Each generation is sent what it knows, and nothing that it would drop in silence."""
-    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, web_search=True)
-    assert set(data_of(send_turn("current", ENDPOINT, turn))) == {
+    message = OutgoingMessage(CONVERSATION, MESSAGE, "hi", RUN, web_search=True)
+    assert set(data_of(sent("current", ENDPOINT, message))) == {
         "inputs", "id", "is_retry", "generationId", "selectedMcpServerNames",
     }  # fmt: skip
-    assert data_of(send_turn("legacy", ENDPOINT, turn)) == {
+    assert data_of(sent("legacy", ENDPOINT, message)) == {
         "inputs": "hi", "id": MESSAGE, "is_retry": False,
         "is_continue": False, "web_search": True, "tools": [],
     }  # fmt: skip
@@ -143,6 +161,6 @@ def test_keys_of_each_generation() -> None:
 
 def test_legacy_knows_no_tool_servers() -> None:
     """Tool servers that a legacy server would drop in silence are refused before sending."""
-    turn = Turn(CONVERSATION, MESSAGE, "hi", RUN, mcp_servers=("search",))
+    message = OutgoingMessage(CONVERSATION, MESSAGE, "hi", RUN, mcp_servers=("search",))
     with pytest.raises(InvalidRequestError, match="no MCP servers"):
-        send_turn("legacy", ENDPOINT, turn)
+        sent("legacy", ENDPOINT, message)

@@ -16,7 +16,7 @@ from tests.support.recordings import Recording, all_with_streams, body_of
 @pytest.fixture(autouse=True)
 def _nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin as a new process does."""
-    monkeypatch.setattr(decoder, "_told", set())
+    monkeypatch.setattr(decoder, "_warned", set())
 
 
 def decode(**raw: Any) -> None:
@@ -82,7 +82,7 @@ def test_made_up_names_do_not_flood(caplog: pytest.LogCaptureFixture) -> None:
     """A server that makes names up fills neither the log nor the memory."""
     for number in range(1000):
         decode(type=f"made_up_{number}")
-    assert len(caplog.records) == len(decoder._told) == decoder._MOST_TOLD
+    assert len(caplog.records) == len(decoder._warned) == decoder._MAX_WARNINGS
 
 
 @pytest.mark.parametrize("recording", all_with_streams(), ids=str)

@@ -22,12 +22,12 @@ from hfchat_base import (
     ToolRun,
     Unknown,
 )
-from hfchat_base._protocol.accumulator import Transcript, utf16_units
+from hfchat_base._protocol.accumulator import Accumulator, utf16_units
 
 
-def add_up(*events: Event) -> tuple[Transcript, list[Event]]:
+def add_up(*events: Event) -> tuple[Accumulator, list[Event]]:
     """Take events, and return what a caller sees of them."""
-    transcript = Transcript(model="m", conversation_id="c", generation_id="g")
+    transcript = Accumulator(model="m", conversation_id="c", generation_id="g")
     seen = [shown for event in events for shown in transcript.take(event)]
     return transcript, seen + transcript.end()
 

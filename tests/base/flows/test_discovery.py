@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base import HuggingChatError, InvalidRequestError, LoginRequired, ProtocolError, User
-from hfchat_base._flows import discovery
+from hfchat_base._flows import account, discovery
 from hfchat_base._flows.context import Server
+from hfchat_base._protocol.dialects import CURRENT as CURRENT_DIALECT
+from hfchat_base._protocol.dialects import dialect_named
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.models import FALLBACK_DATE
 from hfchat_base._protocol.requests import Endpoint
@@ -68,13 +70,13 @@ def home_page(generation: Generation) -> Response:
         ),
     ],
 )
-def test_ways_to_the_models(table: dict[str, Response], generation: str, asked: int) -> None:
+def test_ways_to_the_models(table: dict[str, Response], generation: Generation, asked: int) -> None:
     """The JSON routes are tried first, then the page; each way tells the generation."""
     server = new_server()
     outcome = drive(discovery.models(server), answer=answers(table))
     assert outcome.value.models
     assert not outcome.value.is_fallback
-    assert server.generation == generation
+    assert server.dialect is dialect_named(generation)
     assert len(outcome.requests) == asked
 
 
@@ -106,9 +108,9 @@ def test_login_is_not_hidden_by_the_dated_list() -> None:
 def test_known_generation_is_not_asked_for() -> None:
     """What is known costs nothing."""
     server = new_server()
-    server.generation = "current"
-    outcome = drive(discovery.generation(server))
-    assert (outcome.value, outcome.requests) == ("current", [])
+    server.dialect = CURRENT_DIALECT
+    outcome = drive(discovery.dialect(server))
+    assert (outcome.value, outcome.requests) == (CURRENT_DIALECT, [])
 
 
 def test_known_list_is_not_asked_for() -> None:
@@ -126,7 +128,7 @@ def test_server_that_is_no_chat() -> None:
         pytest.warns(UserWarning, match="cannot be read"),
         pytest.raises(ProtocolError, match="does not answer as a chat-ui server"),
     ):
-        _ = drive(discovery.generation(new_server())).value
+        _ = drive(discovery.dialect(new_server())).value
 
 
 @pytest.mark.parametrize(
@@ -170,8 +172,8 @@ def test_guest_has_no_active_model() -> None:
 def test_whoami(generation: Generation, response: Response, user: User | None) -> None:
     """The server tells who we are; nobody is no error."""
     server = new_server()
-    server.generation = generation
-    outcome = drive(discovery.whoami(server), answer=lambda _: response)
+    server.dialect = dialect_named(generation)
+    outcome = drive(account.whoami(server), answer=lambda _: response)
     assert outcome.error is None
     assert outcome.result == user
 
@@ -179,8 +181,8 @@ def test_whoami(generation: Generation, response: Response, user: User | None) -
 def test_whoami_behind_a_wall() -> None:
     """A page in the place of an answer is not taken for nobody."""
     server = new_server()
-    server.generation = "current"
-    outcome = drive(discovery.whoami(server), answer=lambda _: PAGE)
+    server.dialect = CURRENT_DIALECT
+    outcome = drive(account.whoami(server), answer=lambda _: PAGE)
     assert isinstance(outcome.error, HuggingChatError)
 
 

@@ -1,0 +1,364 @@
+"""The interface of a dialect: all that differs between the generations of chat-ui's protocol.
+
+A dialect turns what a flow wants into requests, and responses into values. It sends nothing. What
+both generations have in common stands here; each of the other modules is one generation. Nothing
+outside of this package asks which one it talks to: code that would ask gets a method here.
+
+(R) is short for: seen in a recording of a real server; (S): read in its source.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from hfchat_base._protocol import encodings
+from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.models import read_models
+from hfchat_base._protocol.requests import (
+    ACCEPT_ANY,
+    ACCEPT_HTML,
+    ACCEPT_JSON,
+    Endpoint,
+    empty_request,
+    is_conversation_id,
+    json_request,
+    message_form,
+)
+from hfchat_base._protocol.responses import check_json
+from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base.errors import FileTooLargeError, ProtocolError
+from hfchat_base.files import Upload
+from hfchat_base.types import ConversationInfo, McpServer, Message, Model, User
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """What is sent to get one answer.
+
+    Attributes:
+        conversation_id: The conversation that it goes to.
+        message_id: The parent; with `is_retry` the message to answer again or to edit.
+        text: The user's text; None when an assistant's message is answered again.
+        files: The attachments.
+        is_retry: Answer again as a sibling; with a user's message and a text: an edit.
+        generation_id: The run's own id, a fresh UUID for every run (current).
+        web_search: Whether to search the web first.
+        mcp_servers: The tool servers to offer.
+        resume_elicitation_id: The question whose reply lets a waiting run continue (current).
+    """
+
+    conversation_id: str
+    message_id: str
+    text: str | None
+    generation_id: str
+    files: Sequence[Upload] = ()
+    is_retry: bool = False
+    web_search: bool = False
+    mcp_servers: Sequence[McpServer] = ()
+    resume_elicitation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """A model list as one response has it.
+
+    Attributes:
+        models: The models; empty if the server lists none.
+        active: The id of the model that the account has chosen, if the response holds it.
+    """
+
+    models: tuple[Model, ...]
+    active: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """One way to get a server's model list.
+
+    Attributes:
+        request: What to send.
+        read: Reads the list; None if the response is the other generation's. Raises a
+            `HuggingChatError` if the response is a failure or cannot be read.
+        dialect: The generation that answers it, or None if both do.
+    """
+
+    request: Request
+    read: Callable[[Response], ModelList | None]
+    dialect: Dialect | None = None
+
+
+class Dialect(ABC):
+    """One generation of the protocol.
+
+    Attributes:
+        name: ``current`` or ``legacy``.
+        names_runs: Whether the client names each run with a UUID, and the server keeps a log of the
+            run that a lost connection is resumed from.
+        import_needs_model: Whether importing a share needs the id of a model.
+        login_path: Where a login begins, below the base URL.
+    """
+
+    name: ClassVar[Generation]
+    names_runs: ClassVar[bool]
+    import_needs_model: ClassVar[bool]
+    login_path: ClassVar[str]
+
+    def __repr__(self) -> str:
+        return f"<dialect {self.name}>"
+
+    # --- the account ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def get_user(self) -> Request:
+        """Ask who we are."""
+
+    @abstractmethod
+    def parse_user(self, response: Response, request: Request) -> User | None:
+        """Read who we are; None for a guest.
+
+        Raises:
+            HuggingChatError: The server refused, or what it sent cannot be read.
+        """
+
+    @abstractmethod
+    def get_settings(self) -> Request:
+        """Ask for the account's settings."""
+
+    @abstractmethod
+    def parse_active_model(self, response: Response, request: Request) -> str | None:
+        """Read the model that the account has chosen, out of its settings.
+
+        Raises:
+            HuggingChatError: The server refused, or what it sent cannot be read.
+        """
+
+    # --- conversations ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def conversation_path(self, conversation_id: str) -> str:
+        """Where a conversation is changed and deleted."""
+
+    @abstractmethod
+    def message_path(self, conversation_id: str, message_id: str) -> str:
+        """Where a message is deleted."""
+
+    @abstractmethod
+    def get_conversation(self, conversation_id: str) -> Request:
+        """Ask for a conversation with its messages."""
+
+    @abstractmethod
+    def parse_conversation(
+        self, response: Response, request: Request, conversation_id: str
+    ) -> StoredConversation:
+        """Read a conversation with its messages.
+
+        Raises:
+            HuggingChatError: The server refused, or what it sent cannot be read.
+        """
+
+    @abstractmethod
+    def list_conversations(self, page: int) -> Request:
+        """Ask for one page of the conversation list, counted from 0."""
+
+    @abstractmethod
+    def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
+        """Read one page of the conversation list, and whether more follow.
+
+        Raises:
+            ProtocolError: It cannot be read.
+        """
+
+    @abstractmethod
+    def import_share(self, endpoint: Endpoint, share_id: str, model: str) -> Request:
+        """Make a conversation out of a share.
+
+        Args:
+            endpoint: The server.
+            share_id: The share's id.
+            model: The id of a model, if `import_needs_model`.
+        """
+
+    @abstractmethod
+    def parse_imported(self, response: Response) -> str:
+        """Read the id of a conversation that was made out of a share.
+
+        Raises:
+            ProtocolError: There is none.
+        """
+
+    def update_conversation(
+        self, endpoint: Endpoint, conversation_id: str, changes: Mapping[str, str]
+    ) -> Request:
+        """Change a conversation's title or model."""
+        return json_request("PATCH", self.conversation_path(conversation_id), endpoint, changes)
+
+    def delete_conversation(self, endpoint: Endpoint, conversation_id: str) -> Request:
+        """Delete a conversation."""
+        return empty_request("DELETE", self.conversation_path(conversation_id), endpoint)
+
+    def delete_message(self, endpoint: Endpoint, conversation_id: str, message_id: str) -> Request:
+        """Delete a message and all that follow it."""
+        return empty_request("DELETE", self.message_path(conversation_id, message_id), endpoint)
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def message_fields(self, message: OutgoingMessage) -> dict[str, Any]:
+        """The fields of a message's JSON that only this generation has.
+
+        Raises:
+            InvalidRequestError: This generation cannot do what is asked.
+        """
+
+    def send_message(
+        self, endpoint: Endpoint, message: OutgoingMessage, *, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> Request:
+        """Send a message, or have one answered again.
+
+        Raises:
+            FileTooLargeError: The whole body, with the attachments in base64, is over the limit.
+            InvalidRequestError: A tool server has no name or no address, or the server takes none.
+        """
+        data: dict[str, Any] = {"id": message.message_id, "is_retry": message.is_retry}
+        if message.text is not None:
+            data = {"inputs": message.text, **data}
+        body, content_type = message_form(message.files, data | self.message_fields(message))
+        if len(body) > max_body_bytes:
+            raise FileTooLargeError(
+                f"The message has {len(body):,} bytes with its attachments in base64; the server"
+                f" takes at most {max_body_bytes:,}. Send fewer or smaller files at once."
+            )
+        headers = {**ACCEPT_ANY, "origin": endpoint.origin, "content-type": content_type}
+        return Request("POST", f"/conversation/{message.conversation_id}", headers, body)
+
+    @abstractmethod
+    def stop_generating(
+        self, endpoint: Endpoint, conversation_id: str, generation_id: str | None, seen_units: int
+    ) -> Request:
+        """Stop a run. `seen_units` are the UTF-16 units of text that have arrived (S)."""
+
+    @abstractmethod
+    def is_cut_off(self, *, has_final_answer: bool, stop_requested: bool) -> bool:
+        """Whether the stream of a run that did not say that it has finished was cut off."""
+
+    @abstractmethod
+    def find_answer(
+        self, stored: StoredConversation, message: OutgoingMessage, generation_id: str | None
+    ) -> Message | None:
+        """Find the stored answer to a message, or None if there is none yet."""
+
+
+# --- the same on both generations -----------------------------------------------------------------
+
+
+def home_page() -> Request:
+    """The page, for its data. The only request that asks for HTML."""
+    return Request("GET", "/", ACCEPT_HTML)
+
+
+def plain_models() -> Request:
+    """The model list as plain JSON."""
+    return Request("GET", "/api/models", ACCEPT_JSON)
+
+
+def read_plain_models(response: Response) -> ModelList:
+    """Read a model list in plain JSON.
+
+    Raises:
+        HuggingChatError: The server refused, or what it sent cannot be read.
+    """
+    check_json(response, plain_models())
+    return ModelList(read_models(encodings.parse_json(response.body, "model list")))
+
+
+def logout(endpoint: Endpoint) -> Request:
+    """End the session; an empty form, on both generations (S)."""
+    headers = {
+        **ACCEPT_HTML,
+        "content-type": "application/x-www-form-urlencoded",
+        "origin": endpoint.origin,
+    }
+    return Request("POST", "/logout", headers)
+
+
+def create_conversation(
+    endpoint: Endpoint, model: str, system_prompt: str | None, *, share_id: str | None = None
+) -> Request:
+    """Make a conversation, empty or out of a share."""
+    body: dict[str, Any] = {"model": model} if model else {}
+    if system_prompt:
+        body["preprompt"] = system_prompt
+    if share_id:
+        body["fromShare"] = share_id
+    return json_request("POST", "/conversation", endpoint, body)
+
+
+def share_conversation(endpoint: Endpoint, conversation_id: str) -> Request:
+    """Make a public copy of a conversation."""
+    return empty_request("POST", f"/conversation/{conversation_id}/share", endpoint)
+
+
+def parse_share(response: Response, endpoint: Endpoint) -> str:
+    """Read the address of a share: current sends an id, legacy the whole address (R: ``manage``).
+
+    Raises:
+        ProtocolError: There is none.
+    """
+    raw = encodings.parse_json(response.body, "share")
+    if isinstance(raw, dict) and isinstance(share_id := raw.get("shareId"), str):
+        return f"{endpoint.base_url}/r/{share_id}"
+    if isinstance(raw, dict) and isinstance(url := raw.get("url"), str):
+        return url
+    raise ProtocolError("The server's share has no address.")
+
+
+def output_file(conversation_id: str, sha: str) -> Request:
+    """Fetch a file of a conversation."""
+    path = f"/conversation/{conversation_id}/output/{quote(sha, safe='')}"
+    return Request("GET", path, ACCEPT_ANY)
+
+
+def resume(conversation_id: str, generation_id: str) -> Request:
+    """The log of a run, from its start (current)."""
+    query = urlencode({"generationId": generation_id, "fromSeq": 0})
+    path = f"/conversation/{conversation_id}/stream?{query}"
+    return Request("GET", path, {"accept": "text/event-stream"})
+
+
+def answer_elicitation(
+    endpoint: Endpoint,
+    conversation_id: str,
+    elicitation_id: str,
+    content: Mapping[str, Any] | None,
+) -> Request:
+    """Answer a tool's question: accept with a content, or decline."""
+    body: dict[str, Any] = {
+        "elicitationId": elicitation_id,
+        "action": "decline" if content is None else "accept",
+    }
+    if content is not None:
+        body["content"] = dict(content)
+    return json_request("POST", f"/conversation/{conversation_id}/elicitation", endpoint, body)
+
+
+def conversation_id_in(raw: Any, what: str) -> str:
+    """The id of a conversation that was just made. Paths are made of it, so its form is checked.
+
+    Raises:
+        ProtocolError: There is none.
+    """
+    conversation_id = raw.get("conversationId") if isinstance(raw, dict) else None
+    if not isinstance(conversation_id, str) or not is_conversation_id(conversation_id):
+        raise ProtocolError(f"The server's {what} has no conversation ID.")
+    return conversation_id
+
+
+def active_model_in(settings: Any) -> str | None:
+    """The model that the account has chosen, in its settings."""
+    active = settings.get("activeModel") if isinstance(settings, dict) else None
+    return active if isinstance(active, str) else None

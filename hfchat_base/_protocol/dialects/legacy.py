@@ -1,0 +1,191 @@
+"""The protocol of mid-2025: chat-ui 0.9.5, without ``/api/v2``.
+
+Much of its data comes as SvelteKit's ``__data.json``, in devalue.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
+
+from hfchat_base._protocol import encodings, pages
+from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE, Generation
+from hfchat_base._protocol.dialects.base import (
+    Dialect,
+    ModelList,
+    ModelSource,
+    OutgoingMessage,
+    active_model_in,
+    conversation_id_in,
+    create_conversation,
+    home_page,
+)
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.models import read_models
+from hfchat_base._protocol.requests import ACCEPT_ANY, ACCEPT_JSON, Endpoint, empty_request
+from hfchat_base._protocol.responses import check, check_data, check_json
+from hfchat_base._protocol.stored import (
+    StoredConversation,
+    read_conversation,
+    read_infos,
+    read_user,
+)
+from hfchat_base.errors import InvalidRequestError
+from hfchat_base.types import ConversationInfo, Message, User
+
+_UNAUTHORIZED: Final = 401
+
+
+class LegacyDialect(Dialect):
+    """chat-ui 0.9.5."""
+
+    name: ClassVar[Generation] = "legacy"
+    names_runs = False
+    import_needs_model = True
+    login_path = "/"
+
+    def get_user(self) -> Request:
+        """Ask who we are."""
+        return Request("GET", "/api/user", ACCEPT_JSON)
+
+    def parse_user(self, response: Response, request: Request) -> User | None:
+        """Read who we are; a guest gets 401 (R: ``login_required``)."""
+        if response.status == _UNAUTHORIZED:
+            return None
+        check_json(response, request)
+        return read_user(encodings.parse_json(response.body, "user"))
+
+    def get_settings(self) -> Request:
+        """Ask for the account's settings, which are in the page's data."""
+        return _HOME_DATA
+
+    def parse_active_model(self, response: Response, request: Request) -> str | None:
+        """Read the model that the account has chosen, out of its settings."""
+        check_data(response, request, _PAGE_DATA)
+        nodes = encodings.from_sveltekit_data(response.body, _PAGE_DATA)
+        return next((m for node in nodes if (m := active_model_in(node.get("settings")))), None)
+
+    def conversation_path(self, conversation_id: str) -> str:
+        """Where a conversation is changed and deleted."""
+        return f"/conversation/{conversation_id}"
+
+    def message_path(self, conversation_id: str, message_id: str) -> str:
+        """Where a message is deleted: the only route of a conversation's under ``/api`` (S)."""
+        return f"/api/conversation/{conversation_id}/message/{message_id}"
+
+    def get_conversation(self, conversation_id: str) -> Request:
+        """Ask for a conversation with its messages."""
+        path = f"/conversation/{conversation_id}/__data.json?x-sveltekit-invalidated=01"
+        return Request("GET", path, ACCEPT_ANY)
+
+    def parse_conversation(
+        self, response: Response, request: Request, conversation_id: str
+    ) -> StoredConversation:
+        """Read a conversation with its messages."""
+        what = f"conversation {conversation_id}"
+        check_data(response, request, what)
+        nodes = encodings.from_sveltekit_data(response.body, what)
+        raw = next((node for node in reversed(nodes) if "messages" in node), None)
+        return read_conversation(raw, conversation_id)
+
+    def list_conversations(self, page: int) -> Request:
+        """Ask for one page of the conversation list, counted from 0."""
+        return Request("GET", f"/api/conversations?{urlencode({'p': page})}", ACCEPT_JSON)
+
+    def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
+        """Read one page of the conversation list; a full page may have a next one."""
+        infos = list(read_infos(encodings.parse_json(response.body, "conversation list")))
+        return infos, len(infos) >= CONVERSATIONS_PER_PAGE
+
+    def import_share(self, endpoint: Endpoint, share_id: str, model: str) -> Request:
+        """Make a conversation out of a share."""
+        return create_conversation(endpoint, model, None, share_id=share_id)
+
+    def parse_imported(self, response: Response) -> str:
+        """Read the id of a conversation that was made out of a share."""
+        what = "imported share"
+        return conversation_id_in(encodings.parse_json(response.body, what), what)
+
+    def message_fields(self, message: OutgoingMessage) -> dict[str, Any]:
+        """The fields of a message's JSON that only this generation has."""
+        if message.mcp_servers:
+            raise InvalidRequestError(
+                "This server speaks the protocol of mid-2025, which has no MCP servers."
+            )
+        return {"is_continue": False, "web_search": message.web_search, "tools": []}
+
+    def stop_generating(
+        self,
+        endpoint: Endpoint,
+        conversation_id: str,
+        generation_id: str | None,  # noqa: ARG002 - runs have no names
+        seen_units: int,  # noqa: ARG002 - the server stops where it is
+    ) -> Request:
+        """Stop the run of a conversation."""
+        return empty_request("POST", f"/conversation/{conversation_id}/stop-generating", endpoint)
+
+    def is_cut_off(self, *, has_final_answer: bool, stop_requested: bool) -> bool:
+        """Nothing follows a final answer; a stopped run just ends (R: ``stop_generating``)."""
+        return not has_final_answer and not stop_requested
+
+    def find_answer(
+        self,
+        stored: StoredConversation,
+        message: OutgoingMessage,
+        generation_id: str | None,  # noqa: ARG002 - runs have no names
+    ) -> Message | None:
+        """Find the newest answer that stands where the message was sent.
+
+        Stored messages do not name their run. The answer is the one to the same text below the same
+        parent, or beside the answer that is done again. The branch that chat-ui shows may be
+        another one.
+        """
+        by_id = {other.id: other for other in stored.messages}
+        redone = by_id.get(message.message_id)
+        for answer in reversed(stored.messages):
+            asked = by_id.get(answer.parent_id or "")
+            if answer.role != "assistant" or answer.id == message.message_id or asked is None:
+                continue
+            if message.text is None:
+                is_ours = redone is not None and answer.parent_id == redone.parent_id
+            else:
+                is_edit = message.is_retry and redone is not None
+                above = redone.parent_id if is_edit and redone else message.message_id
+                is_ours = asked.parent_id == above and _is_same(asked.content, message.text)
+            if is_ours:
+                return answer
+        return None
+
+
+def _is_same(stored: str, sent: str) -> bool:
+    # The server makes one line break of CR and LF (S).
+    return stored.replace("\r\n", "\n").strip() == sent.replace("\r\n", "\n").strip()
+
+
+LEGACY: Final = LegacyDialect()
+
+_PAGE_DATA: Final = "page data"
+_HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY)
+
+
+def _read_page(response: Response) -> ModelList | None:
+    """Read the model list in the page's start-up script (R: ``home_page_html``)."""
+    check(response, home_page())
+    html = response.body.decode(errors="replace")
+    raw = pages.legacy_models(html)
+    if raw is None:
+        return None
+    return ModelList(read_models(raw), pages.legacy_active_model(html))
+
+
+def _read_data(response: Response) -> ModelList | None:
+    """Read the model list in the page's data."""
+    check_data(response, _HOME_DATA, _PAGE_DATA)
+    for node in encodings.from_sveltekit_data(response.body, _PAGE_DATA):
+        if found := read_models(node.get("models")):
+            return ModelList(found, active_model_in(node.get("settings")))
+    return None
+
+
+PAGE_MODELS: Final = ModelSource(home_page(), _read_page, LEGACY)
+DATA_MODELS: Final = ModelSource(_HOME_DATA, _read_data, LEGACY)
