@@ -5,14 +5,15 @@ type with its reader and its fields. A new event of the server is a line there, 
 class in `events.py`. Text is passed on as it came, but for the NUL padding. What the events add up
 to (`accumulator.py`), and the thinking inside of the text (`thinking.py`), are not known here.
 
-Whatever the bytes are, the result is an event or a `ProtocolError`. A type or subtype that is not in
-the table is no error but `Unknown`. What a newer server adds is logged as one WARNING a process for
-each set of unknown names, and the stream goes on. Only names are logged, never values.
+Whatever the bytes are, the result is an event or a `ProtocolError`. A type or subtype that is not
+in the table is no error but `Unknown`. What a newer server adds is logged as one WARNING a process
+for each set of unknown names, and the stream goes on. Only names are logged, never values.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ from hfchat_base.events import (
     Unknown,
     WebSearchUpdate,
 )
+
+_log = logging.getLogger("hfchat")
 
 EXCERPT_CHARACTERS: Final = 80
 """How much of a bad line an error shows."""
@@ -112,8 +115,9 @@ def decode_object(raw: Raw) -> Event:
         raise _FieldError("has no 'type'")
     known = _TYPES.get(kind)
     event = known.read(raw) if known else Unknown(raw)
-    if kind == "status" or known is None or event.__class__ is Unknown or not (kind == "status"):
-        _warn_of_unknown(raw, is_known=event.__class__ is not Unknown)
+    is_known = event.__class__ is not Unknown
+    if known is None or not is_known or kind == "status" or not raw.keys() <= known.fields:
+        _warn_of_unknown(raw, is_known=is_known)
     return event
 
 
