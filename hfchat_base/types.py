@@ -1,20 +1,29 @@
 """What callers hand in and get back, apart from events and errors.
 
 Plain data with no behaviour of its own; what needs a server is in `conversation.py` and
-`client.py`. `Upload` lives in `files.py`, because making one means reading files.
+`client.py`. What clients hand out are pydantic models (`Value`), which can be written as JSON and
+read back. `Upload` lives in `files.py`, because making one means reading files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from hfchat_base.events import ElicitationRequest, Source
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from hfchat_base.files import Upload
 
 __all__ = [
@@ -40,6 +49,7 @@ __all__ = [
     "ToolRun",
     "TurnOptions",
     "User",
+    "Value",
 ]
 
 Role = Literal["system", "user", "assistant"]
@@ -88,8 +98,37 @@ class TurnOptions(TypedDict, total=False):
     on_elicitation: OnElicitation | None
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Value(BaseModel):
+    """What a client hands out. It is frozen, and its JSON can be read back.
+
+    ``model_dump_json()`` writes JSON and ``model_validate_json(…)`` reads it, also that of a newer
+    version with more fields. chat-ui cuts text at UTF-16 units, so a text may hold a lone surrogate
+    (S), which JSON in UTF-8 cannot: there it becomes U+FFFD.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    @model_serializer(mode="wrap")
+    def _without_lone_surrogates(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> Any:
+        data = handler(self)
+        return _without_surrogates(data) if info.mode == "json" else data
+
+
+def _without_surrogates(data: Any) -> Any:
+    if isinstance(data, str):
+        return (
+            data
+            if data.isascii()
+            else data.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
+    if isinstance(data, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in data.items()}
+    return [_without_surrogates(item) for item in data] if isinstance(data, list) else data
+
+
+class Model(Value):
     """A model of the server.
 
     Attributes:
@@ -122,8 +161,7 @@ class Model:
         return self.id
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Value):
     """Who the server thinks we are."""
 
     id: str
@@ -132,8 +170,7 @@ class User:
     avatar_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFile:
+class MessageFile(Value):
     """A file that is stored with a message; `sha` is what it is fetched by."""
 
     name: str
@@ -141,8 +178,7 @@ class MessageFile:
     mime: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value):
     """A stored message, one node of the conversation's tree.
 
     Attributes:
@@ -169,7 +205,7 @@ class Message:
     created_at: datetime | None = None
     generation_id: str | None = None
     state: MessageState = "complete"
-    router: Mapping[str, str] = field(default_factory=dict)
+    router: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -182,8 +218,7 @@ class Message:
         return self.state == "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationInfo:
+class ConversationInfo(Value):
     """A row of the conversation list."""
 
     id: str
@@ -192,8 +227,7 @@ class ConversationInfo:
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRun:
+class ToolRun(Value):
     """A tool that the server ran for the answer.
 
     Attributes:
@@ -206,13 +240,12 @@ class ToolRun:
 
     uuid: str
     name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
     output: str | None = None
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFile:
+class AnswerFile(Value):
     """A file of an answer. `Conversation.download` fetches its bytes.
 
     Attributes:
@@ -228,8 +261,7 @@ class AnswerFile:
     conversation_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """A whole answer, or with an error what had arrived of it.
 
     Attributes:
@@ -258,7 +290,7 @@ class Answer:
     conversation_id: str = ""
     message_id: str | None = None
     generation_id: str | None = None
-    router: Mapping[str, str] = field(default_factory=dict)
+    router: Mapping[str, str] = Field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.text

@@ -212,7 +212,7 @@ def _one_of_many(number: int) -> list[ChatMessage]:
 
 def _remember(history: History, talk: list[ChatMessage]) -> None:
     """Let an index know a history, whose last message is the answer, by its first message."""
-    answer = Answer(talk[-1].content, message_id="answer")
+    answer = Answer(text=talk[-1].content, message_id="answer")
     history.done(history.plan(_MODEL, talk[:-1], fresh=True), talk[0].content, answer)
 
 

@@ -189,7 +189,9 @@ class Accumulator:
     def _begin_tool(self, event: ToolCall) -> list[Event]:
         events = self.end()
         self._said_before_tool = len(self.streamed_text)
-        self._tools[event.uuid] = ToolRun(event.uuid, event.name, event.arguments)
+        self._tools[event.uuid] = ToolRun(
+            uuid=event.uuid, name=event.name, arguments=event.arguments
+        )
         return [*events, event]
 
     def _end_tool(self, event: ToolResult) -> list[Event]:
@@ -214,7 +216,14 @@ class Accumulator:
         elif isinstance(event, Title):
             self._title = event.title
         elif isinstance(event, File):
-            self._files.append(AnswerFile(event.name, event.sha, event.mime, self._conversation_id))
+            self._files.append(
+                AnswerFile(
+                    name=event.name,
+                    sha=event.sha,
+                    mime=event.mime,
+                    conversation_id=self._conversation_id,
+                )
+            )
         elif isinstance(event, Sources):
             self._sources.update({source.url: source for source in event.sources})
         elif isinstance(event, RouterMetadata):

@@ -1,19 +1,75 @@
-"""The two ways in which chat-ui wraps plain data: superjson and devalue.
+"""Data as chat-ui wraps it: superjson and devalue, and the base of models that read what is inside.
 
-Only reading, and only as far as chat-ui uses them. Both end in plain Python data; dates stay the
-ISO strings that they are on the wire (`stored.py` reads those that matter).
+Only reading, and only as far as chat-ui uses them. Both encodings end in plain Python data; dates
+stay the ISO strings that they are on the wire. What is then read by name is a `Wire` model.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
 
 from hfchat_base.errors import ProtocolError
+
+_T = TypeVar("_T")
 
 _UNDEFINED: Final = -1
 _HOLE: Final = -2
 _SPECIAL: Final = {-3: float("nan"), -4: float("inf"), -5: float("-inf"), -6: -0.0}
+
+
+class Wire(BaseModel):
+    """What a server sends, as far as it is used; its fields are the wire's, in snake case.
+
+    Unknown fields are ignored. A field of the wrong type counts as left out, so that a server's
+    whim in one of them costs no more than that one; only a field without a default has to be right.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, alias_generator=to_camel)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _wrong_type_is_left_out(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            field = cls.model_fields[info.field_name or ""]
+            if field.is_required():
+                raise
+            return field.get_default(call_default_factory=True)
+
+
+def _valid_items(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Leave out the items of a list that are not valid."""
+    try:
+        return handler(value)
+    except ValidationError:
+        if not isinstance(value, list):
+            raise
+    items: list[Any] = []
+    for item in value:
+        try:
+            items += handler([item])
+        except ValidationError:
+            continue
+    return items
+
+
+Items = Annotated[list[_T], WrapValidator(_valid_items)]
+"""A list of which the items that cannot be read are left out."""
 
 
 def parse_json(body: bytes | str, what: str) -> Any:

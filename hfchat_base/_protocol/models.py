@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
 
+from pydantic import Field, TypeAdapter
+
+from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base.errors import ModelNotFoundError
 from hfchat_base.types import Model
 
@@ -18,14 +21,14 @@ FALLBACK_DATE: Final = "2026-08-15"
 """When the fallback list was true (S: the settings that HuggingChat was deployed with)."""
 
 FALLBACK_MODELS: Final = (
-    Model("omni", "Omni", is_router=True),
-    Model("deepseek-ai/DeepSeek-V4-Pro-0813", supports_reasoning=True),
-    Model("moonshotai/Kimi-K3", accepts_images=True, supports_reasoning=True),
-    Model("Qwen/Qwen3.8-2.4T-A95B", supports_reasoning=True),
-    Model("zai-org/GLM-5.2", supports_reasoning=True),
-    Model("openai/gpt-oss-120b", supports_reasoning=True),
-    Model("Qwen/Qwen3-VL-235B-A22B-Instruct", accepts_images=True),
-    Model("meta-llama/Llama-3.3-70B-Instruct"),
+    Model(id="omni", name="Omni", is_router=True),
+    Model(id="deepseek-ai/DeepSeek-V4-Pro-0813", supports_reasoning=True),
+    Model(id="moonshotai/Kimi-K3", accepts_images=True, supports_reasoning=True),
+    Model(id="Qwen/Qwen3.8-2.4T-A95B", supports_reasoning=True),
+    Model(id="zai-org/GLM-5.2", supports_reasoning=True),
+    Model(id="openai/gpt-oss-120b", supports_reasoning=True),
+    Model(id="Qwen/Qwen3-VL-235B-A22B-Instruct", accepts_images=True),
+    Model(id="meta-llama/Llama-3.3-70B-Instruct"),
 )
 """What is offered when a server answers but its model list cannot be read."""
 
@@ -112,7 +115,7 @@ class Catalog:
         if model := self.find(name):
             return model
         if self.is_fallback:
-            return Model(name)
+            return Model(id=name)
         raise self.unknown(name)
 
     def unknown(self, name: str, *, status: int | None = None) -> ModelNotFoundError:
@@ -125,35 +128,46 @@ class Catalog:
         )
 
 
+class _ModelEntry(Wire):
+    """An entry of a model list; of two spellings the first is the current one (R: ``models``)."""
+
+    id: str = Field(min_length=1)
+    display_name: str = ""
+    description: str = ""
+    multimodal: bool = False
+    multimodal_accepted_mimetypes: Items[str] | None = None
+    supports_tools: bool = False
+    tools: bool = False
+    supports_reasoning: bool = False
+    reasoning: bool = False
+    is_router: bool = False
+    unlisted: bool = False
+    preprompt: str = ""
+
+    def to_model(self) -> Model:
+        mimes = self.multimodal_accepted_mimetypes
+        if mimes is None:
+            mimes = ["image/*"] if self.multimodal else []
+        return Model(
+            id=self.id,
+            name=self.display_name or self.id,
+            description=self.description,
+            accepts_images=self.multimodal,
+            accepted_mime_types=tuple(mimes),
+            supports_tools=self.supports_tools or self.tools,
+            supports_reasoning=self.supports_reasoning or self.reasoning,
+            generates_images=bool(_DRAWS.search(self.id)),
+            is_router=self.is_router,
+            unlisted=self.unlisted,
+            preprompt=self.preprompt,
+        )
+
+
+_ENTRIES: Final = TypeAdapter(Items[_ModelEntry])
+
+
 def read_models(raw: Any) -> tuple[Model, ...]:
     """Read a model list of either generation; entries without an id are left out."""
     if not isinstance(raw, list):
         return ()
-    return tuple(
-        _read_model(entry)
-        for entry in raw
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"]
-    )
-
-
-def _read_model(raw: dict[str, Any]) -> Model:
-    mimes = raw.get("multimodalAcceptedMimetypes")
-    description = raw.get("description")
-    identity: str = raw["id"]
-    accepts_images = raw.get("multimodal") is True
-    return Model(
-        id=identity,
-        name=raw["displayName"] if isinstance(raw.get("displayName"), str) else identity,
-        description=description if isinstance(description, str) else "",
-        accepts_images=accepts_images,
-        accepted_mime_types=tuple(m for m in mimes if isinstance(m, str))
-        if isinstance(mimes, list)
-        else (("image/*",) if accepts_images else ()),
-        # The first spelling is the current one, the second legacy (R: `models`).
-        supports_tools=raw.get("supportsTools") is True or raw.get("tools") is True,
-        supports_reasoning=raw.get("supportsReasoning") is True or raw.get("reasoning") is True,
-        generates_images=bool(_DRAWS.search(identity)),
-        is_router=raw.get("isRouter") is True,
-        unlisted=raw.get("unlisted") is True,
-        preprompt=raw["preprompt"] if isinstance(raw.get("preprompt"), str) else "",
-    )
+    return tuple(entry.to_model() for entry in _ENTRIES.validate_python(raw))

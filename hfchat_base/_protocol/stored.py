@@ -7,14 +7,27 @@ store messages alike; they differ in how the data is wrapped, which is known to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Final
 
+from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+
+from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base._protocol.thinking import split
 from hfchat_base.errors import MessageNotFoundError, ProtocolError
 from hfchat_base.types import ConversationInfo, Message, MessageFile, MessageState, Role, User
+
+
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("not a date")  # noqa: TRY004 - what pydantic expects of a validator
+    return value
+
+
+Date = Annotated[datetime, Strict(strict=False), BeforeValidator(_only_text)]
+"""A date, as the ISO text that it is on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +88,142 @@ class StoredConversation:
         return message
 
 
+class _Update(Wire):
+    """An event of a run, as it is stored with the message."""
+
+    type: str = ""
+    status: str = ""
+
+
+class _File(Wire):
+    """A file that is stored with a message; ``value`` is its sha."""
+
+    name: str = ""
+    value: str = ""
+    mime: str = ""
+
+
+class _Message(Wire):
+    """A message as both generations store it."""
+
+    id: str = Field(min_length=1)
+    from_: Role = Field("assistant", alias="from")
+    content: str = ""
+    reasoning: str = ""
+    ancestors: list[Any] = Field(default_factory=list)
+    children: Items[str] = Field(default_factory=list)
+    files: Items[_File] = Field(default_factory=list)
+    updates: Items[_Update] = Field(default_factory=list)
+    created_at: Date | None = None
+    generation_id: str | None = None
+    interrupted: bool = False
+    router_metadata: dict[str, Any] = Field(default_factory=dict)
+
+    def to_message(self) -> Message:
+        content, reasoning = self.content, self.reasoning
+        if self.from_ == "assistant" and not reasoning:
+            content, reasoning = split(content)
+        parent = self.ancestors[-1] if self.ancestors else None
+        return Message(
+            id=self.id,
+            role=self.from_,
+            content=content,
+            parent_id=parent if isinstance(parent, str) else None,
+            children=tuple(self.children),
+            reasoning=reasoning,
+            files=tuple(MessageFile(name=f.name, sha=f.value, mime=f.mime) for f in self.files),
+            created_at=self.created_at,
+            generation_id=self.generation_id or None,
+            state=self._state() if self.from_ == "assistant" else "complete",
+            router={k: v for k, v in self.router_metadata.items() if isinstance(v, str)},
+        )
+
+    def _state(self) -> MessageState:
+        """What has become of the run that writes the message, by the `updates` stored with it.
+
+        They end in a final answer or an `error` (R). Current servers store them while the run goes
+        on; legacy ones only at its end, or when the reader's connection is lost, which ends it as
+        well (S). A message without updates was imported, or nothing of its run was stored yet.
+        """
+        if self.interrupted:
+            return "interrupted"
+        if any(update.status == "error" for update in self.updates):
+            return "failed"
+        if any(u.type == "finalAnswer" or u.status == "finished" for u in self.updates):
+            return "complete"
+        if not self.updates:
+            return "complete" if self.content else "running"
+        return "running" if self.generation_id else "interrupted"
+
+
+class _Conversation(Wire):
+    """A conversation as both generations hold it."""
+
+    messages: list[_Message]
+    title: str = ""
+    model: str = ""
+    preprompt: str = ""
+    root_message_id: str | None = None
+
+
+class _Row(Wire):
+    """A row of the conversation list; two spellings of two fields: current, then legacy (R)."""
+
+    id: str = ""
+    id_: str = Field("", alias="_id")
+    title: str = ""
+    model: str = ""
+    model_id: str = ""
+    updated_at: Date | None = None
+
+
+class _User(Wire):
+    """Who the server thinks we are."""
+
+    id: str = ""
+    username: str = ""
+    email: str = ""
+    avatar_url: str = ""
+
+
+_ROWS: Final = TypeAdapter(Items[_Row])
+
+
 def read_conversation(raw: Any, conversation_id: str) -> StoredConversation:
     """Read a conversation out of parsed data.
 
     Raises:
-        ProtocolError: It is no conversation.
+        ProtocolError: It is not a conversation.
     """
-    messages = raw.get("messages") if isinstance(raw, dict) else None
-    if not isinstance(messages, list):
-        msg = f"The server's conversation {conversation_id} holds no list of messages."
-        raise ProtocolError(msg)
-    root = raw.get("rootMessageId")
+    try:
+        read = _Conversation.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ProtocolError(
+            f"The server's conversation {conversation_id} cannot be read: {where}: {first['msg']}."
+        ) from None
     return StoredConversation(
         id=conversation_id,
-        title=_string(raw, "title"),
-        model=_string(raw, "model"),
-        system_prompt=_string(raw, "preprompt"),
-        root_message_id=root if isinstance(root, str) else None,
-        messages=tuple(_read_message(message) for message in _dicts(messages)),
+        title=read.title,
+        model=read.model,
+        system_prompt=read.preprompt,
+        root_message_id=read.root_message_id,
+        messages=tuple(message.to_message() for message in read.messages),
     )
 
 
 def read_infos(raw: Any) -> Iterator[ConversationInfo]:
-    """Read the rows of a conversation list."""
-    for row in _dicts(raw):
-        identity = _string(row, "id") or _string(row, "_id")
-        if identity:
+    """Read the rows of a conversation list; those without an id are left out."""
+    if not isinstance(raw, list):
+        return
+    for row in _ROWS.validate_python(raw):
+        if identity := row.id or row.id_:
             yield ConversationInfo(
                 id=identity,
-                title=_string(row, "title"),
-                model=_string(row, "model") or _string(row, "modelId"),
-                updated_at=_date(row.get("updatedAt")),
+                title=row.title,
+                model=row.model or row.model_id,
+                updated_at=row.updated_at,
             )
 
 
@@ -113,85 +231,5 @@ def read_user(raw: Any) -> User | None:
     """Read who the server thinks we are; None for a guest."""
     if not isinstance(raw, dict):
         return None
-    return User(
-        id=str(raw.get("id", "")),
-        username=str(raw.get("username") or ""),
-        email=str(raw.get("email") or ""),
-        avatar_url=str(raw.get("avatarUrl") or ""),
-    )
-
-
-def _read_message(raw: dict[str, Any]) -> Message:
-    identity = _string(raw, "id")
-    role: Role = raw["from"] if raw.get("from") in ("system", "user", "assistant") else "assistant"
-    if not identity:
-        msg = "The server sent a message without an id."
-        raise ProtocolError(msg)
-    content, reasoning = _string(raw, "content"), _string(raw, "reasoning")
-    if role == "assistant" and not reasoning:
-        content, reasoning = split(content)
-    ancestors = raw.get("ancestors")
-    parent = ancestors[-1] if isinstance(ancestors, list) and ancestors else None
-    children = raw.get("children")
-    router = raw.get("routerMetadata")
-    return Message(
-        id=identity,
-        role=role,
-        content=content,
-        parent_id=parent if isinstance(parent, str) else None,
-        children=tuple(c for c in children if isinstance(c, str))
-        if isinstance(children, list)
-        else (),
-        reasoning=reasoning,
-        files=tuple(
-            MessageFile(_string(f, "name"), _string(f, "value"), _string(f, "mime"))
-            for f in _dicts(raw.get("files"))
-        ),
-        created_at=_date(raw.get("createdAt")),
-        generation_id=_string(raw, "generationId") or None,
-        state=_state(raw) if role == "assistant" else "complete",
-        router={k: v for k, v in router.items() if isinstance(v, str)}
-        if isinstance(router, dict)
-        else {},
-    )
-
-
-def _state(raw: dict[str, Any]) -> MessageState:
-    """Tell what has become of the run that writes a message, by the `updates` stored with it.
-
-    They end in a final answer or an `error` (R). Current servers store them while the run goes on;
-    legacy ones only at its end, or when the reader's connection is lost, which ends it as well
-    (S). A message without updates was imported, or nothing of its run was stored yet.
-    """
-    updates = list(_dicts(raw.get("updates")))
-    if raw.get("interrupted") is True:
-        return "interrupted"
-    if any(update.get("status") == "error" for update in updates):
-        return "failed"
-    if any(
-        update.get("type") == "finalAnswer" or update.get("status") == "finished"
-        for update in updates
-    ):
-        return "complete"
-    if not updates:
-        return "complete" if raw.get("content") else "running"
-    return "running" if raw.get("generationId") else "interrupted"
-
-
-def _dicts(raw: Any) -> Iterable[dict[str, Any]]:
-    return (item for item in raw if isinstance(item, dict)) if isinstance(raw, list) else ()
-
-
-def _string(raw: dict[str, Any], key: str) -> str:
-    value = raw.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _date(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        # Python 3.10 does not read the final Z.
-        return datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError:
-        return None
+    read = _User.model_validate(raw)
+    return User(id=read.id, username=read.username, email=read.email, avatar_url=read.avatar_url)

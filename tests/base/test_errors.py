@@ -30,7 +30,7 @@ def test_missing_requirements_name_the_command() -> None:
 def test_what_errors_carry() -> None:
     """Each family has its own facts beside the message."""
     assert ResponseError("m", status=500, error_id="e").error_id == "e"
-    assert StreamTruncated("m", partial=Answer("half")).partial == Answer("half")
+    assert StreamTruncated("m", partial=Answer(text="half")).partial == Answer(text="half")
     assert GenerationFailed("m", upstream_status=500).upstream_status == 500
     assert ProtocolError("m", line_number=3, excerpt="x").line_number == 3
     assert TransportError("m").may_have_arrived
@@ -40,11 +40,11 @@ def test_what_errors_carry() -> None:
 
 def test_busy_model_is_both() -> None:
     """A 429 of the model is a failed run and a rate limit."""
-    error = UpstreamRateLimitError("m", partial=Answer("half"))
+    error = UpstreamRateLimitError("m", partial=Answer(text="half"))
     assert isinstance(error, GenerationFailed)
     assert isinstance(error, RateLimitError)
     assert (error.reason, error.upstream_status, error.status) == ("upstream", 429, None)
-    assert error.partial == Answer("half")
+    assert error.partial == Answer(text="half")
     assert str(error) == "m"
 
 
@@ -54,9 +54,9 @@ def test_busy_model_is_both() -> None:
         ResponseError("m", status=500, error_id="e"),
         RateLimitError("m", reason="conversations", retry_after=1.0),
         ProtocolError("m", line_number=3, excerpt="x"),
-        StreamTruncated("m", partial=Answer("half")),
-        GenerationFailed("m", partial=Answer("half"), upstream_status=500),
-        UpstreamRateLimitError("m", partial=Answer("half")),
+        StreamTruncated("m", partial=Answer(text="half")),
+        GenerationFailed("m", partial=Answer(text="half"), upstream_status=500),
+        UpstreamRateLimitError("m", partial=Answer(text="half")),
         TransportError("m", may_have_arrived=False),
     ],
     ids=lambda error: type(error).__name__,

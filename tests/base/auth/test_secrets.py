@@ -59,7 +59,7 @@ def test_reprs(server: LocalServer) -> None:
     """Nothing that holds the session shows it."""
     with HuggingChat(server.base_url, COOKIES, proxy=PROXY, headers={"x-sso": MARK}) as client:
         saved = SessionStore().save(server.base_url, "alice", client.session.cookies())
-        result = AuthResult(server.base_url, User("1", "alice"), COOKIES)
+        result = AuthResult(server.base_url, User(id="1", username="alice"), COOKIES)
         shown = [client, client.session, client.session.cookies(), saved, result]
         shown += [Found("argument", token=TOKEN), Cookie("a", MARK), client._connection]
         shown += [client.to_async(), client.server, client._transport]

@@ -102,7 +102,7 @@ def test_login_with_a_browser(
     def login(base_url: str | None, **options: Any) -> Iterator[RequestLogin | AuthResult]:
         asked.update(options, base_url=base_url)
         yield RequestLogin(f"{closed.base_url}/login")
-        yield AuthResult(closed.base_url, User("1", "dave"), {"hf-chat": "secret"})
+        yield AuthResult(closed.base_url, User(id="1", username="dave"), {"hf-chat": "secret"})
 
     monkeypatch.setattr("hfchat_base.auth.login.login", login)
     result = hfchat("login", "--browser", "firefox", "--timeout", "0.5", "--headless")

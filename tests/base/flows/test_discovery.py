@@ -160,12 +160,16 @@ def test_guest_has_no_active_model() -> None:
     ("generation", "response", "user"),
     [
         ("current", json_response({"json": None}), None),
-        ("current", json_response({"json": {"id": "1", "username": "ada"}}), User("1", "ada")),
+        (
+            "current",
+            json_response({"json": {"id": "1", "username": "ada"}}),
+            User(id="1", username="ada"),
+        ),
         ("legacy", json_response({"message": "Must be signed in"}, status=401), None),
         (
             "legacy",
             json_response({"id": "1", "username": "ada", "email": None, "avatarUrl": "u"}),
-            User("1", "ada", "", "u"),
+            User(id="1", username="ada", email="", avatar_url="u"),
         ),
     ],
 )

@@ -15,11 +15,11 @@ from hfchat_base._protocol.models import FALLBACK_MODELS, Catalog, read_models
 from tests.support.recordings import body_of, load
 
 MODELS = (
-    Model("acme/hidden", "hidden", unlisted=True),
-    Model("acme/Writer-7B", "The Writer"),
-    Model("acme/seer", "Seer", accepts_images=True),
-    Model("other/Seer", "Other", accepts_images=True),
-    Model("acme/flux-painter", "Painter", generates_images=True),
+    Model(id="acme/hidden", name="hidden", unlisted=True),
+    Model(id="acme/Writer-7B", name="The Writer"),
+    Model(id="acme/seer", name="Seer", accepts_images=True),
+    Model(id="other/Seer", name="Other", accepts_images=True),
+    Model(id="acme/flux-painter", name="Painter", generates_images=True),
 )
 
 
