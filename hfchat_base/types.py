@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
 
+from hfchat_base._flows.policy import Retries, Timeouts
 from hfchat_base.events import ElicitationRequest, Source
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "AsHistory",
     "ChatMessage",
     "ConversationInfo",
+    "FetchedFile",
     "FinishReason",
     "McpServer",
     "McpServerConfig",
@@ -229,6 +231,30 @@ class AnswerFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file of an answer with its bytes, or with the reason why they are missing.
+
+    Attributes:
+        file: Which one.
+        data: Its bytes; None if they could not be fetched.
+        problem: Why not; empty if they could.
+    """
+
+    file: AnswerFile
+    data: bytes | None = field(default=None, repr=False)
+    problem: str = ""
+
+    def as_missing(self) -> dict[str, str]:
+        """Say as plain data which file is missing and why, for the metadata of an answer."""
+        return {
+            "name": self.file.name,
+            "sha": self.file.sha,
+            "mime": self.file.mime,
+            "reason": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer, or with an error what had arrived of it.
 
@@ -279,7 +305,7 @@ class ChatMessage:
     files: Sequence[Upload] = ()
 
 
-RetryReason = Literal["connection", "overloaded", "pace"]
+RetryReason = Literal["connection", "overloaded", "limit", "pace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +313,8 @@ class Retry:
     """A pause before something is tried again, as `on_retry` is told of it.
 
     Attributes:
-        reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504 on reading), or
-            ``pace`` (the server's limit of messages per minute).
+        reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504), ``limit`` (a 429
+            that says when to come back), or ``pace`` (the server's limit of messages per minute).
         attempt: How many attempts have failed.
         wait: How long the pause is, in seconds.
     """
@@ -298,44 +324,5 @@ class Retry:
     wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often to try again what is safe to repeat.
-
-    Attributes:
-        attempts: Attempts in all at a request; 1 for none again.
-        rate_limit_attempts: Attempts in all at a message that the limit per minute refuses.
-        first_wait: The longest first pause, in seconds; it doubles each time.
-        longest_wait: The longest pause, in seconds.
-    """
-
-    attempts: int = 3
-    rate_limit_attempts: int = 5
-    first_wait: float = 0.5
-    longest_wait: float = 8.0
-
-
 AsHistory = Callable[[Answer], Sequence[ChatMessage]]
 """From an answer to the history, answer included, that the caller will hand over next time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, all in seconds; None waits for ever.
-
-    They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
-    are no progress.
-
-    Attributes:
-        connect: For a connection.
-        response: For the whole of a short request, and for the headers of a stream.
-        first_event: From sending a message to the first event that is progress.
-        progress: Between two events that are progress.
-        total: For a whole answer.
-    """
-
-    connect: float | None = 15.0
-    response: float | None = 60.0
-    first_event: float | None = 180.0
-    progress: float | None = 120.0
-    total: float | None = None

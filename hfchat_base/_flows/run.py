@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import replace
-from typing import Final
 
 from hfchat_base._flows import context, conversations, discovery, resume
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
@@ -40,9 +39,6 @@ from hfchat_base.types import Answer, FinishReason
 __all__ = ["Run", "answer"]
 _log = logging.getLogger("hfchat")
 
-_SENDINGS: Final = 3
-"""How often a message is sent at most, whose answer is known never to have begun."""
-
 
 def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Answer]:
     """Send a turn and read its answer to the end.
@@ -50,6 +46,8 @@ def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Ans
     Raises:
         ResponseError: The server refused the message.
         GenerationFailed: The model behind the server failed.
+        OutOfCreditsError: The account cannot pay for the answer.
+        SessionExpired: The account has taken its permission back.
         GenerationInterrupted: Somebody else stopped the run.
         StreamStalled: It made no progress within the deadline.
         StreamTruncated: The connection ended before the answer did, and could not be mended.
@@ -59,7 +57,7 @@ def answer(server: Server, turn: Turn, run: Run, *, model: str = "") -> Flow[Ans
     run.begin(turn, kind, model)
     try:
         yield from _read(server, turn, run)
-        while run.parked_elicitation and run.transcript.final is None:
+        while run.parked_elicitation and run.transcript.final is None:  # bounded by the questions
             turn = yield from _unpark(server, turn, run)
             yield from _read(server, turn, run)
     except ProtocolError as error:
@@ -77,8 +75,9 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
 
     It is sent again, under a new id, only if it is known never to have begun.
     """
-    for _ in range(_SENDINGS):
-        deadlines, lost = yield from _send(server, turn, run)
+    attempts = context.Attempts(server)
+    while True:
+        deadlines, lost = yield from _send(server, turn, run, attempts)
         try:
             if not resume.is_needed(run) or (
                 yield from resume.mend(server, turn, run, deadlines, lost)
@@ -88,6 +87,8 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
             if isinstance(lost, ServerError):
                 raise lost from None  # it says more
             raise
+        if not attempts.fail():
+            break
         _log.info("the answer had never begun; sending the message again")
         turn = replace(turn, generation_id=str(uuid.uuid4()))
         if run.generation_id is not None:
@@ -95,20 +96,21 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
     if isinstance(lost, ServerError):
         raise lost
     raise StreamTruncated(
-        "The connection was lost each time before the answer began.", partial=run.answer()
+        "The connection was lost before the answer began; the server does not have the message.",
+        partial=run.answer(),
     ) from lost
 
 
 def _send(
-    server: Server, turn: Turn, run: Run
+    server: Server, turn: Turn, run: Run, attempts: context.Attempts
 ) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
     kind = yield from discovery.generation(server)
     request = send_turn(kind, server.endpoint, turn, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
     try:
-        head = yield from _open(server, run, request)
-        deadlines = Deadlines(server.timeouts, head.at)
+        head = yield from _open(server, run, request, attempts)
+        deadlines = Deadlines(server.policy, head.at)
         yield from follow(server, run, LineReader(), deadlines)
     except TransportError as error:
         if not error.may_have_arrived:
@@ -119,15 +121,14 @@ def _send(
             raise
         # A gateway does not tell whether the message had reached the server.
         run.is_running = True
+        yield from context.heed(server, error)
         return deadlines, error
     return deadlines, None
 
 
-def _open(server: Server, run: Run, request: Request) -> Flow[Response]:
+def _open(server: Server, run: Run, request: Request, attempts: context.Attempts) -> Flow[Response]:
     """Send a message until the server takes it, as far as that is safe and allowed."""
-    attempt = 0
     while True:
-        attempt += 1
         yield from context.keep_pace(server)
         # From here on the server may be at work, whatever becomes of the connection.
         run.is_running = True
@@ -139,13 +140,13 @@ def _open(server: Server, run: Run, request: Request) -> Flow[Response]:
             whole = yield from read_refusal(server, head)
             responses.check_json(whole, request)
         except RateLimitError as error:
-            if not (yield from context.may_send_again(server, error, attempt)):
+            is_gateway = responses.retry_after(head) is not None
+            if not (yield from attempts.again_at_limit(error, is_gateway=is_gateway)):
                 raise
         except TransportError as error:
             run.is_running = error.may_have_arrived
-            if error.may_have_arrived or attempt >= server.retries.attempts:
+            if error.may_have_arrived or not (yield from attempts.again("connection", error)):
                 raise
-            yield from context.wait(server, "connection", attempt)
 
 
 def _unpark(server: Server, turn: Turn, run: Run) -> Flow[Turn]:

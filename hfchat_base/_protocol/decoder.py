@@ -19,10 +19,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from hfchat_base._forks import Lock
 from hfchat_base.errors import ProtocolError
 from hfchat_base.events import (
     ElicitationRequest,
@@ -346,7 +346,7 @@ _MOST_TOLD: Final = 50
 """How many sets of names are told; a server that makes names up floods neither log nor memory."""
 
 _told: set[tuple[str, ...]] = set()
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def look(raw: dict[str, Any], *, is_known: bool) -> None:

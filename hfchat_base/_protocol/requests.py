@@ -19,8 +19,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from hfchat_base._protocol import limits
 from hfchat_base._protocol.constants import (
     MAX_BODY_BYTES,
     MAX_TITLE_CHARACTERS,
@@ -29,6 +30,8 @@ from hfchat_base._protocol.constants import (
     Generation,
 )
 from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.web_address import WebAddress
+from hfchat_base._secret import reveal
 from hfchat_base.errors import FileTooLargeError, InvalidRequestError
 from hfchat_base.files import Upload
 from hfchat_base.types import McpServer
@@ -47,7 +50,7 @@ class Endpoint:
     """Where a server is.
 
     Attributes:
-        base_url: With its path and without a slash at the end.
+        base_url: With its path and without a slash at the end, in the spelling of `WebAddress`.
         origin: Scheme, host and port, as browsers spell an origin.
         host: The host name alone.
     """
@@ -58,27 +61,16 @@ class Endpoint:
 
     @classmethod
     def parse(cls, base_url: str) -> Endpoint:
-        """Take an address apart.
+        """Take an address apart; one server has one spelling.
 
         Raises:
             InvalidRequestError: It is no web address.
         """
-        base_url = base_url.strip().rstrip("/")
-        try:
-            parts = urlsplit(base_url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "base_url should be a web address such as https://huggingface.co/chat."
+        address = WebAddress.parse(base_url, what="base_url")
+        if "?" in base_url or "#" in base_url:
+            msg = "base_url should hold no query or fragment."
             raise InvalidRequestError(msg)
-        if parts.username is not None or parts.query or parts.fragment:
-            msg = "base_url should hold no user name, query or fragment."
-            raise InvalidRequestError(msg)
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        is_default_port = port in (None, 443 if parts.scheme == "https" else 80)
-        origin = f"{parts.scheme}://{host}" + ("" if is_default_port else f":{port}")
-        return cls(base_url, origin, parts.hostname)
+        return cls(address.url.rstrip("/"), address.origin, address.host)
 
 
 def is_conversation_id(text: str) -> bool:
@@ -116,7 +108,8 @@ def check_share_id(share_id: str) -> str:
     Raises:
         InvalidRequestError: It is neither.
     """
-    share_id = share_id.rstrip("/").rpartition("/")[2]
+    # The page adds a query that names a message.
+    share_id = re.split(r"[?#]", share_id, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
     if not _SHARE_ID.fullmatch(share_id):
         msg = f"{share_id!r} is no share: one has {SHARE_ID_CHARACTERS} letters and digits."
         raise InvalidRequestError(msg)
@@ -153,17 +146,17 @@ def check_title(title: str) -> str:
 def models(generation: Generation) -> Request:
     """The model list as JSON; legacy answers the current route with 200 and a page (R)."""
     path = "/api/v2/models" if generation == "current" else "/api/models"
-    return Request("GET", path, _ACCEPT_JSON)
+    return Request("GET", path, _ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
 
 
 def home_page() -> Request:
     """The page, for its data. The only request that asks for HTML."""
-    return Request("GET", "/", {"accept": "text/html"})
+    return Request("GET", "/", {"accept": "text/html"}, max_bytes=limits.PAGE_BYTES)
 
 
 def home_data() -> Request:
     """The page's data in devalue form (legacy)."""
-    return Request("GET", "/__data.json", ACCEPT_ANY)
+    return Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=limits.PAGE_BYTES)
 
 
 def user(generation: Generation) -> Request:
@@ -210,16 +203,18 @@ def import_share(endpoint: Endpoint, share_id: str) -> Request:
 
 def read_conversation(generation: Generation, conversation_id: str) -> Request:
     """Read a conversation with its messages."""
-    if generation == "current":
-        return Request("GET", f"/api/v2/conversations/{conversation_id}", _ACCEPT_JSON)
     path = f"/conversation/{conversation_id}/__data.json?x-sveltekit-invalidated=01"
-    return Request("GET", path, ACCEPT_ANY)
+    accept = ACCEPT_ANY
+    if generation == "current":
+        path, accept = f"/api/v2/conversations/{conversation_id}", _ACCEPT_JSON
+    return Request("GET", path, accept, max_bytes=limits.CONVERSATION_BYTES)
 
 
 def list_conversations(generation: Generation, page: int) -> Request:
     """One page of the conversation list, counted from 0."""
     path = "/api/v2/conversations" if generation == "current" else "/api/conversations"
-    return Request("GET", f"{path}?{urlencode({'p': page})}", _ACCEPT_JSON)
+    path = f"{path}?{urlencode({'p': page})}"
+    return Request("GET", path, _ACCEPT_JSON, max_bytes=limits.CONVERSATION_LIST_BYTES)
 
 
 def update_conversation(
@@ -253,9 +248,8 @@ def share_conversation(endpoint: Endpoint, conversation_id: str) -> Request:
 
 def output_file(conversation_id: str, sha: str) -> Request:
     """Fetch a file of a conversation."""
-    return Request(
-        "GET", f"/conversation/{conversation_id}/output/{quote(sha, safe='')}", ACCEPT_ANY
-    )
+    path = f"/conversation/{conversation_id}/output/{quote(sha, safe='')}"
+    return Request("GET", path, ACCEPT_ANY, max_bytes=limits.FILE_BYTES)
 
 
 def stop_generating(
@@ -277,7 +271,8 @@ def resume(conversation_id: str, generation_id: str) -> Request:
     """The log of a run, from its start (current)."""
     query = urlencode({"generationId": generation_id, "fromSeq": 0})
     path = f"/conversation/{conversation_id}/stream?{query}"
-    return Request("GET", path, {"accept": "text/event-stream"})
+    accept = {"accept": "text/event-stream"}
+    return Request("GET", path, accept, max_bytes=limits.STREAM_BYTES)
 
 
 def answer_elicitation(
@@ -363,7 +358,8 @@ def send_turn(
         )
         raise FileTooLargeError(msg)
     headers = {**ACCEPT_ANY, "origin": endpoint.origin, "content-type": content_type}
-    return Request("POST", f"/conversation/{turn.conversation_id}", headers, body)
+    path = f"/conversation/{turn.conversation_id}"
+    return Request("POST", path, headers, body, max_bytes=limits.STREAM_BYTES)
 
 
 def _current_keys(turn: Turn) -> dict[str, Any]:
@@ -377,8 +373,13 @@ def _current_keys(turn: Turn) -> dict[str, Any]:
         if not server.get("name") or not server.get("url"):
             msg = 'A tool server is a name, or {"name": …, "url": …, "headers": {…}}.'
             raise InvalidRequestError(msg)
-        headers = [{"key": k, "value": v} for k, v in (server.get("headers") or {}).items()]
-        addressed.append({"name": server["name"], "url": server["url"], "headers": headers})
+        url = reveal(server["url"])
+        if url is None:
+            msg = f"The address of the tool server {server['name']!r} held a secret, which a pickle"
+            raise InvalidRequestError(f"{msg} leaves behind: give it again.")
+        values = {name: reveal(value) for name, value in (server.get("headers") or {}).items()}
+        headers = [{"key": k, "value": v} for k, v in values.items() if v is not None]
+        addressed.append({"name": server["name"], "url": url, "headers": headers})
         # The names choose among one's own servers, too.
         named.append(server["name"])
     keys: dict[str, Any] = {
