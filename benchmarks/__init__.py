@@ -1,6 +1,6 @@
 """What hfchat costs, measured beside its floors and its peers on one machine in one run.
 
-    uv run --all-extras python -m benchmarks
+    uv run --all-extras --group benchmarks python -m benchmarks
 
 `__main__` is the command, `tables` holds one module for each table, `measuring` takes the
 figures, `servers` are what the measured clients talk to, `report` is what a table is and its

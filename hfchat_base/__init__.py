@@ -7,6 +7,7 @@ test against.
 
 from __future__ import annotations
 
+from hfchat_base._flows.policy import Retries, Timeouts
 from hfchat_base.auth.login import (
     AuthResult,
     RequestLogin,
@@ -36,6 +37,7 @@ from hfchat_base.errors import (
     MissingRequirementsError,
     ModelNotFoundError,
     OriginRejectedError,
+    OutOfCreditsError,
     ProtocolError,
     ProxyError,
     RateLimitError,
@@ -80,15 +82,14 @@ from hfchat_base.types import (
     AnswerFile,
     ChatMessage,
     ConversationInfo,
+    FetchedFile,
     McpServer,
     McpServerConfig,
     Message,
     MessageFile,
     Model,
     OnElicitation,
-    Retries,
     Retry,
-    Timeouts,
     ToolRun,
     TurnOptions,
     User,
@@ -115,6 +116,7 @@ __all__ = [
     "ElicitationRequest",
     "ElicitationResolved",
     "Event",
+    "FetchedFile",
     "File",
     "FileNotAvailableError",
     "FileTooLargeError",
@@ -137,6 +139,7 @@ __all__ = [
     "ModelNotFoundError",
     "OnElicitation",
     "OriginRejectedError",
+    "OutOfCreditsError",
     "ProtocolError",
     "ProxyError",
     "RateLimitError",

@@ -23,11 +23,13 @@ from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.index import History
 from hfchat_base._flows.messages import ConversationState
+from hfchat_base._flows.policy import Policy, Retries, Timeouts
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
 from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base._secret import hide_servers, reveal
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
@@ -42,12 +44,11 @@ from hfchat_base.types import (
     AsHistory,
     ChatMessage,
     ConversationInfo,
+    FetchedFile,
     McpServer,
     Model,
     OnElicitation,
-    Retries,
     Retry,
-    Timeouts,
     TurnOptions,
     User,
 )
@@ -59,6 +60,8 @@ MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 class ClientBase(ABC):
     """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+
+    _warns_if_dropped = True
 
     def __init__(
         self,
@@ -81,31 +84,31 @@ class ClientBase(ABC):
     ) -> None:
         address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         endpoint = Endpoint.parse(address)
-        timeouts = timeouts or Timeouts()
+        policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
         self.ephemeral = ephemeral
-        self._timeouts = timeouts
+        self._timeouts = policy.timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
-        self._session = find_session(cookies, endpoint, account)
+        session = self._session = find_session(cookies, endpoint, account)
         self._history = History()
         self.server = Server(
             endpoint,
-            has_account=lambda: not self._session.is_guest,
-            timeouts=timeouts,
+            # No reference to the client, so that dropping it is enough to have it collected.
+            has_account=lambda: not session.is_guest,
+            policy=policy,
             max_body_bytes=max_body_bytes,
-            retries=retries,
             on_retry=on_retry,
             messages_per_minute=messages_per_minute,
         )
         self._connection = Connection(
             endpoint,
-            proxy=proxy,
+            proxy=reveal(proxy),
             verify=verify,
             impersonate=impersonate,
-            headers=headers or {},
-            connect_timeout=timeouts.connect,
+            headers={name: reveal(value) for name, value in (headers or {}).items()},
+            connect_timeout=policy.timeouts.connect,
         )
-        self._connect(self._connection, timeouts)
+        self._connect(self._connection, policy.timeouts)
 
     @abstractmethod
     def _connect(self, connection: Connection, timeouts: Timeouts) -> None:
@@ -118,6 +121,15 @@ class ClientBase(ABC):
         twin.__dict__.update(other.__dict__)
         twin._connect(other._connection, other._timeouts)  # noqa: SLF001 - one of us
         return twin
+
+    def as_managed(self) -> Self:
+        """Let this client, not used yet, close without a warning when it is dropped unclosed.
+
+        For wrappers: their users do not see the client, and make and drop models freely.
+        """
+        self._warns_if_dropped = False
+        self._connect(self._connection, self._timeouts)
+        return self
 
     @property
     def session(self) -> Session:
@@ -194,7 +206,7 @@ class ClientBase(ABC):
         if isinstance(messages, str):
             messages = [ChatMessage("user", messages)]
         ask = chat.Ask(
-            tuple(messages), model or self._model, web_search, tuple(mcp_servers), as_history
+            tuple(messages), model or self._model, web_search, hide_servers(mcp_servers), as_history
         )
         return (
             lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral),
@@ -247,7 +259,8 @@ class HuggingChat(ClientBase):
         timeouts: Deadlines, in seconds.
         proxy: Address of a proxy, such as ``socks5://user:password@host:1080``. By default what the
             environment says (``https_proxy`` and the like).
-        headers: Headers to send with every request, for servers behind a gateway.
+        headers: Headers to send with every request, for servers behind a gateway; cookies of a
+            gateway belong into `cookies`.
         verify: Whether to check certificates, or the path of a file with the ones to trust.
         impersonate: The browser whose TLS and headers to imitate (see curl_cffi), or None.
         max_body_bytes: The largest request body that the server takes, in bytes.
@@ -266,6 +279,7 @@ class HuggingChat(ClientBase):
             self._session,
             response_timeout=timeouts.response,
             head_timeout=timeouts.first_event,
+            warns=self._warns_if_dropped,
         )
 
     def __enter__(self) -> Self:
@@ -419,6 +433,14 @@ class HuggingChat(ClientBase):
         with self.stream_chat(messages, model=model, **options) as stream:
             return stream.result()
 
+    def fetch_files(self, answer: Answer) -> list[FetchedFile]:
+        """Fetch the files of an answer, in its order.
+
+        A file that cannot be fetched raises nothing: it is returned with the reason in place of its
+        bytes, so that it does not cost the answer or the other files.
+        """
+        return self.run_flow(conversations.fetch_files(self.server, answer))
+
     def run_flow(self, flow: Flow[T]) -> T:
         """Run a flow of `_flows/` that opens no stream."""
         return self._transport.run(flow)
@@ -458,6 +480,7 @@ class AsyncHuggingChat(ClientBase):
             self._session,
             response_timeout=timeouts.response,
             head_timeout=timeouts.first_event,
+            warns=self._warns_if_dropped,
         )
 
     async def __aenter__(self) -> Self:
@@ -550,6 +573,10 @@ class AsyncHuggingChat(ClientBase):
         """Answer a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:
             return await stream.result()
+
+    async def fetch_files(self, answer: Answer) -> list[FetchedFile]:
+        """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
+        return await self.run_flow(conversations.fetch_files(self.server, answer))
 
     async def run_flow(self, flow: Flow[T]) -> T:
         """Run a flow of `_flows/` that opens no stream."""

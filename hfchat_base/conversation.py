@@ -18,11 +18,13 @@ from hfchat_base._flows.messages import ConversationState, Options
 from hfchat_base._flows.run import stop_run
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.requests import check_message_id, check_title
+from hfchat_base._secret import hide_servers
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
     AnswerFile,
+    FetchedFile,
     McpServer,
     Message,
     OnElicitation,
@@ -113,7 +115,7 @@ def _divide(
     on_elicitation: OnElicitation | None = None,
 ) -> tuple[Options, OnElicitation | None]:
     """Part what is sent with a message from what is kept here."""
-    return Options(as_uploads(files), web_search, tuple(mcp_servers)), on_elicitation
+    return Options(as_uploads(files), web_search, hide_servers(mcp_servers)), on_elicitation
 
 
 def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
@@ -259,6 +261,10 @@ class Conversation(_ConversationBase):
         sha = file if isinstance(file, str) else file.sha
         return self._client.run_flow(conversations.download(self._server, self.id, sha))
 
+    def fetch_files(self, answer: Answer) -> list[FetchedFile]:
+        """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
+        return self._client.fetch_files(answer)
+
 
 class AsyncConversation(_ConversationBase):
     """A conversation on the server. Made by `AsyncHuggingChat`; see `Conversation`."""
@@ -348,3 +354,7 @@ class AsyncConversation(_ConversationBase):
         """Fetch a file of an answer; see `Conversation.download`."""
         sha = file if isinstance(file, str) else file.sha
         return await self._client.run_flow(conversations.download(self._server, self.id, sha))
+
+    async def fetch_files(self, answer: Answer) -> list[FetchedFile]:
+        """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
+        return await self._client.fetch_files(answer)

@@ -24,6 +24,7 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
     * ConversationNotFoundError     404
     * MessageNotFoundError          no such message in the conversation
     * FileNotAvailableError         404 for a file of an answer
+    * OutOfCreditsError             402: nothing left to pay answers with (also a StreamError)
     * RateLimitError                429, see `reason`
       * ConversationFullError       this conversation takes no more messages
       * TooManyConversationsError   the account takes no more conversations
@@ -64,6 +65,7 @@ __all__ = [
     "MissingRequirementsError",
     "ModelNotFoundError",
     "OriginRejectedError",
+    "OutOfCreditsError",
     "ProtocolError",
     "ProxyError",
     "RateLimitError",
@@ -102,7 +104,13 @@ class MissingRequirementsError(HuggingChatError, ImportError):
 
 
 class MissingAuthError(HuggingChatError):
-    """The server asked for a session that is not there or no longer valid."""
+    """The server asked for a session that is not there or no longer valid.
+
+    Attributes:
+        partial: What had arrived of an answer, or None outside of one.
+    """
+
+    partial: Answer | None = None
 
 
 class LoginRequired(MissingAuthError):  # noqa: N818 - the public name says what to do
@@ -148,14 +156,22 @@ class ResponseError(HuggingChatError):
     Attributes:
         status: HTTP status code, or None if the refusal was foreseen and nothing was sent.
         error_id: chat-ui's ``errorId`` of an unexpected failure, for the server's owner.
+        retry_after: Seconds after which it is worth trying again, or None if nobody has said.
+            chat-ui never does, gateways do (``Retry-After``).
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, error_id: str | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        error_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.error_id = error_id
+        self.retry_after = retry_after
 
 
 class InvalidRequestError(ResponseError, ValueError):
@@ -212,9 +228,8 @@ class RateLimitError(ResponseError):
         status: int | None = 429,
         error_id: str | None = None,
     ) -> None:
-        super().__init__(message, status=status, error_id=error_id)
+        super().__init__(message, status=status, error_id=error_id, retry_after=retry_after)
         self.reason: LimitReason = reason
-        self.retry_after = retry_after
 
 
 class ConversationFullError(RateLimitError):
@@ -297,6 +312,20 @@ class UpstreamRateLimitError(GenerationFailed, RateLimitError):
         RateLimitError.__init__(self, message, reason="upstream", status=None)
         self.partial = partial
         self.upstream_status = 429
+
+
+class OutOfCreditsError(ResponseError, StreamError):
+    """402: the account has nothing left to pay answers with. Trying again does not help.
+
+    It comes inside an answer, or from a gateway in place of one.
+
+    Attributes:
+        partial: What had arrived of the answer, or None if none had begun.
+    """
+
+    def __init__(self, message: str, *, partial: Answer | None = None) -> None:
+        ResponseError.__init__(self, message, status=402)
+        self.partial = partial
 
 
 class GenerationInterrupted(StreamError):  # noqa: N818 - the public name says what happened

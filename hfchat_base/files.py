@@ -7,6 +7,10 @@ Files that a message gives by their web address: fetched here, since chat-ui tak
 The address comes from whoever wrote the message, who need not be the one who runs this program. So
 no cookie goes along, only public addresses are asked (each redirect again), and no more is read
 than a server takes.
+
+Names are resolved here, once for each request, and libcurl connects to what was checked. It is
+given the address in our own spelling, so that it cannot read another host from it, and uses no
+proxy: a proxy would resolve the name again, out of our sight.
 """
 
 from __future__ import annotations
@@ -30,9 +34,14 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 import ipaddress
 import socket
-from urllib.parse import unquote, urljoin, urlsplit
+import time
+from collections.abc import Sequence
+from urllib.parse import unquote
 
-from curl_cffi import CurlError, CurlOpt, requests
+import certifi
+from curl_cffi import Curl, CurlECode, CurlError, CurlInfo, CurlOpt
+
+from hfchat_base._protocol.web_address import WebAddress
 
 __all__ = ["FileInput", "Upload", "fetch_public_file"]
 FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes], Any]
@@ -213,78 +222,142 @@ def _from_image(image: Any, name: str | None) -> Upload:
 
 _MAX_REDIRECTS: Final = 5
 _TIMEOUT_SECONDS: Final = 30.0
+"""For everything together: all redirects, and the file."""
+
 _OK: Final = 200
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+_ABORT: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, as libcurl documents it
+_WHAT: Final = "The file's address"
+
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All of version 6 that is given to networks. Outside of it are, among others, the addresses that
+hold one of version 4: NAT64 (64:ff9b::/96, 64:ff9b:1::/48), mapped and compatible ones."""
+
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # of the protocols
+        "192.88.99.0/24",  # relays of 6to4
+        "224.0.0.0/4",  # multicast
+        "2001::/23",  # of the protocols, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+    )
+)
+"""What `ipaddress` takes for public, in one Python version or another, and is not."""
 
 
 def fetch_public_file(url: str) -> Upload:
     """Fetch a file from a public web address.
+
+    At most 30 seconds are spent on it, and no proxy is used.
 
     Args:
         url: Its address, ``http`` or ``https``.
 
     Raises:
         InvalidRequestError: The address is not public, or there is no file.
-        FileTooLargeError: It is larger than a server takes.
+        FileTooLargeError: It is larger than a server takes, decompressed.
     """
+    until = time.monotonic() + _TIMEOUT_SECONDS
     for _ in range(_MAX_REDIRECTS + 1):
-        found = _fetch(url)
+        address = WebAddress.parse(url, what=_WHAT)
+        found = _fetch(address, until)
         if isinstance(found, Upload):
             return found
-        url = urljoin(url, found)
+        url = found
     raise InvalidRequestError(f"The file's address redirects more than {_MAX_REDIRECTS} times.")
 
 
-def _fetch(url: str) -> Upload | str:
-    """Fetch once: the file, or the address that it redirects to."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidRequestError("A file's address has to begin with https:// or http://.")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = _public_address(parts.hostname, port)
-    # The address that was checked is the one that is asked, whatever the name says by then.
-    pinned = f"{parts.hostname}:{port}:{f'[{address}]' if ':' in address else address}"
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is one of the public internet, and stands for no other address."""
     try:
-        with requests.Session(curl_options={CurlOpt.RESOLVE: [pinned]}, trust_env=False) as session:
-            response = session.get(
-                url, stream=True, allow_redirects=False, timeout=_TIMEOUT_SECONDS
-            )
-            try:
-                if response.status_code in _REDIRECTS:
-                    return str(response.headers.get("location") or "")
-                if response.status_code != _OK:
-                    raise InvalidRequestError(
-                        f"The file's address answers with status {response.status_code}."
-                    )
-                data = _read(response, parts.hostname)
-            finally:
-                response.close()
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and (
+        parsed.scope_id is not None or parsed not in _GLOBAL_UNICAST
+    ):
+        return False
+    return parsed.is_global and not any(parsed in network for network in _NOT_PUBLIC)
+
+
+def _fetch(address: WebAddress, until: float) -> Upload | str:
+    """Fetch once: the file, or the address that it redirects to."""
+    pinned = _public_addresses(address)
+    left = until - time.monotonic()
+    body = _Body(address.host)
+    curl = Curl()
+    try:
+        curl.setopt(CurlOpt.URL, address.url)
+        # The addresses that were checked are asked, whatever the name says by then.
+        curl.setopt(CurlOpt.RESOLVE, [f"{address.host}:{address.port}:{','.join(pinned)}"])
+        curl.setopt(CurlOpt.PROXY, "")
+        curl.setopt(CurlOpt.NOPROXY, "*")
+        curl.setopt(CurlOpt.PROTOCOLS_STR, "http,https")
+        curl.setopt(CurlOpt.FOLLOWLOCATION, 0)
+        curl.setopt(CurlOpt.NOSIGNAL, 1)
+        curl.setopt(CurlOpt.TIMEOUT_MS, max(1, round(left * 1000)))
+        curl.setopt(CurlOpt.ACCEPT_ENCODING, "gzip, deflate, br, zstd")
+        curl.setopt(CurlOpt.CAINFO, certifi.where())
+        curl.setopt(CurlOpt.WRITEFUNCTION, body.take)
+        curl.perform()
+        status: Any = curl.getinfo(CurlInfo.RESPONSE_CODE)
+        location: Any = curl.getinfo(CurlInfo.REDIRECT_URL)
     except CurlError as error:
-        raise InvalidRequestError(f"The file cannot be fetched from {parts.hostname}.") from error
-    name = unquote(parts.path).rpartition("/")[2] or None
-    return Upload.of(data, name=name)
+        if body.error is not None:
+            raise body.error from None
+        why = " in time" if error.code == CurlECode.OPERATION_TIMEDOUT else ""
+        msg = f"The file cannot be fetched from {address.host}{why}."
+        raise InvalidRequestError(msg) from error
+    finally:
+        curl.close()
+    if status in _REDIRECTS and location:
+        return bytes(location).decode("utf-8", "replace")
+    if status != _OK:
+        raise InvalidRequestError(f"The file's address answers with status {status}.")
+    name = unquote(address.path).rpartition("/")[2] or None
+    return Upload.of(body.data(), name=name)
 
 
-def _read(response: requests.Response, host: str) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    for piece in response.iter_content():  # type: ignore[no-untyped-call]
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAX_FILE_BYTES:
-            raise too_large(f"from {host}", size)
-    return b"".join(pieces)
+class _Body:
+    """What has arrived of a body, decompressed; more than a server takes is not read."""
+
+    def __init__(self, host: str) -> None:
+        self.error: BaseException | None = None
+        self._host = host
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def take(self, piece: bytes) -> int:
+        """Take what libcurl has read, or make it stop."""
+        try:
+            self._size += len(piece)
+            self._pieces.append(piece)
+            if self._size <= MAX_FILE_BYTES:
+                return len(piece)
+            self.error = too_large(f"from {self._host}", self._size)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C among them: libcurl passes none on
+            self.error = error
+        return _ABORT
+
+    def data(self) -> bytes:
+        """All of it."""
+        return b"".join(self._pieces)
 
 
-def _public_address(host: str, port: int) -> str:
+def _public_addresses(address: WebAddress) -> Sequence[str]:
     """Look a host up, and make sure that all its addresses are public."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes, or Python would encode the name once more.
+        found = socket.getaddrinfo(address.host.encode(), address.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise InvalidRequestError(f"The file's host {host} is not known.") from error
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
-    if not all(ipaddress.ip_address(address).is_global for address in addresses):
+        raise InvalidRequestError(f"The file's host {address.host} is not known.") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not addresses or not all(map(is_public, addresses)):
         raise InvalidRequestError(
-            f"The file's host {host} is not public. Fetch the file yourself and give its bytes."
+            f"The file's host {address.host} is not public. Fetch the file yourself and give its"
+            " bytes."
         )
-    return addresses[0]
+    return [f"[{one}]" if ":" in one else one for one in addresses]

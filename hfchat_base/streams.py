@@ -17,7 +17,7 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import AsyncGeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 from weakref import WeakSet
@@ -28,6 +28,7 @@ from hfchat_base._flows.commands import Ask, Deliver, Flow, Now, Open, Read, Sen
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.run import clean_up_run, stop_run
 from hfchat_base._flows.run_state import RunState
+from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncStream, AsyncTransport
 from hfchat_base._transport.sync import SyncStream, SyncTransport
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, StreamError
@@ -73,15 +74,27 @@ class _Core(Generic[_Transport]):
         self.transport = transport
         self.run = run
         self.answer: Answer | None = None
+        self.is_held = False
+        """Whether the caller is in a `with` block, whose end is when the stream is left."""
         self._flow = flow
         self._on_elicitation = on_elicitation
         self._stops_on_leave = stops_on_leave
         self._closed = False
+        self._is_parents = False
+        register(self)
 
     @property
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
         return self.answer or self.run.accumulator.answer()
+
+    @property
+    def is_left_later(self) -> bool:
+        """Whether the answer is whole and its conversation still wanted: the `with` block ends it.
+
+        Files of an answer can be fetched as long as its conversation is there.
+        """
+        return self.is_held and self.answer is not None
 
     def farewell(self) -> Flow[None]:
         """What is still to be told to the server."""
@@ -89,7 +102,7 @@ class _Core(Generic[_Transport]):
 
     def owes_farewell(self) -> bool:
         """Whether anything is, and there is still an interpreter to tell it with."""
-        if sys.is_finalizing():
+        if self._is_parents or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
         return stops or self.run.to_delete is not None
@@ -112,8 +125,26 @@ class _Core(Generic[_Transport]):
         if self._closed:
             return False
         self._closed = True
-        self._flow.close()
+        with suppress(ValueError) if self._is_parents else nullcontext():
+            self._flow.close()  # in the parent another thread may have been running it
         return True
+
+    def after_fork(self) -> None:
+        """Leave the stream and its run to the parent of this process."""
+        self._is_parents = True
+
+    def check_owner(self) -> None:
+        """Refuse to go on with what the parent of this process has begun.
+
+        Raises:
+            StreamError: This is the child of a fork.
+        """
+        if self._is_parents:
+            raise StreamError(
+                "This stream was opened before the process was forked, and goes on in the parent"
+                " alone. Open a stream of its own in the child.",
+                partial=self.current,
+            )
 
 
 class SyncCore(_Core[SyncTransport]):
@@ -127,7 +158,8 @@ class SyncCore(_Core[SyncTransport]):
             while (batch := self._advance()) is not None:
                 yield from batch
         finally:
-            self.close()
+            if not self.is_left_later:
+                self.close()
 
     def close(self) -> None:
         """Close the flow and the connection, and tell the server."""
@@ -139,6 +171,7 @@ class SyncCore(_Core[SyncTransport]):
 
     def _advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over."""
+        self.check_owner()
         result: Any = None
         error: HuggingChatError | None = None
         try:
@@ -208,7 +241,8 @@ class AsyncCore(_Core[AsyncTransport]):
                 for event in batch:
                     yield event
         finally:
-            await self.close()
+            if not self.is_left_later:
+                await self.close()
 
     async def close(self) -> None:
         """Close the flow and the connection, and tell the server."""
@@ -241,6 +275,7 @@ class AsyncCore(_Core[AsyncTransport]):
 
     async def _advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over."""
+        self.check_owner()
         result: Any = None
         error: HuggingChatError | None = None
         try:
@@ -315,6 +350,7 @@ class AnswerStream:
         return next(self._events)
 
     def __enter__(self) -> Self:
+        self._core.is_held = True
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -378,6 +414,7 @@ class AsyncAnswerStream:
         return await anext(self._events)
 
     async def __aenter__(self) -> Self:
+        self._core.is_held = True
         return self
 
     async def __aexit__(self, *_: object) -> None:

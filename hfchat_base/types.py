@@ -32,6 +32,7 @@ __all__ = [
     "AsHistory",
     "ChatMessage",
     "ConversationInfo",
+    "FetchedFile",
     "FinishReason",
     "McpServer",
     "McpServerConfig",
@@ -40,12 +41,10 @@ __all__ = [
     "MessageState",
     "Model",
     "OnElicitation",
-    "Retries",
     "Retry",
     "RetryReason",
     "Role",
     "Source",
-    "Timeouts",
     "ToolRun",
     "TurnOptions",
     "User",
@@ -106,7 +105,13 @@ class Value(BaseModel):
     (S), which JSON in UTF-8 cannot: there it becomes U+FFFD.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="constants",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
     @model_serializer(mode="wrap")
     def _without_lone_surrogates(
@@ -261,6 +266,29 @@ class AnswerFile(Value):
     conversation_id: str = ""
 
 
+class FetchedFile(Value):
+    """A file of an answer with its bytes, or with the reason why they are missing.
+
+    Attributes:
+        file: Which one.
+        data: Its bytes; None if they could not be fetched.
+        problem: Why not; empty if they could.
+    """
+
+    file: AnswerFile
+    data: bytes | None = Field(default=None, repr=False)
+    problem: str = ""
+
+    def as_missing(self) -> dict[str, str]:
+        """Say as plain data which file is missing and why, for the metadata of an answer."""
+        return {
+            "name": self.file.name,
+            "sha": self.file.sha,
+            "mime": self.file.mime,
+            "reason": self.problem,
+        }
+
+
 class Answer(Value):
     """A whole answer, or with an error what had arrived of it.
 
@@ -311,7 +339,7 @@ class ChatMessage:
     files: Sequence[Upload] = ()
 
 
-RetryReason = Literal["connection", "overloaded", "pace"]
+RetryReason = Literal["connection", "overloaded", "limit", "pace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +347,8 @@ class Retry:
     """A pause before something is tried again, as `on_retry` is told of it.
 
     Attributes:
-        reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504 on reading), or
-            ``pace`` (the server's limit of messages per minute).
+        reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504), ``limit`` (a 429
+            that says when to come back), or ``pace`` (the server's limit of messages per minute).
         attempt: How many attempts have failed.
         wait: How long the pause is, in seconds.
     """
@@ -330,44 +358,5 @@ class Retry:
     wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often to try again what is safe to repeat.
-
-    Attributes:
-        attempts: Attempts in all at a request; 1 for none again.
-        rate_limit_attempts: Attempts in all at a message that the limit per minute refuses.
-        first_wait: The longest first pause, in seconds; it doubles each time.
-        longest_wait: The longest pause, in seconds.
-    """
-
-    attempts: int = 3
-    rate_limit_attempts: int = 5
-    first_wait: float = 0.5
-    longest_wait: float = 8.0
-
-
 AsHistory = Callable[[Answer], Sequence[ChatMessage]]
 """From an answer to the history, answer included, that the caller will hand over next time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait, all in seconds; None waits for ever.
-
-    They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
-    are no progress.
-
-    Attributes:
-        connect: For a connection.
-        response: For the whole of a short request, and for the headers of a stream.
-        first_event: From sending a message to the first event that is progress.
-        progress: Between two events that are progress.
-        total: For a whole answer.
-    """
-
-    connect: float | None = 15.0
-    response: float | None = 60.0
-    first_event: float | None = 180.0
-    progress: float | None = 120.0
-    total: float | None = None

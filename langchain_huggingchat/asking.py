@@ -23,7 +23,6 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from hfchat_base import Answer, ChatMessage, Upload
-from hfchat_base._flows import conversations
 from hfchat_base.files import fetch_public_file
 from hfchat_base.tools import Dialog
 from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
@@ -109,11 +108,7 @@ class AskingChatModel(HuggingChatSettings):
                             break
                     answer = stream.answer
                     yield from maker.all(dialog.end(answer))
-                    for file in answer.files:
-                        flow = conversations.download(
-                            client.server, answer.conversation_id, file.sha
-                        )
-                        yield maker.file(file, client.run_flow(flow))
+                    yield from maker.files(client.fetch_files(answer))
             yield self._last(maker, answer)
 
     async def _aask(
@@ -143,11 +138,8 @@ class AskingChatModel(HuggingChatSettings):
                     answer = stream.answer
                     for chunk in maker.all(dialog.end(answer)):
                         yield chunk
-                    for file in answer.files:
-                        flow = conversations.download(
-                            client.server, answer.conversation_id, file.sha
-                        )
-                        yield maker.file(file, await client.run_flow(flow))
+                    for chunk in maker.files(await client.fetch_files(answer)):
+                        yield chunk
             yield self._last(maker, answer)
 
     def _dialog(

@@ -15,6 +15,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from langchain_huggingchat.asking import AskingChatModel
+from langchain_huggingchat.binding import ChatModelBinding
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
 from langchain_huggingchat.tools import ToolSet
@@ -167,6 +168,14 @@ class ChatHuggingChat(AskingChatModel):
         Servers send no token counts, so `usage_metadata` is None.
     """
 
+    def bind(self, **kwargs: Any) -> ChatModelBinding:
+        """Bind arguments to calls of this model; secrets among them are shown nowhere.
+
+        Args:
+            **kwargs: Of the call: ``mcp_servers``, ``web_search``, ``model``, ``stop``, ….
+        """
+        return ChatModelBinding(bound=self, kwargs=kwargs)
+
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -179,7 +188,8 @@ class ChatHuggingChat(AskingChatModel):
 
         Args:
             tools: Tools in any form that LangChain knows. ``{"type": "web_search"}`` and
-                ``{"type": "mcp", "server_label": …, "server_url": …}`` are run by the server.
+                ``{"type": "mcp", "server_label": …, "server_url": …}`` are run by the server, with
+                ``headers`` and ``authorization`` (a bearer token) as in OpenAI's form.
             tool_choice: ``"auto"`` or None leaves calls to the model, ``"none"`` forbids them,
                 ``"any"``, ``"required"`` or True wants one, a name or a dict wants that one.
             parallel_tool_calls: Whether several calls at once are welcome; by default they are.
@@ -196,7 +206,7 @@ class ChatHuggingChat(AskingChatModel):
             kwargs["tool_choice"] = tool_choice
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
-        return super().bind(tools=converted, **kwargs)
+        return self.bind(tools=converted, **kwargs)
 
     def with_structured_output(
         self,
@@ -239,7 +249,7 @@ class ChatHuggingChat(AskingChatModel):
             model = self.bind_tools([schema or {}], tool_choice=name, **kwargs)
         else:
             wanted = {"type": "json_object"} if schema is None else _json_format(schema)
-            model = super().bind(response_format=wanted, **kwargs)
+            model = self.bind(response_format=wanted, **kwargs)
         return StructuredOutput(model, reader_of(schema, method), include_raw=include_raw)
 
 

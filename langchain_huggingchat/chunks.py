@@ -22,6 +22,7 @@ from hfchat_base import Answer, AnswerFile, ReasoningDelta, Sources, ToolCall, T
 from hfchat_base.events import Event
 from hfchat_base.tools import BrokenCall, Call, Piece
 from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.types import FetchedFile
 from hfchat_base.unchecked import Template
 
 __all__ = ["PROVIDER", "ChunkMaker", "broken_call_text", "metadata_of", "register_blocks"]
@@ -38,6 +39,7 @@ class ChunkMaker:
     def __init__(self) -> None:
         self._next_index = _FIRST_INDEX
         self._has_calls = False
+        self._missing_files: list[dict[str, str]] = []
 
     def make(self, piece: Piece) -> ChatGenerationChunk | None:
         """The chunk for a piece of the answer, or None if there is nothing to tell of it."""
@@ -69,8 +71,15 @@ class ChunkMaker:
         """The chunks for some pieces."""
         return (chunk for chunk in map(self.make, pieces) if chunk is not None)
 
-    def file(self, file: AnswerFile, data: bytes) -> ChatGenerationChunk:
-        """The chunk for a file of the answer, with its bytes."""
+    def files(self, fetched: Iterable[FetchedFile]) -> Iterator[ChatGenerationChunk]:
+        """The chunks for the files of the answer; the last chunk names those that are missing."""
+        for one in fetched:
+            if one.data is None:
+                self._missing_files.append(one.as_missing())
+            else:
+                yield self._file(one.file, one.data)
+
+    def _file(self, file: AnswerFile, data: bytes) -> ChatGenerationChunk:
         block = {
             "type": "image" if file.mime.startswith("image/") else "file",
             "base64": base64.b64encode(data).decode("ascii"),
@@ -90,6 +99,8 @@ class ChunkMaker:
         )
         if self._has_calls:
             message.response_metadata["finish_reason"] = "tool_calls"
+        if self._missing_files:
+            message.response_metadata["missing_files"] = self._missing_files
         return ChatGenerationChunk(message=message)
 
     def _call(self, name: str | None, arguments: str, call_id: str) -> ChatGenerationChunk:

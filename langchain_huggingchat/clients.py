@@ -6,11 +6,11 @@ may go on with `ainvoke` where `invoke` has left it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
+from hfchat_base._forks import Lock
 
 __all__ = ["Clients"]
 
@@ -33,7 +33,7 @@ class Clients:
         self._first = client  # what all others share session and history with
         self._sync = client if isinstance(client, HuggingChat) else None
         self._async = client if isinstance(client, AsyncHuggingChat) else None
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def sync(self) -> HuggingChat:
@@ -41,7 +41,8 @@ class Clients:
         with self._lock:
             if self._sync is None:
                 first = self._first
-                self._sync = first.to_sync() if first else HuggingChat(**self.settings)
+                made = first.to_sync() if first else HuggingChat(**self.settings)
+                self._sync = made.as_managed()
                 self._first = first or self._sync
             return self._sync
 
@@ -51,7 +52,8 @@ class Clients:
         with self._lock:
             if self._async is None:
                 first = self._first
-                self._async = first.to_async() if first else AsyncHuggingChat(**self.settings)
+                made = first.to_async() if first else AsyncHuggingChat(**self.settings)
+                self._async = made.as_managed()
                 self._first = first or self._async
             return self._async
 

@@ -23,6 +23,7 @@ _COUNTERPARTS: Final[tuple[tuple[type[ours.HuggingChatError], type[core.ModelErr
     (ours.OriginRejectedError, core.ModelPermissionDeniedError),
     (ours.ModelNotFoundError, core.ModelNotFoundError),
     (ours.MessageTooLongError, core.ContextOverflowError),
+    (ours.OutOfCreditsError, core.ModelPermissionDeniedError),
     (ours.RateLimitError, core.ModelRateLimitError),
     (ours.ServerError, core.ModelAPIError),
     (ours.ResponseError, core.ModelInvalidRequestError),
@@ -41,6 +42,17 @@ _NOT_RETRYABLE: Final = (
     ours.TooManyConversationsError,
     ours.ProtocolError,
 )
+
+_BY_UPSTREAM_STATUS: Final[dict[int, type[core.ModelError]]] = {
+    401: core.ModelAuthenticationError,
+    403: core.ModelPermissionDeniedError,
+    404: core.ModelNotFoundError,
+    408: core.ModelTimeoutError,
+    409: core.ModelAPIError,
+    425: core.ModelAPIError,
+    429: core.ModelRateLimitError,
+}
+"""What the status of the model's own server means; any other 4xx is a request that it refuses."""
 
 # How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
 _OVERFLOW: Final = re.compile(
@@ -73,12 +85,24 @@ def as_model_error(error: ours.HuggingChatError) -> Exception:
     if isinstance(error, core.ModelError):
         return error
     theirs = next(theirs for own, theirs in _COUNTERPARTS if isinstance(error, own))
-    if isinstance(error, ours.GenerationFailed) and _OVERFLOW.search(str(error)):
-        theirs = core.ContextOverflowError
+    if isinstance(error, ours.GenerationFailed):
+        theirs = _of_failure(error, theirs)
     kind = _both(type(error), theirs)
     both = kind.__new__(kind, *error.args)
     both.__dict__.update(error.__dict__)
     return both
+
+
+def _of_failure(
+    error: ours.GenerationFailed, theirs: type[core.ModelError]
+) -> type[core.ModelError]:
+    """What a failure of the model is to LangChain: one that the next attempt meets again or not."""
+    if _OVERFLOW.search(str(error)):
+        return core.ContextOverflowError
+    status = error.upstream_status
+    if status is None or not 400 <= status < 500:  # noqa: PLR2004
+        return theirs
+    return _BY_UPSTREAM_STATUS.get(status, core.ModelInvalidRequestError)
 
 
 @contextmanager

@@ -26,8 +26,9 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from hfchat_base import McpServer, Model, Retries, Timeouts, Upload, __version__
+from hfchat_base import Model, Retries, Timeouts, Upload, __version__
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL
+from hfchat_base._secret import fingerprint, hide_arguments, hide_servers, reveal
 from hfchat_base.client import BASE_URL_VARIABLE, MODEL_VARIABLE
 from langchain_huggingchat.chunks import PROVIDER
 from langchain_huggingchat.clients import Clients
@@ -86,12 +87,13 @@ class HuggingChatSettings(BaseChatModel):
     """Seconds without progress after which to give up, or all deadlines one by one."""
 
     max_retries: int | None = None
-    """How often to try again what is safe to repeat. By default as `Retries` says."""
+    """How often to try again what is safe to repeat; 0 sends every message once. By default as
+    `Retries` says."""
 
-    proxy: str | None = Field(default=None, exclude=True, repr=False)
+    proxy: str | SecretStr | None = Field(default=None, exclude=True, repr=False)
     """Address of a proxy. By default what the environment says."""
 
-    headers: Mapping[str, str] | None = Field(
+    headers: Mapping[str, str | SecretStr] | None = Field(
         default=None,
         validation_alias=AliasChoices("headers", "default_headers"),
         exclude=True,
@@ -138,6 +140,11 @@ class HuggingChatSettings(BaseChatModel):
             return cookies
         return SecretStr(cookies) if isinstance(cookies, str) else Secret(cookies)
 
+    @field_validator("mcp_servers", mode="after")
+    @classmethod
+    def _hide_headers(cls, servers: Sequence[Any]) -> Any:
+        return hide_servers(servers)
+
     @model_validator(mode="after")
     def _share_client(self) -> Self:
         """Keep the clients where instances made of this one, with other settings, find them."""
@@ -156,7 +163,6 @@ class HuggingChatSettings(BaseChatModel):
             for name, value in state["__dict__"].items()
             if name not in {"cookies", "headers", "proxy", "client"}
         }
-        kept["mcp_servers"] = _without_headers(self.mcp_servers)
         return {**state, "__dict__": kept}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -182,8 +188,8 @@ class HuggingChatSettings(BaseChatModel):
             "ephemeral": self.ephemeral,
             "timeouts": timeouts,
             "retries": retries,
-            "proxy": self.proxy,
-            "headers": self.headers,
+            "proxy": reveal(self.proxy),
+            "headers": {name: reveal(value) for name, value in (self.headers or {}).items()},
             "verify": self.verify,
         }
 
@@ -197,7 +203,7 @@ class HuggingChatSettings(BaseChatModel):
             "model": self.model,
             "base_url": self.base_url,
             "web_search": self.web_search,
-            "mcp_servers": _without_headers(self.mcp_servers),
+            "mcp_servers": list(self.mcp_servers),
             "stop": self.stop,
         }
 
@@ -207,7 +213,9 @@ class HuggingChatSettings(BaseChatModel):
         return super()._get_invocation_params(stop=stop, **_showable(kwargs))
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        return super()._get_llm_string(stop=stop, **_showable(kwargs))
+        # What servers of tools answer may depend on who asks, so calls are told apart by that.
+        shown = _showable(kwargs)
+        return super()._get_llm_string(stop=stop, **shown) + fingerprint(self.mcp_servers, shown)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -249,19 +257,8 @@ class HuggingChatSettings(BaseChatModel):
         await self.client.aclose()
 
 
-def _without_headers(servers: Sequence[McpServer]) -> list[Any]:
-    """Tool servers without the headers that they want, which may be secrets."""
-    return [
-        server
-        if isinstance(server, str)
-        else {name: value for name, value in server.items() if name != "headers"}
-        for server in servers
-    ]
-
-
 def _showable(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Call arguments as traces and cache keys may hold them."""
-    shown = {name: value for name, value in kwargs.items() if name != "on_elicitation"}
-    if shown.get("mcp_servers"):
-        shown["mcp_servers"] = _without_headers(shown["mcp_servers"])
-    return shown
+    return hide_arguments(
+        {name: value for name, value in kwargs.items() if name != "on_elicitation"}
+    )

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from hfchat_base import InvalidRequestError, McpServer
+from hfchat_base._secret import SecretText, reveal
 from hfchat_base.tools import Offer, Tool
 
 __all__ = ["ToolSet", "response_schema"]
@@ -70,14 +72,15 @@ def _tool(function: Mapping[str, Any]) -> Tool:
 
 
 def _mcp_server(tool: Mapping[str, Any]) -> McpServer:
-    if not tool.get("server_url"):
+    # Nothing is converted to `str` here: that would turn a hidden secret into its mask.
+    url = tool.get("server_url")
+    if not url:
         return str(tool.get("server_label", ""))
-    server: McpServer = {
-        "name": str(tool.get("server_label") or tool["server_url"]),
-        "url": str(tool["server_url"]),
-        "headers": tool.get("headers") or {},
-    }
-    return server
+    headers = dict(tool.get("headers") or {})
+    if (token := reveal(tool.get("authorization"))) is not None:
+        headers = {"authorization": SecretText(f"Bearer {token}"), **headers}
+    name = tool.get("server_label") or urlsplit(reveal(url) or "").hostname or "mcp"
+    return {"name": name, "url": url, "headers": headers}
 
 
 def response_schema(response_format: Any) -> Mapping[str, Any] | None:

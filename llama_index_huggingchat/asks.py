@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import hfchat_base
-from hfchat_base.errors import InvalidRequestError
 from hfchat_base.tools import Offer
 from hfchat_base.types import McpServer
 from llama_index_huggingchat.responses import Reply
@@ -72,26 +71,14 @@ def named_servers(
     """Find the tool servers of a call among those that the LLM was made with.
 
     Args:
-        servers: Names, or servers without headers.
+        servers: Names, or servers of the call's own.
         known: What the LLM was made with.
-
-    Raises:
-        InvalidRequestError: One has headers, which would be shown to LlamaIndex's event handlers.
     """
     by_name = {server["name"]: server for server in known if not isinstance(server, str)}
-    found: list[McpServer] = []
-    for server in servers or ():
-        if isinstance(server, str):
-            found.append(by_name.get(server, server))
-        elif server.get("headers"):
-            msg = (
-                "Give a tool server with headers when the LLM is made, and name it in calls:"
-                " LlamaIndex shows the arguments of calls to its event handlers."
-            )
-            raise InvalidRequestError(msg)
-        else:
-            found.append(server)
-    return found
+    return [
+        by_name.get(server, server) if isinstance(server, str) else server
+        for server in servers or ()
+    ]
 
 
 def warn_of_dropped(arguments: Mapping[str, Any], warned: set[str], *, stacklevel: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-import logging
 import os
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -32,20 +31,17 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.llms.custom import CustomLLM
 
 import hfchat_base
-from hfchat_base._flows.conversations import download
+from hfchat_base._secret import hide_servers
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
-from hfchat_base.errors import HuggingChatError
-from hfchat_base.events import File
-from hfchat_base.types import AnswerFile, McpServer, OnElicitation
+from hfchat_base.types import McpServer, OnElicitation
 from llama_index_huggingchat.asks import Ask, named_servers, warn_of_dropped
 from llama_index_huggingchat.function_calling import PromptCallingLLM
+from llama_index_huggingchat.hiding import hides_secrets
 from llama_index_huggingchat.messages import history_of
-from llama_index_huggingchat.responses import Reply, completion_of
+from llama_index_huggingchat.responses import completion_of
 
 __all__ = ["HuggingChatLLM"]
-
-_log = logging.getLogger("hfchat")
 
 _CLIENT_ARGUMENTS: Final = frozenset(inspect.signature(hfchat_base.HuggingChat).parameters)
 
@@ -56,6 +52,7 @@ DEFAULT_NUM_OUTPUT: Final = 4_096
 """Tokens. chat-ui does not tell."""
 
 
+@hides_secrets
 class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     """A HuggingChat server as a LlamaIndex LLM.
 
@@ -81,6 +78,8 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
         on_elicitation: Gets a tool server's question; returns the content to accept with, or None
             to decline. A coroutine function, such as `ask_in_workflow`, works with the asynchronous
             methods alone.
+        max_retries: How often to try again what is safe to repeat; 0 sends every message once. By
+            default as `hfchat_base.Retries` says.
         kwargs: The fields below; those of LlamaIndex's ``LLM`` (`system_prompt`,
             `callback_manager`, `rate_limiter`, …); the other arguments of
             `hfchat_base.HuggingChat` (`timeouts`, `proxy`, `headers`, `retries`, …). What
@@ -90,9 +89,8 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
         InvalidRequestError: An argument or a variable cannot be read.
 
     What goes to the client, and the tool servers, may hold secrets: they are in no `repr`,
-    `to_dict`, pickle or event. An object made from one of these finds its session as one without
-    arguments does. The arguments of single calls are shown to event handlers by LlamaIndex, so a
-    tool server that wants headers is given here, and named in calls.
+    `to_dict`, pickle, event or span, and neither are those of single calls. An object made from one
+    of these finds its session as one without arguments does.
     """
 
     model: str | None = Field(default=None, description="Id or short name of the model.")
@@ -127,22 +125,28 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
         ephemeral: bool = False,
+        max_retries: int | None = None,
         **kwargs: Any,
     ) -> None:
         settings = {name: kwargs.pop(name) for name in _CLIENT_ARGUMENTS & kwargs.keys()}
         unknown = {name: kwargs.pop(name) for name in kwargs.keys() - type(self).model_fields}
-        client = client or hfchat_base.HuggingChat(
-            base_url or None, cookies, ephemeral=ephemeral, **settings
-        )
+        if max_retries is not None and "retries" not in settings:
+            settings["retries"] = hfchat_base.Retries(attempts=max_retries + 1)
+        if client is None:
+            client = hfchat_base.HuggingChat(
+                base_url or None, cookies, ephemeral=ephemeral, **settings
+            ).as_managed()
         super().__init__(
             model=model or os.environ.get(MODEL_VARIABLE) or None,
             base_url=client.base_url,
             ephemeral=client.ephemeral,
             **kwargs,
         )
-        self._client = client if isinstance(client, hfchat_base.HuggingChat) else client.to_sync()
-        self._async_client = self._client.to_async()
-        self._mcp_servers = tuple(mcp_servers)
+        if not isinstance(client, hfchat_base.HuggingChat):
+            client = client.to_sync().as_managed()
+        self._client = client
+        self._async_client = self._client.to_async().as_managed()
+        self._mcp_servers = hide_servers(mcp_servers)
         self._on_elicitation = on_elicitation
         warn_of_dropped(unknown, self._warned, stacklevel=2)
 
@@ -253,11 +257,10 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
             ) as stream:
                 for event in stream:
                     reply.take(event)
-                    if isinstance(event, File):
-                        self._fetch(stream.answer.files[-1], reply)
                     if reply.is_stopped:
                         break
                 reply.end(stream.answer)
+                reply.attach(self._client.fetch_files(stream.answer))
         return reply.whole(stream.answer)
 
     def _stream_chat(self, ask: Ask) -> ChatResponseGen:
@@ -269,12 +272,11 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
                 for event in stream:
                     if response := reply.take(event):
                         yield response
-                    elif isinstance(event, File):
-                        self._fetch(stream.answer.files[-1], reply)
                     if reply.is_stopped:
                         break
                 if response := reply.end(stream.answer):
                     yield response
+                reply.attach(self._client.fetch_files(stream.answer))
         yield reply.whole(stream.answer)
 
     async def _achat(self, ask: Ask) -> ChatResponse:
@@ -285,11 +287,10 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
             ) as stream:
                 async for event in stream:
                     reply.take(event)
-                    if isinstance(event, File):
-                        await self._afetch(stream.answer.files[-1], reply)
                     if reply.is_stopped:
                         break
                 reply.end(stream.answer)
+                reply.attach(await self._async_client.fetch_files(stream.answer))
         return reply.whole(stream.answer)
 
     async def _astream_chat(self, ask: Ask) -> ChatResponseAsyncGen:
@@ -301,32 +302,12 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
                 async for event in stream:
                     if response := reply.take(event):
                         yield response
-                    elif isinstance(event, File):
-                        await self._afetch(stream.answer.files[-1], reply)
                     if reply.is_stopped:
                         break
                 if response := reply.end(stream.answer):
                     yield response
+                reply.attach(await self._async_client.fetch_files(stream.answer))
         yield reply.whole(stream.answer)
-
-    def _fetch(self, file: AnswerFile, reply: Reply) -> None:
-        """Fetch a file while its conversation is there; without it the answer still counts."""
-        try:
-            reply.attach(
-                file,
-                self._client.run_flow(
-                    download(self._client.server, file.conversation_id, file.sha)
-                ),
-            )
-        except HuggingChatError as error:
-            _log.warning("the file %r of an answer could not be fetched: %s", file.name, error)
-
-    async def _afetch(self, file: AnswerFile, reply: Reply) -> None:
-        flow = download(self._client.server, file.conversation_id, file.sha)
-        try:
-            reply.attach(file, await self._async_client.run_flow(flow))
-        except HuggingChatError as error:
-            _log.warning("the file %r of an answer could not be fetched: %s", file.name, error)
 
     # --- arguments --------------------------------------------------------------------------------
 

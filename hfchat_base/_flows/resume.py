@@ -11,20 +11,20 @@ never began.
 from __future__ import annotations
 
 import logging
-from typing import Final, Literal
+from typing import Literal
 
-from hfchat_base._flows import conversations
+from hfchat_base._flows import context, conversations
 from hfchat_base._flows.commands import Close, Deliver, Flow, now, open_stream, sleep
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.policy import Deadlines
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LogReader, follow, read_refusal
 from hfchat_base._protocol import responses
-from hfchat_base._protocol.constants import RESUME_CAP_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage, base
 from hfchat_base.errors import (
     HuggingChatError,
     MissingAuthError,
+    RateLimitError,
     ResponseError,
     ServerError,
     StreamTruncated,
@@ -37,26 +37,6 @@ from hfchat_base.types import Message
 _State = Literal["lost", "capped", "absent", "waiting", "over"]
 
 _log = logging.getLogger("hfchat")
-
-_ATTEMPTS: Final = 8
-"""How many times in a row to try without anything new coming."""
-
-_ATTEMPTS_AFTER_FINAL: Final = 6
-"""How many times to ask for what follows a final answer, which is a title at most."""
-
-_CAP_SECONDS: Final = 0.9 * RESUME_CAP_SECONDS
-"""A log that stayed open for so long was closed by the server's clock, which is no failure."""
-
-_FIRST_PAUSE_SECONDS: Final = 0.1
-_LONGEST_PAUSE_SECONDS: Final = 5.0
-
-_ABSENT_ATTEMPTS: Final = 4
-"""How often a run must be looked for in vain before it counts as never begun. The server stores
-it before the first token, but not before it has read the request (R, S)."""
-
-_PATIENCE_SECONDS: Final = 600.0
-"""How long to wait for a stored message to be complete, where no total deadline is set: without a
-log nothing of it can be seen before."""
 
 
 def resume(
@@ -85,12 +65,13 @@ def resume(
         ResponseError: The server knows no such run, and nothing of it has been seen.
     """
     _log.info("the connection was lost during an answer; looking for the rest of it")
-    give_up_at = (yield from now()) + (server.timeouts.total or _PATIENCE_SECONDS)
-    attempts = absent = 0
-    while run.final is None and attempts < _ATTEMPTS:
-        pause = min(_FIRST_PAUSE_SECONDS * 2.0**attempts, _LONGEST_PAUSE_SECONDS)
-        yield from sleep(pause)
-        attempts += 1
+    policy = server.policy.resuming
+    give_up_at = (yield from now()) + (server.policy.timeouts.total or policy.patience)
+    looks = vain = absent = 0
+    while run.final is None and policy.allows(looks, vain):
+        yield from sleep(min(policy.first_pause * 2.0**vain, policy.longest_pause))
+        looks += 1
+        vain += 1
         seen = run.seen_characters, run.seen_events
         state, error = yield from _look(server, message, run, deadlines)
         lost = error or lost
@@ -102,12 +83,12 @@ def resume(
             absent += 1
         elif error is None:  # a look that was broken off tells nothing
             absent = 0
-        if absent >= _ABSENT_ATTEMPTS and run.has_seen_nothing:
+        if absent >= policy.absent_looks and run.has_seen_nothing:
             return False
         if state == "waiting" and (yield from now()) < give_up_at:
-            attempts = min(attempts, _ATTEMPTS - 2)
+            vain = min(vain, policy.looks_without_news - 2)
         elif state == "capped" or seen != (run.seen_characters, run.seen_events):
-            attempts = 0
+            vain = 0
     if run.final is not None:
         yield from _drain(server, run, deadlines)
         return True
@@ -120,8 +101,9 @@ def resume(
 
 def _drain(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[None]:
     """Get what follows the final answer. The answer is whole, so a failure takes nothing away."""
-    for attempt in range(_ATTEMPTS_AFTER_FINAL):
-        yield from sleep(_FIRST_PAUSE_SECONDS * attempt)
+    policy = server.policy.resuming
+    for attempt in range(policy.looks_after_final):
+        yield from sleep(policy.first_pause * attempt)
         try:
             if (yield from _replay(server, run, deadlines)) is not None:
                 break
@@ -140,12 +122,27 @@ def _look(
     nothing_seen = run.has_seen_nothing
     try:
         return (yield from _try(server, message, run, deadlines)), None
-    except (TransportError, ServerError, UnexpectedPageError) as error:
+    except (TransportError, UnexpectedPageError) as error:
         return "lost", error
+    except ServerError as error:
+        return (yield from _heed(server, error)), error
     except (ResponseError, MissingAuthError) as error:
-        if nothing_seen:
-            raise  # such as: the conversation has gone; the message was refused as well
+        if isinstance(error, RateLimitError) and run.is_running and error.retry_after is not None:
+            return (yield from _heed(server, error)), error
+        if nothing_seen or not run.is_running:
+            # Such as: the conversation has gone, and the message was refused as well; or the run
+            # itself has ended with this error.
+            raise
         return "over", error
+
+
+def _heed(server: Server, error: ResponseError) -> Flow[_State]:
+    """Wait before the next look as long as a refusal asks for; there is none if it is too long."""
+    try:
+        yield from context.heed(server, error)
+    except ResponseError:
+        return "over"
+    return "lost"
 
 
 def _try(
@@ -159,7 +156,7 @@ def _try(
             return "lost"
         if end is None:
             lasted = (yield from now()) - begun_at
-            return "capped" if lasted >= _CAP_SECONDS else "lost"
+            return "capped" if lasted >= server.policy.resuming.log_cap else "lost"
     # A log that is "gone" may just not be there yet; one that ended without a final answer was
     # cleaned up. In both cases the conversation knows.
     stored = yield from conversations.read(server, run.conversation_id)
@@ -182,7 +179,7 @@ def _replay(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[
         responses.check_json(whole, request)
         return "gone"
     reader = LogReader(run)
-    yield from follow(server, run, reader, deadlines or Deadlines(server.timeouts, head.at))
+    yield from follow(server, run, reader, deadlines or Deadlines(server.policy, head.at))
     if reader.end is None:
         yield Close()
     return reader.end

@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import replace
-from typing import Final
 
 from hfchat_base._flows import context, conversations, discovery, resume
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
@@ -41,9 +40,6 @@ from hfchat_base.types import Answer, FinishReason
 __all__ = ["answer", "clean_up_run", "stop_run"]
 _log = logging.getLogger("hfchat")
 
-_SENDINGS: Final = 3
-"""How often a message is sent at most, whose answer is known never to have begun."""
-
 
 def answer(
     server: Server, message: OutgoingMessage, run: RunState, *, model: str = ""
@@ -53,6 +49,8 @@ def answer(
     Raises:
         ResponseError: The server refused the message.
         GenerationFailed: The model behind the server failed.
+        OutOfCreditsError: The account cannot pay for the answer.
+        SessionExpired: The account has taken its permission back.
         GenerationInterrupted: Somebody else stopped the run.
         StreamStalled: It made no progress within the deadline.
         StreamTruncated: The connection ended before the answer did, and could not be mended.
@@ -61,7 +59,7 @@ def answer(
     run.begin(message, (yield from discovery.dialect(server)), model)
     try:
         yield from _read(server, message, run)
-        while run.waits_for_reply:
+        while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
     except ProtocolError as error:
@@ -79,8 +77,9 @@ def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]
 
     It is sent again, under a new id, only if it is known never to have begun.
     """
-    for _ in range(_SENDINGS):
-        deadlines, lost = yield from _send(server, message, run)
+    attempts = context.Attempts(server)
+    while True:
+        deadlines, lost = yield from _send(server, message, run, attempts)
         try:
             if not run.is_cut_off or (
                 yield from resume.resume(server, message, run, deadlines, lost)
@@ -90,26 +89,29 @@ def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]
             if isinstance(lost, ServerError):
                 raise lost from None  # it says more
             raise
+        if not attempts.fail():
+            break
         _log.info("the answer had never begun; sending the message again")
         message = replace(message, generation_id=str(uuid.uuid4()))
         run.not_begun(message.generation_id)
     if isinstance(lost, ServerError):
         raise lost
     raise StreamTruncated(
-        "The connection was lost each time before the answer began.", partial=run.answer()
+        "The connection was lost before the answer began; the server does not have the message.",
+        partial=run.answer(),
     ) from lost
 
 
 def _send(
-    server: Server, message: OutgoingMessage, run: RunState
+    server: Server, message: OutgoingMessage, run: RunState, attempts: context.Attempts
 ) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
     dialect = yield from discovery.dialect(server)
     request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
     try:
-        head = yield from _open(server, run, request)
-        deadlines = Deadlines(server.timeouts, head.at)
+        head = yield from _open(server, run, request, attempts)
+        deadlines = Deadlines(server.policy, head.at)
         yield from follow(server, run, LineReader(), deadlines)
     except TransportError as error:
         if not error.may_have_arrived:
@@ -119,15 +121,16 @@ def _send(
         if error.status not in context.OVERLOADED:
             raise
         run.may_have_begun()
+        yield from context.heed(server, error)
         return deadlines, error
     return deadlines, None
 
 
-def _open(server: Server, run: RunState, request: Request) -> Flow[Response]:
+def _open(
+    server: Server, run: RunState, request: Request, attempts: context.Attempts
+) -> Flow[Response]:
     """Send a message until the server takes it, as far as that is safe and allowed."""
-    attempt = 0
     while True:
-        attempt += 1
         yield from context.keep_pace(server)
         run.sending()
         try:
@@ -138,16 +141,16 @@ def _open(server: Server, run: RunState, request: Request) -> Flow[Response]:
             whole = yield from read_refusal(server, head)
             responses.check_json(whole, request)
         except RateLimitError as error:
-            if not (yield from context.may_send_again(server, error, attempt)):
+            is_gateway = responses.retry_after(head) is not None
+            if not (yield from attempts.again_at_limit(error, is_gateway=is_gateway)):
                 raise
         except TransportError as error:
             if error.may_have_arrived:
                 run.may_have_begun()
                 raise
             run.not_begun()
-            if attempt >= server.retries.attempts:
+            if not (yield from attempts.again("connection", error)):
                 raise
-            yield from context.wait(server, "connection", attempt)
 
 
 def _continue_after_reply(

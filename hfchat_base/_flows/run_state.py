@@ -70,6 +70,7 @@ class RunState:
         self._dialect: Dialect | None = None
         self._stop_requested = False
         self._open_elicitation: str | None = None
+        self._questions = 0
         self._seen_events = 0
         self._characters_before = 0
 
@@ -116,6 +117,11 @@ class RunState:
     def request_stop(self) -> None:
         """This client asks the server to stop."""
         self._stop_requested = True
+
+    def count_question(self) -> int:
+        """Count a question that a tool puts to the caller; return how many there were."""
+        self._questions += 1
+        return self._questions
 
     def wait_for_reply(self, elicitation_id: str) -> None:
         """The server ends this run, and goes on in another one with the reply to a question (S)."""

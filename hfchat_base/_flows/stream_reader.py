@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all
-from hfchat_base._flows.context import Server, send, wait
+from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all, send
+from hfchat_base._flows.context import OVERLOADED, Attempts, Server
 from hfchat_base._flows.policy import Deadlines, after
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol import encodings, responses
@@ -20,15 +20,20 @@ from hfchat_base._protocol.decoder import decode_line, decode_text
 from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.framing import LineBuffer, ServerSentEvents
 from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.limits import ERROR_BYTES
 from hfchat_base.errors import (
     GenerationFailed,
+    HuggingChatError,
     ProtocolError,
     StreamStalled,
+    StreamTruncated,
     TransportError,
     UpstreamRateLimitError,
 )
 from hfchat_base.events import ElicitationRequest, Event, Status, TextDelta
 
+_UNAUTHORIZED = 401
+_OUT_OF_CREDITS = 402
 _RATE_LIMITED = 429
 _ANSWERED_BEFORE = 409
 
@@ -130,6 +135,8 @@ def follow(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) 
     Raises:
         TransportError: The connection was lost.
         GenerationFailed: The server reports that the model failed.
+        OutOfCreditsError: It reports that the account cannot pay for the answer.
+        SessionExpired: It reports that the account has taken its permission back.
         StreamStalled: There was no progress within the deadline.
         ProtocolError: What came is not the protocol.
     """
@@ -165,10 +172,10 @@ def _take_chunks(server: Server, run: RunState, reader: Reader, deadlines: Deadl
                     events = []
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
-                    _take_status(run, event, deadlines, result.at)
+                    _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at
-        except (ProtocolError, GenerationFailed):
+        except HuggingChatError:
             yield Deliver(events)
             raise
         if events:
@@ -180,19 +187,21 @@ def _take_chunks(server: Server, run: RunState, reader: Reader, deadlines: Deadl
     return result is not None
 
 
-def _take_status(run: RunState, status: Status, deadlines: Deadlines, at: float) -> None:
+def _take_status(
+    server: Server, run: RunState, status: Status, deadlines: Deadlines, at: float
+) -> None:
     if status.status == "finished":
         run.finished()
         deadlines.finish(at)
     elif status.status == "error":
         run.finished()
-        raise _failed(run, status)
+        raise _failed(server, run, status)
 
 
 def read_refusal(server: Server, head: Response) -> Flow[Response]:
     """Read the body of a response that is no stream of events."""
-    until = after(head.at, server.timeouts.response)
-    body = yield from read_all(until, responses.MAX_ERROR_BYTES)
+    until = after(head.at, server.policy.timeouts.response)
+    body = yield from read_all(until, ERROR_BYTES)
     return replace(head, body=body)
 
 
@@ -205,8 +214,14 @@ def stalled(run: RunState, deadlines: Deadlines) -> StreamStalled:
     )
 
 
-def _failed(run: RunState, status: Status) -> GenerationFailed:
+def _failed(server: Server, run: RunState, status: Status) -> HuggingChatError:
+    """Say why the server has ended a run, as it says itself (S)."""
     message = status.message or "no reason given"
+    base_url = server.endpoint.base_url
+    if status.status_code == _OUT_OF_CREDITS:
+        return responses.out_of_credits(base_url, message, run.answer())
+    if status.status_code == _UNAUTHORIZED and responses.is_revocation(message):
+        return responses.revoked(base_url, message, run.answer())
     if status.status_code == _RATE_LIMITED:
         return UpstreamRateLimitError(
             f"The model behind the server takes no more requests for now: {message}",
@@ -224,12 +239,28 @@ def _answer_elicitation(server: Server, run: RunState, question: ElicitationRequ
 
     Returns:
         When the server had taken the reply, on the driver's clock.
+
+    Raises:
+        ProtocolError: There were too many questions.
+        StreamTruncated: The reply could not be sent.
     """
+    most = server.policy.limits.questions
+    if run.count_question() > most:
+        msg = f"The tools of the server asked more than {most} questions in one answer."
+        raise ProtocolError(msg)
     content = yield Ask(question)
     request = base.answer_elicitation(
         server.endpoint, run.conversation_id, question.elicitation_id, content
     )
-    response = yield from _reply(server, request)
+    try:
+        response = yield from _reply(server, request)
+    except TransportError as error:
+        # It is not the answer's connection that was lost, so there is nothing to resume.
+        raise StreamTruncated(
+            "The reply to a tool's question could not be sent, and the answer waits for it. What"
+            " had arrived is in .partial.",
+            partial=run.answer(),
+        ) from error
     raw = encodings.parse_json(response.body, "reply to an elicitation")
     if isinstance(raw, dict) and raw.get("resume") is True:
         run.wait_for_reply(question.elicitation_id)
@@ -241,16 +272,19 @@ def _reply(server: Server, request: Request) -> Flow[Response]:
 
     That is safe, because the first one that arrives counts, and a further one is a 409 (S).
     """
-    attempt = 0
+    attempts = Attempts(server)
     while True:
-        attempt += 1
         try:
-            response = yield from send(server, request)
-        except TransportError:
-            if attempt >= server.retries.attempts:
+            response = yield from send(request)
+        except TransportError as error:
+            if not (yield from attempts.again("connection", error)):
                 raise
-            yield from wait(server, "connection", attempt)
             continue
-        if attempt > 1 and response.status == _ANSWERED_BEFORE:
+        if response.status in OVERLOADED:
+            refusal = responses.refusal(response, request)
+            if not (yield from attempts.again("overloaded", refusal)):
+                raise refusal
+            continue
+        if attempts.failed and response.status == _ANSWERED_BEFORE:
             return response
         return responses.check(response, request)

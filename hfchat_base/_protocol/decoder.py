@@ -15,11 +15,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hfchat_base._forks import Lock
 from hfchat_base.errors import ProtocolError
 from hfchat_base.events import (
     ElicitationRequest,
@@ -344,7 +344,7 @@ _MAX_WARNINGS: Final = 50
 """How many sets of unknown names are logged; a server that makes names up floods nothing."""
 
 _warned: set[tuple[str, ...]] = set()
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def _warn_of_unknown(raw: Raw, *, is_known: bool) -> None:

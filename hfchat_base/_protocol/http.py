@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hfchat_base._protocol import limits
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -18,12 +20,14 @@ class Request:
         path: Below the base URL, with its query.
         headers: Names in lower case.
         body: Bytes to send.
+        max_bytes: How much of a successful response is read at most, decompressed; see `limits`.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    max_bytes: int = limits.SHORT_REPLY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Response:
         headers: Names in lower case; of repeated ones the last.
         body: Decoded bytes; empty from `Open`.
         at: When it arrived, in seconds on the driver's monotonic clock.
+        date: When it arrived, in seconds since 1970 on the driver's clock, or None.
         had_session: Whether the request carried a session that somebody had logged in with.
         base_url: Address of the server that it came from.
     """
@@ -43,6 +48,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     at: float = 0.0
+    date: float | None = None
     had_session: bool = False
     base_url: str = ""
 

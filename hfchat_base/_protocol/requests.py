@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from hfchat_base._protocol.constants import (
     MAX_TITLE_CHARACTERS,
     SHARE_ID_CHARACTERS,
 )
 from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload
 
@@ -37,7 +37,7 @@ class Endpoint:
     """Where a server is.
 
     Attributes:
-        base_url: With its path and without a slash at the end.
+        base_url: With its path and without a slash at the end, in the spelling of `WebAddress`.
         origin: Scheme, host and port, as browsers spell an origin.
         host: The host name alone.
     """
@@ -48,27 +48,16 @@ class Endpoint:
 
     @classmethod
     def parse(cls, base_url: str) -> Endpoint:
-        """Take an address apart.
+        """Take an address apart; one server has one spelling.
 
         Raises:
             InvalidRequestError: It is no web address.
         """
-        base_url = base_url.strip().rstrip("/")
-        try:
-            parts = urlsplit(base_url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            msg = "base_url should be a web address such as https://huggingface.co/chat."
+        address = WebAddress.parse(base_url, what="base_url")
+        if "?" in base_url or "#" in base_url:
+            msg = "base_url should hold no query or fragment."
             raise InvalidRequestError(msg)
-        if parts.username is not None or parts.query or parts.fragment:
-            msg = "base_url should hold no user name, query or fragment."
-            raise InvalidRequestError(msg)
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        is_default_port = port in (None, 443 if parts.scheme == "https" else 80)
-        origin = f"{parts.scheme}://{host}" + ("" if is_default_port else f":{port}")
-        return cls(base_url, origin, parts.hostname)
+        return cls(address.url.rstrip("/"), address.origin, address.host)
 
 
 def is_conversation_id(text: str) -> bool:
@@ -106,7 +95,8 @@ def check_share_id(share_id: str) -> str:
     Raises:
         InvalidRequestError: It is neither.
     """
-    share_id = share_id.rstrip("/").rpartition("/")[2]
+    # The page adds a query that names a message.
+    share_id = re.split(r"[?#]", share_id, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
     if not _SHARE_ID.fullmatch(share_id):
         msg = f"{share_id!r} is not a share ID (expected {SHARE_ID_CHARACTERS} letters and digits)."
         raise InvalidRequestError(msg)

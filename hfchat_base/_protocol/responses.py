@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Final
-from urllib.parse import urlsplit
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
 
 from hfchat_base._protocol import encodings
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
 from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     AccessDeniedError,
     ConversationFullError,
@@ -30,6 +34,7 @@ from hfchat_base.errors import (
     MissingAuthError,
     ModelNotFoundError,
     OriginRejectedError,
+    OutOfCreditsError,
     ProtocolError,
     RateLimitError,
     ResponseError,
@@ -39,12 +44,22 @@ from hfchat_base.errors import (
     UnexpectedPageError,
 )
 
-MAX_ERROR_BYTES: Final = 64 * 1024
-"""How much of an error's body is read, in bytes."""
+if TYPE_CHECKING:
+    from hfchat_base.types import Answer
 
 _TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _OK: Final = 200
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+_REVOKED: Final = ("oauth authorization", "has been revoked", "requested scopes")
+"""What the words of a 401 inside an answer are about if the account has taken its permission back
+(S)."""
+
+_BILLING: Final = "https://huggingface.co/settings/billing"
+
+_SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
+_MOST_SECONDS: Final = 2.0**31
+"""What a delay that is longer counts as (RFC 9111, 1.2.2)."""
 
 
 def check(response: Response, request: Request) -> Response:
@@ -125,13 +140,80 @@ def refusal(response: Response, request: Request) -> HuggingChatError:
         return _redirect(response, request)
     if status == 401:  # noqa: PLR2004
         return not_logged_in(response)
+    asked = retry_after(response)
     if status == 429:  # noqa: PLR2004
-        return _limit(message)
+        return _limit(message, request, asked)
     error = _by_status(status, message, response, request)
     if isinstance(error, ResponseError):
         error.status = status
         error.error_id = error_id
+        error.retry_after = asked
     return error
+
+
+def retry_after(response: Response) -> float | None:
+    """Tell how many seconds a response asks to wait before the next attempt (``Retry-After``).
+
+    A date counts from the response's own ``Date``, so that the two clocks need not agree, or else
+    from when it arrived. One in the past asks for no wait.
+
+    Returns:
+        The seconds, not negative; None if it does not ask, or not in a form that RFC 9110 knows.
+    """
+    value = response.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), _MOST_SECONDS)
+    at = _date(value)
+    now = _date(response.headers.get("date", ""))
+    if now is None:
+        now = response.date
+    if at is None or now is None:
+        return None
+    return min(max(at - now, 0.0), _MOST_SECONDS)
+
+
+def _date(value: str) -> float | None:
+    """Read an HTTP date as seconds since 1970."""
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=timezone.utc)
+        return (date - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds()
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None
+
+
+def is_revocation(message: str) -> bool:
+    """Tell whether the words of a 401 inside an answer speak of a permission taken back."""
+    words = message.lower()
+    return any(revoked in words for revoked in _REVOKED)
+
+
+def revoked(base_url: str, message: str, partial: Answer) -> SessionExpired:
+    """Say that the account has taken back what it permitted at login."""
+    error = SessionExpired(
+        f"The permission that this session was given at login is gone: {message[:200]}"
+        f" Log in again: {login_command(base_url)}"
+    )
+    error.partial = partial
+    return error
+
+
+def out_of_credits(base_url: str, message: str, partial: Answer | None = None) -> OutOfCreditsError:
+    """Say that there is nothing left to pay answers with, and where to see what is left."""
+    if base_url == DEFAULT_BASE_URL:
+        helps = f"See what is left and add to it at {_BILLING}"
+    else:
+        helps = (
+            "See what is left in the account with which this server pays for its models (its owner"
+            f" knows); where that is the user's Hugging Face account, at {_BILLING}"
+        )
+    words = message[:200].rstrip(". ") or "payment required"
+    return OutOfCreditsError(
+        f"There are no credits left to pay for an answer (402): {words}. Trying again does not"
+        f" help. {helps}",
+        partial=partial,
+    )
 
 
 def login_command(base_url: str) -> str:
@@ -152,22 +234,25 @@ def not_logged_in(response: Response) -> MissingAuthError:
 
 def _redirect(response: Response, request: Request) -> HuggingChatError:
     try:
-        location = urlsplit(response.headers.get("location", ""))
-    except ValueError:
+        asked = response.base_url + request.path
+        there = urljoin(asked, response.headers.get("location", ""))
+        address = WebAddress.parse(there, what="The server's redirect")
+    except (ValueError, InvalidRequestError):
         return not_logged_in(response)
     # Moved, not logged in: the same path elsewhere (http to https, a renamed host).
     path = request.path.partition("?")[0].rstrip("/")
-    if path and location.path.rstrip("/").endswith(path):
-        new = location._replace(path=location.path.rstrip("/")[: -len(path)], query="", fragment="")
-        return InvalidRequestError(
-            f"The server has moved: pass base_url={new.geturl()!r}. Redirects are not followed, so"
-            " that cookies stay where they belong.",
-            status=response.status,
-        )
+    if path and address.path.rstrip("/").endswith(path):
+        new = replace(address, path=address.path.rstrip("/")[: -len(path)], query="")
+        if new.url != response.base_url:
+            return InvalidRequestError(
+                f"The server has moved: pass base_url={new.url!r}. Redirects are not followed, so"
+                " that cookies stay where they belong.",
+                status=response.status,
+            )
     return not_logged_in(response)
 
 
-def _limit(message: str) -> RateLimitError:
+def _limit(message: str, request: Request, asked: float | None) -> RateLimitError:
     words = message.lower()
     if "number of conversations" in words:
         return TooManyConversationsError(
@@ -179,6 +264,13 @@ def _limit(message: str) -> RateLimitError:
         return ConversationFullError(
             "This conversation takes no more messages. Start a new one.",
             reason="conversation_full",
+        )
+    if asked is not None or request.method == "GET":
+        # chat-ui names no time, and counts messages only: this is a gateway.
+        when = "" if asked is None else f" It takes the next one in {asked:.0f} seconds."
+        return RateLimitError(
+            f"The server takes no more requests for now: {message or 'too many requests.'}{when}",
+            retry_after=asked,
         )
     return RateLimitError(
         f"The server takes no more messages for now: {message or 'too many requests.'} Its window"
@@ -192,6 +284,8 @@ def _by_status(  # noqa: PLR0911 - a table
     status: int, message: str, response: Response, request: Request
 ) -> HuggingChatError:
     words = message.lower()
+    if status == 402:  # noqa: PLR2004
+        return out_of_credits(response.base_url, message)
     if status == 403:  # noqa: PLR2004
         return _forbidden(words, message, request)
     if status == 404:  # noqa: PLR2004
@@ -249,7 +343,7 @@ def _not_found(words: str, message: str, request: Request) -> HuggingChatError:
 
 def _message(response: Response) -> tuple[str, str | None]:
     """Find the words of an error in whatever form they came (R, S), and chat-ui's error id."""
-    body = response.body[:MAX_ERROR_BYTES]
+    body = response.body[:ERROR_BYTES]
     if is_page(response):
         return _page_title(body) or "an HTML page", None
     text = body.decode(errors="replace").strip()
@@ -268,7 +362,7 @@ def _message(response: Response) -> tuple[str, str | None]:
 
 
 def _page_title(body: bytes) -> str:
-    match = _TITLE.search(body[:MAX_ERROR_BYTES])
+    match = _TITLE.search(body[:ERROR_BYTES])
     return " ".join(match[1].decode(errors="replace").split())[:80] if match else ""
 
 

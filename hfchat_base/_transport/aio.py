@@ -8,26 +8,32 @@ closes its connection. A client may be used in one event loop after another.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+import warnings
 from dataclasses import replace
-from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TypeVar
 
-from curl_cffi import AsyncCurl, CurlError, CurlMOpt, ffi, lib
+from curl_cffi import AsyncCurl, CurlECode, CurlError, CurlMOpt, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base._flows.commands import Chunk, Command, Flow, Now, Send, Sleep, TimedOut
+from hfchat_base._forks import Sockets, register
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._transport import pauses
-from hfchat_base._transport.curl import Connection, Exchange, deadline, no_answer
+from hfchat_base._transport import callbacks, pauses
+from hfchat_base._transport.curl import (
+    Connection,
+    Exchange,
+    check_multi,
+    deadline,
+    no_answer,
+)
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError
 
 T = TypeVar("T")
-
-_CONTINUE: Final = 0  # CURLPAUSE_CONT, as libcurl documents it
 
 
 class AsyncTransport:
@@ -38,6 +44,7 @@ class AsyncTransport:
         session: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
+        warns: Whether to warn if it is dropped with connections open.
     """
 
     def __init__(
@@ -47,13 +54,17 @@ class AsyncTransport:
         *,
         response_timeout: float | None,
         head_timeout: float | None,
+        warns: bool = True,
     ) -> None:
         self._connection = connection
         self._session = session
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncCurl] = WeakKeyDictionary()
+        self._warns = warns
+        self._loops: dict[asyncio.AbstractEventLoop, AsyncCurl] = {}
+        self._sockets = Sockets()
         self._closed = False
+        register(self)
 
     async def send(self, request: Request) -> Response:
         """Send a request and wait for the whole response.
@@ -131,35 +142,67 @@ class AsyncTransport:
         await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
 
     async def close(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections, those of other event loops too."""
         self._closed = True
-        curl = self._loops.pop(asyncio.get_running_loop(), None)
-        if curl is not None:
-            await curl.close()  # type: ignore[no-untyped-call]
+        here = self._loops.pop(asyncio.get_running_loop(), None)
+        self._release_all()
+        if here is not None:
+            _shut(here)
+            await asyncio.wait({here._timeout_checker})  # noqa: SLF001 - it would be left behind
+
+    def __del__(self) -> None:
+        if not getattr(self, "_loops", None) or sys.is_finalizing():
+            return
+        if self._warns:
+            warnings.warn(
+                f"A client of {self._connection.endpoint.origin} was dropped without close().",
+                ResourceWarning,
+                source=self,
+                stacklevel=1,
+            )
+        self._release_all()
+
+    def after_fork(self) -> None:
+        """Leave all connections to the parent of this process, and its event loop alone."""
+        loops, self._loops = self._loops, {}
+        for curl in loops.values():
+            curl._curlm = None  # noqa: SLF001 - its close() would speak on the connections
+            curl._timeout_checker._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+        self._sockets.after_fork()
 
     def curl(self) -> AsyncCurl:
-        """The curl of the running event loop."""
+        """The curl of the running event loop.
+
+        Raises:
+            TransportError: There is no descriptor left for it.
+        """
         if self._closed:
             msg = "The client is closed."
             raise HuggingChatError(msg)
         loop = asyncio.get_running_loop()
         curl = self._loops.get(loop)
         if curl is None:
-            self._leave_closed_loops()
-            curl = self._loops[loop] = AsyncCurl(loop=loop)
+            self._release_all(only_closed=True)
+            curl = AsyncCurl(loop=loop)
+            try:
+                check_multi(curl._curlm)  # noqa: SLF001 - it does not look itself
+            except HuggingChatError:
+                curl._timeout_checker.cancel()  # noqa: SLF001 - as its close() does
+                raise
+            callbacks.guard(curl)
+            self._loops[loop] = curl
         return curl
 
-    def _leave_closed_loops(self) -> None:
-        """Close the connections of event loops that are over, whose curl nobody could close."""
-        for loop in [loop for loop in self._loops if loop.is_closed()]:
+    def _release_all(self, *, only_closed: bool = False) -> None:
+        """Close connections from wherever this is called, also the garbage collector."""
+        for loop in [loop for loop in self._loops if loop.is_closed() or not only_closed]:
             curl = self._loops.pop(loop, None)
             if curl is None:  # another thread was faster
                 continue
-            _unwatch(curl)
-            for easy in list(curl._curl2future):  # noqa: SLF001 - its close() needs the loop
-                lib.curl_multi_remove_handle(curl._curlm, easy._curl)  # noqa: SLF001 - likewise
-            lib.curl_multi_cleanup(curl._curlm)  # noqa: SLF001 - likewise
-            curl._curlm = None  # noqa: SLF001 - likewise
+            try:
+                loop.call_soon_threadsafe(_shut, curl)
+            except RuntimeError:  # the loop is closed
+                _shut(curl)
 
     async def _find_session(self) -> None:
         if not self._session.is_resolved:
@@ -183,7 +226,36 @@ class AsyncTransport:
             request,
             is_stream=is_stream,
             pauses=is_stream,
+            sockets=self._sockets,
         )
+
+
+def _shut(curl: AsyncCurl) -> None:
+    """Close all connections of a curl, in its event loop or after the loop's end.
+
+    Its own `close` has to be awaited, needs the loop, and tells whoever still reads a response that
+    it has arrived whole.
+    """
+    if curl._curlm is None:  # noqa: SLF001 - see above
+        return
+    is_over = curl.loop.is_closed()
+    if is_over:
+        curl._timeout_checker._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+    else:
+        curl._timeout_checker.cancel()  # noqa: SLF001 - see above
+        if curl._timer:  # noqa: SLF001 - see above
+            curl._timer.cancel()  # noqa: SLF001 - see above
+        for descriptor in curl._sockfds:  # noqa: SLF001 - see above
+            curl.loop.remove_reader(descriptor)
+            curl.loop.remove_writer(descriptor)
+    _unwatch(curl)
+    multi, curl._curlm = curl._curlm, None  # noqa: SLF001 - see above
+    for easy, ended in list(curl._curl2future.items()):  # noqa: SLF001 - see above
+        if easy._curl is not None:  # noqa: SLF001 - it may be closed
+            lib.curl_multi_remove_handle(multi, easy._curl)  # noqa: SLF001 - see above
+        if not is_over and not ended.done():
+            ended.set_exception(CurlError("", CurlECode.ABORTED_BY_CALLBACK))
+    lib.curl_multi_cleanup(multi)
 
 
 def _unwatch(curl: AsyncCurl) -> None:
@@ -203,12 +275,14 @@ class AsyncStream:
 
     def __init__(self, transport: AsyncTransport, request: Request, *, is_stream: bool) -> None:
         self._request = request
+        self._transport = transport  # which would close the connection if it was dropped
         self._acurl = transport.curl()
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._bell = _Bell()
         self._exchange.on_news = self._bell.ring
-        self._is_open = True
         self._ended = self._acurl.add_handle(self._exchange.curl)
+        self._is_open = True
+        register(self)
         self._ended.add_done_callback(self._on_end)
 
     async def open(self, timeout: float | None) -> Response:
@@ -234,10 +308,10 @@ class AsyncStream:
         """
         exchange = self._exchange
         while True:
+            exchange.raise_broken()
             if data := exchange.take():
                 if exchange.is_paused:
-                    exchange.is_paused = False
-                    exchange.curl.pause(_CONTINUE)
+                    exchange.resume()
                 return Chunk(data, time.monotonic())
             if exchange.is_done:
                 exchange.raise_error()
@@ -257,7 +331,8 @@ class AsyncStream:
                 _unwatch(self._acurl)
             self._acurl.remove_handle(self._exchange.curl)
             self._exchange.end(None)  # somebody may be waiting
-        self._exchange.curl.close()
+        self._exchange.close()
+        self._exchange.raise_broken()
 
     async def __aenter__(self) -> Self:
         return self
@@ -269,9 +344,13 @@ class AsyncStream:
         if getattr(self, "_is_open", False):
             self.close()
 
+    def after_fork(self) -> None:
+        """Leave the connection to the parent of this process."""
+        self._is_open = False
+        self._exchange.after_fork()
+
     def _on_end(self, ended: asyncio.Future[None]) -> None:
-        error = None if ended.cancelled() else ended.exception()
-        self._exchange.end(error if isinstance(error, CurlError) else None)
+        self._exchange.end(None if ended.cancelled() else ended.exception())
 
 
 class _Bell:

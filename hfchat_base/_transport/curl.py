@@ -6,19 +6,24 @@ libcurl's errors. Both drivers use it; waiting is theirs.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, cast
 
 import certifi
-from curl_cffi import Curl, CurlECode, CurlError, CurlOpt
+from curl_cffi import Curl, CurlECode, CurlError, CurlHttpVersion, CurlInfo, CurlOpt, ffi, lib
 from curl_cffi.requests.impersonate import resolve_latest_browser_type
 
+from hfchat_base._forks import Sockets
+from hfchat_base._protocol import limits
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
+from hfchat_base._transport import callbacks
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import (
     ConnectTimeout,
@@ -36,7 +41,10 @@ PAUSE_BYTES: Final = 64 * 1024
 It is also what is read at once, and so bounds for how long one answer keeps an event loop."""
 
 _PAUSE: Final = 0x10000001  # CURL_WRITEFUNC_PAUSE, as libcurl documents it
-_STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
+_ABORT: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, likewise
+_CONTINUE: Final = 0  # CURLPAUSE_CONT, likewise
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_NOT_IN_HEADERS: Final = re.compile("[\0-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _USER_AGENT: Final = "hfchat (+https://github.com/hfchat/hfchat)"
 
 _ENCODINGS: Final = "gzip, deflate, br, zstd"
@@ -60,7 +68,18 @@ _TLS: Final = {
     CurlECode.USE_SSL_FAILED,
 }
 _PROXY: Final = {CurlECode.COULDNT_RESOLVE_PROXY, CurlECode.PROXY}
-_GARBAGE: Final = {CurlECode.WEIRD_SERVER_REPLY, CurlECode.BAD_CONTENT_ENCODING}
+_GARBAGE: Final = {
+    CurlECode.WEIRD_SERVER_REPLY,
+    CurlECode.BAD_CONTENT_ENCODING,
+    CurlECode.UNSUPPORTED_PROTOCOL,  # once something was sent: a status below 100, or no head
+}
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_NEEDS_DESCRIPTOR: Final = {
+    *(CurlECode.COULDNT_RESOLVE_HOST, CurlECode.COULDNT_CONNECT, CurlECode.COULDNT_RESOLVE_PROXY),
+    *(CurlECode.SSL_CACERT_BADFILE, CurlECode.SSL_CERTPROBLEM, CurlECode.SSL_CONNECT_ERROR),
+    *(CurlECode.FAILED_INIT, CurlECode.OUT_OF_MEMORY),
+}
+"""What libcurl ends with where it cannot open a socket or a file before it has sent anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +91,7 @@ class Connection:
         proxy: Address of a proxy, or None for what the environment says.
         verify: Whether to check certificates, or the path of a file with the ones to trust.
         impersonate: The browser whose TLS and headers to imitate, or None for none.
-        headers: Headers of one's own, for servers behind a gateway.
+        headers: Headers of one's own, for servers behind a gateway; no cookies.
         connect_timeout: Seconds, or None.
     """
 
@@ -82,6 +101,28 @@ class Connection:
     impersonate: str | None = "chrome"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     connect_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            check_header(name, value)
+            if name.lower() == "cookie":
+                msg = "The header 'Cookie' belongs to the session: pass cookies=."
+                raise InvalidRequestError(msg)
+
+
+def check_header(name: str, value: str) -> None:
+    """Refuse a header that would be another one, or several, to whoever reads it.
+
+    Raises:
+        InvalidRequestError: Its name is none, or its value holds a control character or a lone
+            surrogate.
+    """
+    if not _HEADER_NAME.fullmatch(name):
+        msg = f"{name!r} is not a valid header name."
+        raise InvalidRequestError(msg)
+    if _NOT_IN_HEADERS.search(value):
+        msg = f"The header {name!r} holds a line break or another control character."
+        raise InvalidRequestError(msg)
 
 
 def no_answer(request: Request, seconds: float | None) -> TransportError:
@@ -95,6 +136,34 @@ def deadline(seconds: float | None) -> float | None:
     return None if seconds is None else time.monotonic() + seconds
 
 
+def new_multi() -> Any:
+    """Make a multi handle of libcurl.
+
+    Raises:
+        TransportError: There is no descriptor left for it.
+    """
+    return check_multi(lib.curl_multi_init())
+
+
+def check_multi(multi: Any) -> Any:
+    """Pass a multi handle on.
+
+    Raises:
+        TransportError: There is none, because no descriptor was left for it.
+    """
+    if multi == ffi.NULL:
+        raise _out_of_descriptors("No connection can be opened")
+    return multi
+
+
+def _out_of_descriptors(what: str) -> TransportError:
+    return TransportError(
+        f"{what}: this process has no file descriptor left (EMFILE). Close clients that are not"
+        " needed any more, or raise the limit (ulimit -n).",
+        may_have_arrived=False,
+    )
+
+
 class Exchange:
     """One request, and what has arrived of its response.
 
@@ -105,6 +174,10 @@ class Exchange:
         is_stream: Whether the response is read as it comes: uncompressed then, because whoever
             compresses holds back.
         pauses: Whether the server is made to wait while much lies unread.
+        sockets: Takes note of the connection's.
+
+    Attributes:
+        broken_by: An exception that was raised while libcurl was calling, until it is raised again.
     """
 
     def __init__(
@@ -115,6 +188,7 @@ class Exchange:
         *,
         is_stream: bool,
         pauses: bool,
+        sockets: Sockets,
     ) -> None:
         self.curl = Curl()
         self.request = request
@@ -125,17 +199,26 @@ class Exchange:
         self.is_done = False
         self.is_paused = False
         self.on_news: Callable[[], None] | None = None
+        self.broken_by: BaseException | None = None
+        self._head_has_begun = False
+        self._was_sent = False
         self._error: HuggingChatError | None = None
         self._connection = connection
         self._session = session
         self._is_stream = is_stream
         self._pauses = pauses
+        self._sockets = sockets
         self._held_bytes = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._is_cut = False
         self._set_cookies: list[str] = []
         self._had_account = not session.is_guest
         self._epoch = session.epoch
         try:
             self._set_options()
+            # libcurl calls by it; it holds this object, so `close` lets go of it.
+            self._handle: Any = callbacks.attach(self.curl, self)
         except CurlError as error:
             self.curl.close()
             msg = "The connection cannot be set up: check proxy, verify and impersonate."
@@ -151,12 +234,14 @@ class Exchange:
             SessionExpired: The server has thrown the session away.
         """
         endpoint = self._connection.endpoint
-        self._session.absorb(self._set_cookies, endpoint.host, self.status, self._epoch)
+        self._sockets.note(cast("int", self.curl.getinfo(CurlInfo.ACTIVESOCKET)))
+        self._session.absorb(self._set_cookies, self.request, self.status, self._epoch)
         self._set_cookies.clear()
         return Response(
             self.status,
             self.headers,
             at=at,
+            date=time.time(),
             had_session=self._had_account,
             base_url=endpoint.base_url,
         )
@@ -170,11 +255,15 @@ class Exchange:
         self._held_bytes = 0
         return data
 
-    def end(self, error: CurlError | None) -> None:
+    def end(self, error: BaseException | None) -> None:
         """Say that libcurl is done with it."""
         self.is_done = True
-        if error is not None:
-            self._error = self._explain(int(error.code))
+        if error is not None and not isinstance(error, CurlError):
+            self.broken_by = error
+        elif self._error is not None or self._is_cut:
+            pass  # it was ended here, which libcurl takes for an error of its own
+        elif error is not None:
+            self._error = self._explain_end(int(error.code))
         elif not self.head_is_complete:
             # libcurl takes a head that was cut off for a short one.
             whom = self._connection.endpoint.origin
@@ -187,8 +276,44 @@ class Exchange:
         Raises:
             HuggingChatError: See the table.
         """
+        self.raise_broken()
         if self._error is not None:
             raise self._error
+
+    def raise_broken(self) -> None:
+        """Raise what was raised while libcurl was calling, if it has not been raised since.
+
+        Raises:
+            BaseException: Whatever it was.
+        """
+        if self.broken_by is not None:
+            error, self.broken_by = self.broken_by, None
+            raise error
+
+    def close(self) -> None:
+        """Let go of the handle, which is in no multi handle any more."""
+        self.curl.close()
+        self._handle = None
+
+    def resume(self) -> None:
+        """Let what was paused go on.
+
+        Raises:
+            ProtocolError: libcurl had to hold too much of it.
+        """
+        self.is_paused = False
+        try:
+            self.curl.pause(_CONTINUE)
+        except CurlError:
+            self._error = self._error or self._too_much(limits.BURST_BYTES, " at once")
+            self.raise_error()
+
+    def after_fork(self) -> None:
+        """Forget the handle: its connection is the parent's, and to close it would speak on it."""
+        self.curl._curl = None  # noqa: SLF001 - its close() would
+        self._handle = None
+        self.is_done = True
+        self._error = TransportError("The connection belongs to the parent of this process.")
 
     def _set_options(self) -> None:
         connection, request, set_ = self._connection, self.request, self.curl.setopt
@@ -200,9 +325,14 @@ class Exchange:
         else:
             set_(CurlOpt.USERAGENT, _USER_AGENT)
         set_(CurlOpt.URL, connection.endpoint.base_url + request.path)
+        # A file that a server calls ".." is asked for by that name, not a level above.
+        set_(CurlOpt.PATH_AS_IS, 1)
         set_(CurlOpt.NOSIGNAL, 1)
         set_(CurlOpt.SUPPRESS_CONNECT_HEADERS, 1)
         set_(CurlOpt.PROTOCOLS_STR, "http,https")
+        if connection.endpoint.base_url.startswith("http:"):
+            # A browser's handle would ask for an upgrade to HTTP/2, which no browser does.
+            set_(CurlOpt.HTTP_VERSION, CurlHttpVersion.V1_1)
         set_(CurlOpt.FOLLOWLOCATION, 0)
         set_(CurlOpt.TCP_KEEPALIVE, 1)
         # Without it libcurl would not decode what a server compresses unasked.
@@ -215,10 +345,8 @@ class Exchange:
         self._set_body()
         credentials = self._session.headers(request)
         if cookie := credentials.pop("cookie", None):
-            set_(CurlOpt.COOKIE, cookie)
+            set_(CurlOpt.COOKIE, cookie.encode("utf-8", "surrogateescape"))
         set_(CurlOpt.HTTPHEADER, self._header_lines(credentials))
-        set_(CurlOpt.HEADERFUNCTION, self._on_header)
-        set_(CurlOpt.WRITEFUNCTION, self._on_body)
 
     def _set_trust(self) -> None:
         trusted = self._connection.verify
@@ -262,50 +390,123 @@ class Exchange:
                 **headers,
             }
         for name, value in headers.items():
-            if "\r" in name + value or "\n" in name + value:
-                msg = f"The header {name!r} holds a line break."
-                raise InvalidRequestError(msg)
+            check_header(name, value)
         return [f"{name}: {value}".rstrip().encode() for name, value in headers.items()]
 
-    def _on_header(self, line: bytes) -> int:
-        if match := _STATUS_LINE.match(line):
+    def on_sending(self) -> bool:
+        """Allow libcurl to send, but nothing other than a GET a second time.
+
+        libcurl sends again by itself if a connection that was used before dies without a byte of
+        the response, although the server may have acted on the request by then.
+        """
+        if self._was_sent and self.request.method != "GET":
+            return False
+        self._was_sent = True
+        return True
+
+    def on_header(self, line: bytes) -> int:
+        """Take a line of a head, or the empty line at its end."""
+        self._head_bytes += len(line)
+        if self._head_bytes > limits.HEAD_BYTES:
+            self._error = self._too_much(limits.HEAD_BYTES, " of headers")
+            return _ABORT
+        if self.head_is_complete:
+            pass  # what follows a chunked body is no part of the head
+        elif not self._head_has_begun:
             # A further head follows an interim one (100, 103).
-            self.status = int(match[1])
+            self._head_has_begun = True
             self.headers = {}
-            self.head_is_complete = False
+            self._set_cookies.clear()
         elif line in (b"\r\n", b"\n"):
-            self.head_is_complete = self.status >= 200  # noqa: PLR2004
+            self._head_has_begun = False
+            status = self.curl.getinfo(CurlInfo.RESPONSE_CODE)
+            assert isinstance(status, int)  # noqa: S101 - as curl_cffi documents it
+            self.status = status
+            self.head_is_complete = status >= 200  # noqa: PLR2004
             self._tell()
         else:
-            name, _, value = line.decode("latin-1").partition(":")
-            name, value = name.strip().lower(), value.strip()
+            raw_name, _, raw_value = line.partition(b":")
+            raw_value = raw_value.strip(b" \t\r\n")
+            # The name as it is: a line that begins with a space goes on with the one before it.
+            name = raw_name.decode("latin-1").lower()
             if name == "set-cookie":
-                self._set_cookies.append(value)
+                # A cookie is sent back byte for byte.
+                self._set_cookies.append(raw_value.decode("utf-8", "surrogateescape"))
             else:
-                self.headers[name] = value
+                self.headers[name] = raw_value.decode("latin-1")
         return len(line)
 
-    def _on_body(self, data: bytes) -> int:
+    def on_body(self, data: bytes) -> int:
+        """Take a piece of the body, or have libcurl keep it for now."""
         held = self._held_bytes
         if held > PAUSE_BYTES and self._pauses:
             self.is_paused = True
             return _PAUSE
-        self.chunks.append(data)
         size = len(data)
+        self._body_bytes += size
+        if self._is_too_much(held + size):
+            return _ABORT
+        self.chunks.append(data)
         self._held_bytes = held + size
         if not held:  # else it has been told
             self._tell()
         return size
 
+    def _is_too_much(self, held: int) -> bool:
+        """Tell whether the body ends here, with an error or without."""
+        if not _is_success(self.status):
+            self._is_cut = self._body_bytes > limits.ERROR_BYTES
+            return self._is_cut
+        if self._body_bytes > self.request.max_bytes:
+            self._error = self._too_much(self.request.max_bytes)
+        elif self._is_stream and held > limits.BURST_BYTES:
+            self._error = self._too_much(limits.BURST_BYTES, " at once")
+        return self._error is not None
+
+    def _too_much(self, limit: int, of_what: str = "") -> ProtocolError:
+        path = self.request.path.partition("?")[0]
+        return ProtocolError(
+            f"{self.request.method} {path} was answered with more than {limits.told(limit)}"
+            f"{of_what}. The rest was not read."
+        )
+
+    def _too_much_for_libcurl(self) -> ProtocolError:
+        """Say which of its own limits libcurl has met; those of headers are as narrow as ours."""
+        if self.is_paused:
+            return self._too_much(limits.BURST_BYTES, " at once")
+        return self._too_much(limits.HEAD_BYTES, " of headers, or with too many of them")
+
     def _tell(self) -> None:
         if self.on_news is not None:
             self.on_news()
+
+    def _explain_end(self, code: int) -> HuggingChatError:
+        """Turn what libcurl ended with into our error."""
+        if code == CurlECode.WRITE_ERROR and self.broken_by is None:
+            # Not even the exception could be kept: there was another signal at that moment.
+            self.broken_by = KeyboardInterrupt()
+        if code == CurlECode.TOO_LARGE:
+            return self._too_much_for_libcurl()
+        if not self._was_sent and code in _NEEDS_DESCRIPTOR and self._is_out_of_descriptors():
+            return _out_of_descriptors(f"{self._connection.endpoint.origin} cannot be reached")
+        return self._explain(code)
 
     def _explain(self, code: int) -> HuggingChatError:
         """Turn libcurl's error into ours. Its own words stay here: they may quote a proxy."""
         whom = self._connection.endpoint.origin
         name = next((c.name for c in CurlECode if c == code), str(code))
-        if code in _PROXY or (not self.head_is_complete and self._refused_by_proxy(code)):
+        if not self._was_sent and (error := self._explain_unsent(code, whom, name)) is not None:
+            return error
+        if code in _GARBAGE:
+            return ProtocolError(f"{whom} does not answer as an HTTP server (curl: {name}).")
+        # Whatever it is, also a refused connection: libcurl may just have tried to send again.
+        return TransportError(
+            f"The connection to {whom} was lost (curl: {name}).", may_have_arrived=self._was_sent
+        )
+
+    def _explain_unsent(self, code: int, whom: str, name: str) -> TransportError | None:
+        """Say why nothing was sent, if the error tells."""
+        if code in _PROXY or self._refused_by_proxy(code):
             return ProxyError(
                 f"{whom} cannot be reached through the proxy (curl: {name}).",
                 may_have_arrived=False,
@@ -326,9 +527,18 @@ class Exchange:
                 f"{whom} did not take a connection within {self._connection.connect_timeout:g} s.",
                 may_have_arrived=False,
             )
-        if code in _GARBAGE:
-            return ProtocolError(f"{whom} does not answer as an HTTP server (curl: {name}).")
-        return TransportError(f"The connection to {whom} was lost (curl: {name}).")
+        return None
+
+    def _is_out_of_descriptors(self) -> bool:
+        """Tell whether libcurl found no descriptor free; it does not always say so."""
+        number = cast("int", self.curl.getinfo(CurlInfo.OS_ERRNO))
+        if number:
+            return number in _NO_DESCRIPTORS
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            return error.errno in _NO_DESCRIPTORS
+        return False
 
     def _refused_by_proxy(self, code: int) -> bool:
         # A refused CONNECT ends as RECV_ERROR, with the proxy's status and no head of the server.
@@ -336,3 +546,7 @@ class Exchange:
             CurlECode.RECV_ERROR,
             CurlECode.COULDNT_CONNECT,
         )
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004

@@ -7,8 +7,9 @@ can use one transport. Multi handles are kept for reuse, because the open connec
 
 from __future__ import annotations
 
-import threading
+import sys
 import time
+import warnings
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -16,9 +17,10 @@ from curl_cffi import CurlECode, CurlError, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base._flows.commands import Chunk, Command, Flow, Now, Send, Sleep, TimedOut
+from hfchat_base._forks import Lock, Sockets, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import pauses
-from hfchat_base._transport.curl import Connection, Exchange, deadline, no_answer
+from hfchat_base._transport.curl import Connection, Exchange, deadline, new_multi, no_answer
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
 
@@ -41,6 +43,7 @@ class SyncTransport:
         session: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
+        warns: Whether to warn if it is dropped with connections open.
     """
 
     def __init__(
@@ -50,14 +53,18 @@ class SyncTransport:
         *,
         response_timeout: float | None,
         head_timeout: float | None,
+        warns: bool = True,
     ) -> None:
         self._connection = connection
         self._session = session
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
+        self._warns = warns
         self._idle: list[Any] = []
-        self._lock = threading.Lock()
+        self._sockets = Sockets()
+        self._lock = Lock()
         self._closed = False
+        register(self)
 
     def send(self, request: Request, *, last_seconds: float | None = None) -> Response:
         """Send a request and wait for the whole response.
@@ -129,6 +136,23 @@ class SyncTransport:
         for multi in idle:
             lib.curl_multi_cleanup(multi)
 
+    def __del__(self) -> None:
+        if not getattr(self, "_idle", None) or sys.is_finalizing():
+            return
+        if self._warns:
+            warnings.warn(
+                f"A client of {self._connection.endpoint.origin} was dropped without close().",
+                ResourceWarning,
+                source=self,
+                stacklevel=1,
+            )
+        self.close()
+
+    def after_fork(self) -> None:
+        """Leave all connections to the parent of this process."""
+        self._idle = []
+        self._sockets.after_fork()
+
     def take_multi(self, *, is_last: bool) -> Any:
         """Take a multi handle, with the connections in it; from a closed client only the last."""
         with self._lock:
@@ -137,7 +161,7 @@ class SyncTransport:
                 raise HuggingChatError(msg)
             if self._idle:
                 return self._idle.pop()
-        return lib.curl_multi_init()
+        return new_multi()
 
     def give_multi(self, multi: Any) -> None:
         """Give a multi handle back."""
@@ -159,7 +183,14 @@ class SyncTransport:
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""
         # Nothing arrives while nobody waits, so there is nothing to pause.
-        return Exchange(self._connection, self._session, request, is_stream=is_stream, pauses=False)
+        return Exchange(
+            self._connection,
+            self._session,
+            request,
+            is_stream=is_stream,
+            pauses=False,
+            sockets=self._sockets,
+        )
 
 
 class SyncStream:
@@ -188,8 +219,9 @@ class SyncStream:
         try:
             self._multi = transport.take_multi(is_last=is_last)
         except BaseException:
-            self._exchange.curl.close()
+            self._exchange.close()
             raise
+        register(self)
         lib.curl_multi_add_handle(self._multi, self._exchange.curl._curl)  # noqa: SLF001
 
     def open(self, timeout: float | None) -> Response:
@@ -229,8 +261,13 @@ class SyncStream:
         if multi is None:
             return
         lib.curl_multi_remove_handle(multi, self._exchange.curl._curl)  # noqa: SLF001
-        self._exchange.curl.close()
+        self._exchange.close()
         self._transport.give_multi(multi)
+
+    def after_fork(self) -> None:
+        """Leave the connection to the parent of this process."""
+        self._multi = None
+        self._exchange.after_fork()
 
     def __enter__(self) -> Self:
         return self
@@ -265,6 +302,7 @@ class SyncStream:
             msg = "The stream is closed."
             raise TransportError(msg)
         lib.curl_multi_perform(multi, self._running)
+        self._exchange.raise_broken()
         if self._running[0]:
             return
         while (message := lib.curl_multi_info_read(multi, self._pending)) != ffi.NULL:

@@ -7,9 +7,10 @@ password, unless the caller says that somebody is there to answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -128,7 +129,7 @@ def _profile(browser: str, report: dict[str, Any], endpoint: Endpoint) -> Profil
     has_others = False
     for profile in report["profiles"]:
         for source in profile["sources"]:
-            found = select(map(_cookie, source.get("cookies") or ()), endpoint)
+            found = select(browser_cookies(source.get("cookies") or ()), endpoint)
             if any(cookie.name == SESSION_COOKIE for cookie in found):
                 return Profile(browser, cookies=tuple(found))
             has_others = has_others or bool(found)
@@ -144,15 +145,23 @@ def _profile(browser: str, report: dict[str, Any], endpoint: Endpoint) -> Profil
     return Profile(browser, problem=f"nobody has logged in to {endpoint.host} with it")
 
 
-def _cookie(raw: dict[str, Any]) -> Cookie:
-    expires = raw.get("expires")
-    return Cookie(
-        str(raw["name"]),
-        str(raw["value"]),
-        str(raw["domain"]),
-        str(raw["path"]),
-        float(expires) if expires else None,
-    )
+def browser_cookies(rows: Iterable[dict[str, Any]]) -> Iterator[Cookie]:
+    """The cookies that a browser gave; what cannot be one is passed over.
+
+    Args:
+        rows: Each with name, value, domain, path, and perhaps expires and secure.
+    """
+    for raw in rows:
+        expires = raw.get("expires")
+        with contextlib.suppress(InvalidRequestError):
+            yield Cookie(
+                str(raw["name"]),
+                str(raw["value"]),
+                str(raw["domain"]),
+                str(raw["path"]),
+                float(expires) if expires and expires > 0 else None,
+                raw.get("secure") is True,
+            )
 
 
 def _hindrance(name: str, *, may_ask: bool) -> str:
@@ -190,4 +199,4 @@ def read_firefox_file(path: Path, endpoint: Endpoint) -> list[Cookie]:
     except (RuntimeError, ValueError):
         # It does not exist yet, or is being written.
         return []
-    return select(map(_cookie, rows), endpoint)
+    return select(browser_cookies(rows), endpoint)

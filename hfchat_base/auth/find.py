@@ -52,9 +52,11 @@ def find_session(
             newest login.
 
     Raises:
-        InvalidRequestError: What was passed, or what the environment names, cannot be read.
+        InvalidRequestError: What was passed, or what the environment names, cannot be read, or the
+            session is for another server.
     """
     if isinstance(cookies, Session):
+        cookies.check_server(endpoint)
         return cookies
     considered: list[str] = []
     found = _given(cookies, endpoint, considered)
@@ -113,11 +115,13 @@ def _look_for(endpoint: Endpoint, account: str | None, considered: list[str]) ->
 
 
 def _saved(endpoint: Endpoint, account: str | None) -> Iterator[Outcome]:
+    store = SessionStore()
     try:
-        saved = SessionStore().find(endpoint.base_url, account)
+        saved = store.find(endpoint.base_url, account)
     except HuggingChatError as error:
         yield f"saved session: {error}"
         return
+    yield from (f"saved session: {problem}" for problem in store.problems)
     if saved is None:
         whose = f" of {account}" if account else ""
         yield f"saved session: there is none{whose} for {endpoint.base_url}"

@@ -30,7 +30,14 @@ from hfchat_base._flows import discovery
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._protocol.responses import login_command
-from hfchat_base.auth.cookies import Cookie, CookieInput, is_access_token, read_cookies, select
+from hfchat_base.auth.cookies import (
+    Cookie,
+    CookieInput,
+    by_name,
+    is_access_token,
+    read_cookies,
+    select,
+)
 from hfchat_base.auth.session import Found, Session
 from hfchat_base.auth.store import SessionStore, browser_folder
 from hfchat_base.auth.window import Browser, Window, find_browser, has_screen, new_window
@@ -332,8 +339,7 @@ def _no_screen(endpoint: Endpoint) -> str:
 def _keep(endpoint: Endpoint, user: User, cookies: Sequence[Cookie]) -> AuthResult:
     cookies = [cookie for cookie in cookies if not cookie.name.startswith(_LOGIN_COOKIES)]
     SessionStore().save(endpoint.base_url, user.username or user.id, cookies)
-    pairs = {cookie.name: cookie.value for cookie in cookies}
-    return AuthResult(endpoint.base_url, user, pairs)
+    return AuthResult(endpoint.base_url, user, by_name(cookies))
 
 
 def endpoint_of(base_url: str | None) -> Endpoint:

@@ -10,30 +10,27 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from email.utils import mktime_tz, parsedate_tz
-from http.cookies import CookieError, Morsel, SimpleCookie
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
+from hfchat_base._forks import Lock
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, SESSION_COOKIE
 from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._protocol.responses import login_command
-from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.cookies import Cookie, is_secure, merge, select
+from hfchat_base.auth.set_cookie import parse_set_cookie
 from hfchat_base.auth.store import SavedSession, SessionStore, browser_folder
-from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
+from hfchat_base.errors import HuggingChatError, InvalidRequestError, LoginRequired, SessionExpired
 
 SessionSource = Literal["argument", "environment", "saved", "browser", "guest"]
 
 _WRITE_BACK_SECONDS: Final = 3600.0
 """A refresh that changes no value is written back at most once in this time."""
-
-_MAX_COOKIES: Final = 64
-_MAX_COOKIE_CHARACTERS: Final = 4096
-"""As much as browsers keep; a server that sets more is not obliged."""
 
 _UNAUTHORIZED: Final = 401
 
@@ -76,15 +73,16 @@ class Session:
     Args:
         found: The session, or a function that finds it; it is called when the session is first
             needed, and again after the server has thrown the session away.
-        base_url: The server's address, for advice.
+        base_url: The server's address; the cookies are sent to it and to no other.
     """
 
     def __init__(self, found: Found | Callable[[], Found], base_url: str) -> None:
-        self._base_url = base_url
-        self._lock = threading.RLock()
+        self._endpoint = Endpoint.parse(base_url)
+        self._base_path = urlsplit(self._endpoint.base_url).path
+        self._lock = Lock()
         self._find = None if isinstance(found, Found) else found
         self._found: Found | None = None
-        self._cookies: dict[str, Cookie] = {}
+        self._cookies: tuple[Cookie, ...] = ()
         self._saved: SavedSession | None = None
         self._is_over = False
         self._epoch = 0
@@ -99,15 +97,19 @@ class Session:
     @property
     def is_resolved(self) -> bool:
         """Whether the next request can be sent without looking for a session first."""
-        return self._found is not None and not (self._is_over and self._find)
+        is_over = self._is_over or self._has_run_out()
+        return self._found is not None and not (is_over and self._find)
 
     def resolve(self) -> Found:
         """Find the session, if that has not been done; this may read files.
 
-        After the server has thrown a session away it is looked for once more: somebody may have
-        logged in again by now. A guest's session never takes the place of an account's.
+        After the server has thrown a session away, or its time has run out, it is looked for once
+        more: somebody may have logged in again by now. A guest's session never takes the place of
+        an account's.
         """
         with self._lock:
+            if self._has_run_out():
+                self._end()
             if self._found is None:
                 assert self._find is not None  # noqa: S101 - else it was taken when made
                 self._take(self._find())
@@ -145,34 +147,56 @@ class Session:
         self.resolve()
         return self._epoch
 
+    def check_server(self, endpoint: Endpoint) -> None:
+        """Refuse to be used with another server than the one whose cookies these are.
+
+        Raises:
+            InvalidRequestError: It is another one.
+        """
+        if endpoint.origin != self._endpoint.origin:
+            msg = f"This session is for {self._endpoint.origin}, not for {endpoint.origin}."
+            raise InvalidRequestError(msg)
+
     def cookies(self) -> tuple[Cookie, ...]:
         """The cookies themselves, to be saved elsewhere."""
         self.resolve()
         with self._lock:
-            return tuple(self._cookies.values())
+            return self._cookies
 
     def headers(self, request: Request) -> dict[str, str]:
         """The headers that a request carries this session in.
 
         Raises:
             LoginRequired: It is an access token, and the route takes none.
+            SessionExpired: The time of the session that somebody had logged in with has run out.
         """
         found = self.resolve()
+        if self._has_run_out():
+            # Without its cookie the server would take a message for a stranger's.
+            msg = (
+                "The time of this session has run out. Log in again:"
+                f" {login_command(self._endpoint.base_url)}"
+            )
+            raise SessionExpired(msg)
         if found.token is not None:
             return self._token_headers(found.token, request)
+        path = self._path(request)
         with self._lock:
-            pairs = [f"{cookie.name}={cookie.value}" for cookie in self._cookies.values()]
+            sent = [cookie for cookie in self._cookies if cookie.is_sent(self._endpoint, path)]
+        pairs = [f"{cookie.name}={cookie.value}" for cookie in sent]
         return {"cookie": "; ".join(pairs)} if pairs else {}
 
-    def absorb(self, set_cookies: Iterable[str], host: str, status: int, epoch: int) -> None:
+    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
         """Take over what a response says about the session.
 
         The same value is a refresh. Another value of the session cookie means that the server has
-        thrown the session away and begun one for a stranger (S); a guest does not mind.
+        thrown the session away and begun one for a stranger (S), and so does its deletion; a guest
+        does not mind.
 
         Args:
-            set_cookies: The values of the response's `Set-Cookie` headers.
-            host: The server's host; cookies for another one are not taken.
+            set_cookies: The values of the response's `Set-Cookie` headers, decoded as UTF-8 with
+                ``surrogateescape``.
+            request: What it responds to.
             status: The response's status.
             epoch: The session's `epoch` when the request was sent.
 
@@ -184,20 +208,23 @@ class Session:
             return
         changed: list[Cookie] = []
         for header in set_cookies:
-            for cookie in _parse_set_cookie(header, host):
-                self._check_same(cookie)
-                if cookie.value:
-                    changed.append(cookie)
+            cookie = parse_set_cookie(header, self._endpoint, self._path(request))
+            if cookie is None or not self._is_ours(cookie):
+                continue
+            self._check_same(cookie)
+            # As in browsers, a secure cookie does not come over a connection that is not.
+            if not cookie.secure or is_secure(self._endpoint):
+                changed.append(cookie)
         if status == _UNAUTHORIZED:
             self._end()
-        if not changed:
-            return
         with self._lock:
-            news = [cookie for cookie in changed if self._is_new(cookie)]
-            for cookie in changed:
-                if cookie.name in self._cookies or len(self._cookies) < _MAX_COOKIES:
-                    self._cookies[cookie.name] = cookie
-        self._write_back(changed, is_urgent=bool(news))
+            changed = [cookie for cookie in changed if self._is_change(cookie)]
+            if not changed:
+                return
+            before = {(cookie.name, cookie.value) for cookie in self._cookies}
+            self._cookies = merge(self._cookies, changed)
+            has_news = before != {(cookie.name, cookie.value) for cookie in self._cookies}
+        self._write_back(changed, is_urgent=has_news)
 
     def forget(self) -> None:
         """Delete the saved session that this one came from, and the login window's own profile.
@@ -208,7 +235,7 @@ class Session:
         saved = (self._found or self.resolve()).saved
         if saved is not None:
             SessionStore().remove(saved)
-            shutil.rmtree(browser_folder(self._base_url), ignore_errors=True)
+            shutil.rmtree(browser_folder(self._endpoint.base_url), ignore_errors=True)
         # Nobody who has logged out wants to go on as somebody else.
         self._saved = self._find = None
 
@@ -217,7 +244,22 @@ class Session:
         self._saved = found.saved
         self._is_over = False
         self._epoch += 1
-        self._cookies = {cookie.name: cookie for cookie in found.cookies}
+        self._cookies = merge((), found.cookies)
+
+    def _has_run_out(self) -> bool:
+        with self._lock:
+            if self._found is None or self._found.source == "guest":
+                return False
+            chat = [cookie for cookie in self._cookies if cookie.name == SESSION_COOKIE]
+        return bool(chat) and all(cookie.has_expired for cookie in chat)
+
+    def _path(self, request: Request) -> str:
+        return self._base_path + request.path.partition("?")[0]
+
+    def _is_ours(self, cookie: Cookie) -> bool:
+        """Whether it is for the server's own paths, and not for another site on its host."""
+        timeless = replace(cookie, expires=None, secure=False)
+        return bool(select([timeless], self._endpoint))
 
     def _token_headers(self, token: str, request: Request) -> dict[str, str]:
         # Only below /api/ a token is read (WIRE.md, rule 7); elsewhere a page is read as a guest.
@@ -227,26 +269,29 @@ class Session:
             return {}
         msg = (
             "An access token (hf_…) can list models, conversations and who you are; to chat,"
-            f" HuggingChat wants a browser's session. Log in once: {login_command(self._base_url)}"
+            " HuggingChat wants a browser's session. Log in once:"
+            f" {login_command(self._endpoint.base_url)}"
         )
         raise LoginRequired(msg)
 
     def _check_same(self, cookie: Cookie) -> None:
-        with self._lock:
-            known = self._cookies.get(cookie.name)
-        if cookie.name != SESSION_COOKIE or self.is_guest or known is None:
+        if cookie.name != SESSION_COOKIE or self.is_guest:
             return
-        if known.value != cookie.value:
+        with self._lock:
+            known = {known.value for known in self._cookies if known.name == SESSION_COOKIE}
+        if known and (cookie.value not in known or cookie.has_expired):
             self._end()
             msg = (
                 "The server has thrown this session away. Log in again:"
-                f" {login_command(self._base_url)}"
+                f" {login_command(self._endpoint.base_url)}"
             )
             raise SessionExpired(msg)
 
-    def _is_new(self, cookie: Cookie) -> bool:
-        known = self._cookies.get(cookie.name)
-        return known is None or known.value != cookie.value
+    def _is_change(self, cookie: Cookie) -> bool:
+        """Whether it changes what is known; a server also deletes cookies that nobody has."""
+        return not cookie.has_expired or any(
+            known.is_replaced_by(cookie) for known in self._cookies
+        )
 
     def _write_back(self, changed: list[Cookie], *, is_urgent: bool) -> None:
         saved = self._saved
@@ -262,7 +307,7 @@ class Session:
 
     def _end(self) -> None:
         with self._lock:
-            if self.is_guest or self._is_over:
+            if self._found is None or self._found.source == "guest" or self._is_over:
                 return
             self._is_over = True
             saved, self._saved = self._saved, None
@@ -276,39 +321,10 @@ class Session:
         found = self._found
         if found is None:
             return "Session(not looked for yet)"
-        what = "access token" if found.token else ", ".join(self._cookies)
+        what = "access token" if found.token else ", ".join(cookie.name for cookie in self._cookies)
         whose = f" of {found.account}" if found.account else ""
         return f"Session({what}{whose} from {found.source})"
 
     def __reduce__(self) -> Any:
         msg = "A session is not pickled: a pickle would hold its cookies in the clear."
         raise HuggingChatError(msg)
-
-
-def _parse_set_cookie(header: str, host: str) -> list[Cookie]:
-    if len(header) > _MAX_COOKIE_CHARACTERS:
-        return []
-    try:
-        morsels: Mapping[str, Morsel[str]] = SimpleCookie(header)
-    except CookieError:
-        return []
-    found: list[Cookie] = []
-    for morsel in morsels.values():
-        domain = morsel["domain"].lstrip(".").lower()
-        if not domain or host == domain or host.endswith(f".{domain}"):
-            path = morsel["path"] or "/"
-            found.append(Cookie(morsel.key, morsel.value, domain, path, _expiry(morsel)))
-    return found
-
-
-def _expiry(morsel: Morsel[str]) -> float | None:
-    if morsel["max-age"]:
-        try:
-            return time.time() + float(morsel["max-age"])
-        except ValueError:
-            return None
-    parsed = parsedate_tz(morsel["expires"]) if morsel["expires"] else None
-    try:
-        return float(mktime_tz(parsed)) if parsed else None
-    except (ValueError, OverflowError):
-        return None

@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
-from urllib.parse import urlsplit
 
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.auth.browsers import read_firefox_file
+from hfchat_base._transport.proxy import ProxyAddress
+from hfchat_base.auth.browsers import browser_cookies, read_firefox_file
 from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.store import make_private
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, MissingRequirementsError
 
 _PROGRAMS: Final[Mapping[str, Sequence[str]]] = {
@@ -203,7 +204,7 @@ class _ChromiumWindow:
         self._is_closed = False
 
     async def open(self, url: str) -> None:
-        self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._profile)
         # Playwright loses its own process if it is interrupted while it starts it.
         self._driver = asyncio.ensure_future(self._api.async_playwright().start())
         playwright = await asyncio.shield(self._driver)
@@ -231,16 +232,7 @@ class _ChromiumWindow:
         except self._api.Error:
             # It was closed at this very moment.
             return []
-        return [
-            Cookie(
-                one["name"],
-                one["value"],
-                one["domain"],
-                one["path"],
-                one["expires"] if one["expires"] > 0 else None,
-            )
-            for one in raw
-        ]
+        return list(browser_cookies(raw))
 
     @property
     def is_closed(self) -> bool:
@@ -274,7 +266,7 @@ class _FirefoxWindow:
         self._process: asyncio.subprocess.Process | None = None
 
     async def open(self, url: str) -> None:
-        self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._profile)
         (self._profile / "user.js").write_text(_FIREFOX_SETTINGS, encoding="utf-8")
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -320,11 +312,13 @@ def _browser(name: str, program: str) -> Browser:
 
 
 def _proxy_settings(proxy: str) -> dict[str, str]:
-    parts = urlsplit(proxy)
-    host = parts.hostname or ""
-    settings = {"server": f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")}
-    if parts.username:
-        settings |= {"username": parts.username, "password": parts.password or ""}
+    address = ProxyAddress.parse(proxy)
+    # A browser lets a SOCKS proxy resolve names in any case, and knows no other word for it.
+    scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(address.scheme, address.scheme)
+    port = f":{address.port}" if address.port else ""
+    settings = {"server": f"{scheme}://{address.host}{port}"}
+    if address.username:
+        settings |= {"username": address.username, "password": address.password}
     return settings
 
 

@@ -17,7 +17,7 @@ from hfchat_base.cli.commands.logout import logout
 from hfchat_base.cli.commands.models import models
 from hfchat_base.cli.commands.serve import serve
 from hfchat_base.cli.commands.whoami import whoami
-from hfchat_base.cli.failures import CommandGroup, log_everything
+from hfchat_base.cli.failures import CommandGroup, write_log
 from hfchat_base.cli.flags import PlainCommand
 
 __all__ = ["app"]
@@ -52,8 +52,7 @@ def main(
 
     Try hfchat demo first: it needs no account.
     """
-    if debug:
-        log_everything()
+    write_log(everything=debug)
 
 
 for _command in (demo, ask, chat, models):

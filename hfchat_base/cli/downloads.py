@@ -6,8 +6,10 @@ by what the server says the file is.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +17,9 @@ from hfchat_base.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from hfchat_base.conversation import Conversation
-    from hfchat_base.types import AnswerFile
+    from hfchat_base.types import Answer, AnswerFile
 
-__all__ = ["DEFAULT_FOLDER", "Downloads"]
+__all__ = ["DEFAULT_FOLDER", "Downloads", "SavedFile"]
 
 DEFAULT_FOLDER: Final = Path("~/Downloads/hfchat")
 
@@ -34,6 +36,23 @@ _ENDINGS: Final = {
 }
 _MAX_ATTEMPTS: Final = 1000
 
+_log = logging.getLogger("hfchat")
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """What became of a file of an answer.
+
+    Attributes:
+        file: Which one.
+        path: Where it is now, or None.
+        problem: Why it is nowhere; empty if it is.
+    """
+
+    file: AnswerFile
+    path: Path | None = None
+    problem: str = ""
+
 
 class Downloads:
     """A folder for files of answers; made when the first one is saved.
@@ -45,21 +64,38 @@ class Downloads:
     def __init__(self, folder: Path = DEFAULT_FOLDER) -> None:
         self._folder = folder.expanduser()
 
-    def save(self, conversation: Conversation, file: AnswerFile) -> Path:
-        """Fetch a file and write it; an existing file is never overwritten.
+    def save_all(self, conversation: Conversation, answer: Answer) -> list[SavedFile]:
+        """Fetch the files of an answer and write them; the answer itself never depends on that.
+
+        What cannot be fetched or written is logged as a warning.
 
         Args:
-            conversation: Where it belongs.
-            file: Which one.
+            conversation: Where they belong.
+            answer: Whose files.
 
         Returns:
-            Where it is now.
+            For each where it is now, or why it is not.
+        """
+        saved = []
+        for one in conversation.fetch_files(answer):
+            if one.data is None:
+                saved.append(SavedFile(one.file, problem=one.problem))
+                continue
+            try:
+                saved.append(SavedFile(one.file, self._save(one.file, one.data)))
+            except InvalidRequestError as error:
+                _log.warning(
+                    "the file %r of an answer could not be saved: %s", one.file.name, error
+                )
+                saved.append(SavedFile(one.file, problem=str(error)))
+        return saved
+
+    def _save(self, file: AnswerFile, data: bytes) -> Path:
+        """Write a file; an existing one is never overwritten.
 
         Raises:
-            FileNotAvailableError: The server does not have it.
             InvalidRequestError: The folder cannot be written to.
         """
-        data = conversation.download(file)
         ending = _ENDINGS.get(file.mime.partition(";")[0].strip().lower(), ".bin")
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub('[^0-9a-f]', '', file.sha.lower())[:8]}"
         try:

@@ -6,19 +6,21 @@ Not here: the errors' own words, which already say what to do (`hfchat_base/erro
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.text import Text
 
 from hfchat_base.cli.flags import PlainGroup
-from hfchat_base.cli.terminal import Terminal, clean_line
+from hfchat_base.cli.terminal import Terminal, clean, clean_line
 from hfchat_base.errors import HuggingChatError, TransportError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["INTERRUPTED", "CommandGroup", "log_everything", "print_error"]
+__all__ = ["INTERRUPTED", "CommandGroup", "print_error", "write_log"]
 
 INTERRUPTED: Final = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
@@ -33,8 +35,10 @@ class CommandGroup(PlainGroup):
             return super().invoke(ctx)
         except HuggingChatError as error:
             if ctx.params.get("debug"):
-                raise
-            print_error(Terminal.detect().err, error)
+                # The interpreter would show what a server said as it is.
+                sys.stderr.write(clean("".join(traceback.format_exception(error))))
+            else:
+                print_error(Terminal.detect().err, error)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
@@ -50,7 +54,21 @@ def print_error(console: Console, error: HuggingChatError) -> None:
     )
 
 
-def log_everything() -> None:
-    """Write what the package logs to standard error. No secret is among it."""
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    logging.getLogger("hfchat").setLevel(logging.DEBUG)
+class _CleanFormatter(logging.Formatter):
+    """Writes records without what a terminal would obey: they quote servers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
+
+
+def write_log(*, everything: bool) -> None:
+    """Write the log to standard error. No secret is among it.
+
+    Args:
+        everything: Whether all that the package logs is wanted, or warnings alone.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_CleanFormatter("%(name)s: %(message)s" if everything else None))
+    logging.basicConfig(level=logging.INFO if everything else logging.WARNING, handlers=[handler])
+    if everything:
+        logging.getLogger("hfchat").setLevel(logging.DEBUG)

@@ -6,6 +6,7 @@ square bracket of it is Rich markup (`Text` objects, never f-strings, carry it).
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-__all__ = ["THEME", "Terminal", "clean", "clean_line", "note"]
+__all__ = ["THEME", "Terminal", "clean", "clean_line", "json_text", "note"]
 
 THEME: Final = Theme(
     {
@@ -44,15 +45,46 @@ _SEQUENCE: Final = re.compile(
     r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC
     r"|[ -/]+[0-~])"  # the short ones with intermediates
 )
-# Tab and newline stay. The bidirectional overrides can make a name read as another.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+# All of Unicode's categories Cc and Cf (a test compares) that a terminal obeys or that makes a text
+# read as another: controls, bidirectional marks and overrides, invisible characters, tags. Tab and
+# newline stay, and so do the joiners that Persian and emoji need (U+200C, U+200D) and the visible
+# number signs of some scripts.
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e007f]"
+)
+_LINE_END: Final = re.compile("[\u2028\u2029]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
     """Take out of a text what a terminal would obey rather than show."""
     text = _CONTROL.sub("", _SEQUENCE.sub("", text))
-    return _SURROGATE.sub("\ufffd", text)
+    return _SURROGATE.sub("\ufffd", _LINE_END.sub("\n", text))
+
+
+def json_text(value: object, *, shown: bool, encoding: str = "utf-8") -> str:
+    """Write a value as JSON, exactly.
+
+    Args:
+        value: What `json.dumps` takes.
+        shown: Whether a terminal is to show it: then what `clean` takes out is escaped.
+        encoding: Of the stream that it goes to; what that lacks is escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    for unsafe in (_CONTROL, _LINE_END) if shown else ():
+        # The line ends of the layout are no part of a text, and stay as they are.
+        text = unsafe.sub(_escaped, text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return text
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
 
 
 def clean_line(text: str, limit: int = 0) -> str:
@@ -102,6 +134,13 @@ class Terminal:
     def notes(self) -> Console:
         """Where to say what does not belong to the output itself."""
         return self.out if self.is_rich else self.err
+
+    def print_json(self, value: object) -> None:
+        """Write JSON to standard output: exact data, with escapes where a terminal shows it."""
+        out = self.out
+        text = json_text(value, shown=self.is_rich, encoding=out.encoding)
+        out.file.write(f"{text}\n")
+        out.file.flush()
 
     @property
     def can_ask(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from hfchat_base.cli.form import ReadLine, fill_in
-from hfchat_base.cli.terminal import Terminal, clean_line, note
+from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 from hfchat_base.cli.view import view_for
 from hfchat_base.cli.view.base import source_lines
 from hfchat_base.events import ElicitationRequest, TextDelta
@@ -18,9 +18,8 @@ from hfchat_base.types import Answer, OnElicitation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from hfchat_base.cli.downloads import Downloads
+    from hfchat_base.cli.downloads import Downloads, SavedFile
     from hfchat_base.conversation import Conversation
     from hfchat_base.streams import AnswerStream
 
@@ -44,8 +43,11 @@ class TurnRunner:
     downloads: Downloads
     read_line: ReadLine
 
-    def run(self, open_stream: OpenStream) -> None:
+    def run(self, open_stream: OpenStream) -> list[SavedFile]:
         """Run a turn to its end.
+
+        Returns:
+            What became of the files of the answer; missing ones have been told.
 
         Raises:
             HuggingChatError: It did not end well; what had arrived is on the screen.
@@ -70,25 +72,29 @@ class TurnRunner:
                         first = time.monotonic() - begun
                     view.show(event)
         answer = stream.answer
-        saved = [self.downloads.save(conversation, file) for file in answer.files]
+        saved = self.downloads.save_all(conversation, answer)
         self._show_below(answer, saved)
         if self.terminal.is_rich:
             self._show_timing(conversation, answer, first, time.monotonic() - begun)
+        return saved
 
-    def _show_below(self, answer: Answer, saved: Sequence[Path]) -> None:
+    def _show_below(self, answer: Answer, saved: Sequence[SavedFile]) -> None:
         notes = self.terminal.notes
         if answer.sources:
             notes.print()
             notes.print(Text("Sources", style="hfchat.name"))
             for line in source_lines(answer):
                 notes.print(line, soft_wrap=True)
-        for file, path in zip(answer.files, saved, strict=True):
+        for one in saved:
+            if one.path is None:
+                continue
             notes.print()
-            name = clean_line(file.name) or "file"
-            kind = clean_line(file.mime)
+            name = clean_line(one.file.name) or "file"
+            kind = clean_line(one.file.mime)
+            path = clean(str(one.path))
             notes.print(
                 Text.assemble(
-                    ("✓ ", "hfchat.good"), f"{name} ({kind}) saved: ", (str(path), "hfchat.link")
+                    ("✓ ", "hfchat.good"), f"{name} ({kind}) saved: ", (path, "hfchat.link")
                 ),
                 soft_wrap=True,
             )

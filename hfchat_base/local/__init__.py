@@ -36,7 +36,7 @@ from hfchat_base.local.backends import (
     openai_models,
 )
 from hfchat_base.local.backends.scripted import default_models
-from hfchat_base.local.limits import Limits
+from hfchat_base.local.limits import Limits, Retention
 from hfchat_base.local.models import LocalModel
 from hfchat_base.local.records import RecordedRequest, SentPrompt
 from hfchat_base.local.server import LocalServer
@@ -61,6 +61,7 @@ __all__ = [
     "ModelBackend",
     "OpenAIBackend",
     "RecordedRequest",
+    "Retention",
     "SentPrompt",
     "ToolContext",
     "ToolServer",

@@ -18,14 +18,15 @@ from hfchat_base.local.http.answers import Mishap, Refusal, mishap_answer, refus
 from hfchat_base.local.http.conversations import ConversationRoutes
 from hfchat_base.local.http.current import CurrentRoutes
 from hfchat_base.local.http.cut import Cutter
-from hfchat_base.local.http.gate import Gate
+from hfchat_base.local.http.gate import Gate, VaryOnEncoding
+from hfchat_base.local.http.hosts import HostGuard, is_host
 from hfchat_base.local.http.legacy import LegacyRoutes
 from hfchat_base.local.http.login import IdentityProvider, LoginRoutes, Logins
 from hfchat_base.local.http.openai import OpenAIRoutes
 from hfchat_base.local.http.record import Recorder
 from hfchat_base.local.http.resume import ResumeRoutes
 from hfchat_base.local.http.send import SendRoutes
-from hfchat_base.local.limits import Limits
+from hfchat_base.local.limits import Limits, Retention
 from hfchat_base.local.state import ServerState
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def create_app(
     tool_servers: Sequence[ToolServer] = (),
     base_path: str = "",
     token_delay: float | None = None,
+    hosts: Sequence[str] = (),
+    retention: Retention | None = None,
 ) -> Starlette:
     """Make a HuggingChat server as an app, to mount or to serve as you like.
 
@@ -63,6 +66,14 @@ def create_app(
         base_path: What every path begins with: empty, or such as ``/chat``.
         token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
             faster in the same proportion. As recorded if None.
+        hosts: The hosts that it answers to besides ``localhost``, loopback addresses and the
+            address that a connection comes in at, each with the port that it comes in at; one
+            without a port stands for all ports. Requests for other hosts, or from pages of other
+            hosts, are refused.
+        retention: How much it keeps in memory.
+
+    Raises:
+        ValueError: One of ``hosts`` is not a host.
     """
     return app_of(
         create_state(
@@ -74,6 +85,8 @@ def create_app(
             tool_servers=tool_servers,
             base_path=base_path,
             token_delay=token_delay,
+            hosts=hosts,
+            retention=retention,
         )
     )
 
@@ -88,8 +101,13 @@ def create_state(
     tool_servers: Sequence[ToolServer],
     base_path: str,
     token_delay: float | None,
+    hosts: Sequence[str],
+    retention: Retention | None,
 ) -> ServerState:
     """Make a server's memory; see `create_app` for the arguments."""
+    for host in hosts:
+        if not is_host(host):
+            raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")
     haste = 1.0 if token_delay is None else min(token_delay / DRIP_SECONDS, 1.0)
     return ServerState(
         generation=generation,
@@ -99,6 +117,8 @@ def create_state(
         tool_servers=tool_servers,
         base_path=base_path.rstrip("/"),
         flush_seconds=RESUME_FLUSH_SECONDS * max(haste, 0.02),
+        hosts=tuple(hosts),
+        retention=retention or Retention(),
     )
 
 
@@ -108,7 +128,7 @@ def app_of(state: ServerState) -> Starlette:
     Args:
         state: The server's memory.
     """
-    logins = Logins()
+    logins = Logins(state.retention)
     routes: list[BaseRoute] = [*SendRoutes(state).routes, *ConversationRoutes(state).routes]
     routes += LoginRoutes(state, logins).routes
     if state.generation == "current":
@@ -122,6 +142,11 @@ def app_of(state: ServerState) -> Starlette:
         Mount("", app=chat_ui),
     ]
 
+    middleware = [Middleware(Recorder, records=state.records)]
+    if state.generation == "current":
+        middleware.append(Middleware(VaryOnEncoding))
+    middleware += [Middleware(HostGuard, hosts=state.hosts), Middleware(Cutter, cuts=state.cuts)]
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
@@ -130,9 +155,6 @@ def app_of(state: ServerState) -> Starlette:
     return Starlette(
         routes=[Mount(state.base_path, routes=below_base)] if state.base_path else below_base,
         exception_handlers={Refusal: refusal_answer, Mishap: mishap_answer},
-        middleware=[
-            Middleware(Recorder, records=state.records),
-            Middleware(Cutter, cuts=state.cuts),
-        ],
+        middleware=middleware,
         lifespan=lifespan,
     )

@@ -1,4 +1,4 @@
-"""The limits a server puts on its users. None of them is on unless asked for."""
+"""What a server refuses, and how much it keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hfchat_base._protocol.constants import (
     RATE_LIMIT_WINDOW_SECONDS,
 )
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Retention"]
+
+_MEBIBYTE = 1_048_576
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,31 @@ class Limits:
     body_bytes: int = MAX_BODY_BYTES
     file_bytes: int = MAX_FILE_BYTES
     window_seconds: float = RATE_LIMIT_WINDOW_SECONDS
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much the local server keeps in memory. What is older is forgotten.
+
+    A conversation's age counts from its last change, a session's from its last use. A forgotten
+    conversation is answered as one that was deleted.
+
+    Attributes:
+        requests: Entries of `LocalServer.requests`.
+        prompts: Entries of `LocalServer.prompts`.
+        conversations: Conversations, and as many shares.
+        files: Attachments and files of answers.
+        logs: Runs that a client can come back to.
+        sessions: Sessions with a login; and as many users, settings, logins under way, sessions
+            that wait for a login, and questions of tools.
+        total_bytes: Bytes, or characters, of all bodies of the kept requests; and as many of all
+            prompts, of all conversations, of all shares, of all files and of all logs.
+    """
+
+    requests: int = 10_000
+    prompts: int = 10_000
+    conversations: int = 10_000
+    files: int = 10_000
+    logs: int = 10_000
+    sessions: int = 10_000
+    total_bytes: int = 256 * _MEBIBYTE

@@ -5,17 +5,21 @@ Both lists may be read from any thread while the server runs.
 
 from __future__ import annotations
 
+import itertools
 import json
-import threading
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import TYPE_CHECKING, Any
 
+from hfchat_base.local.encoding.values import text_size
+from hfchat_base.local.store.recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hfchat_base.local.encoding.values import JsonObject
+    from hfchat_base.local.limits import Retention
 
 __all__ = ["RecordedRequest", "Records", "SentPrompt"]
 
@@ -47,7 +51,7 @@ class RecordedRequest:
         """The body as JSON, or None if it is none. Of a message's form it is the part ``data``."""
         try:
             return json.loads(self._data())
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _data(self) -> Any:
@@ -78,25 +82,31 @@ class SentPrompt:
 
 
 class Records:
-    """The two lists."""
+    """The two lists.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: dict[int, RecordedRequest] = {}
-        self._prompts: list[SentPrompt] = []
-        self._next = 0
+    Args:
+        retention: How much of them is kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        most_bytes = retention.total_bytes
+        self._requests: Recent[int, RecordedRequest] = Recent(
+            retention.requests, most_bytes, size=lambda request: len(request.body)
+        )
+        self._prompts: Recent[int, SentPrompt] = Recent(
+            retention.prompts, most_bytes, size=lambda prompt: text_size(prompt.messages)
+        )
+        self._number = itertools.count()
 
     @property
     def requests(self) -> list[RecordedRequest]:
         """A copy of the requests, in the order of their arrival."""
-        with self._lock:
-            return list(self._requests.values())
+        return self._requests.values()
 
     @property
     def prompts(self) -> list[SentPrompt]:
         """A copy of the prompts, in the order they were sent."""
-        with self._lock:
-            return list(self._prompts)
+        return self._prompts.values()
 
     def add_request(self, request: RecordedRequest) -> int:
         """Add a request.
@@ -107,10 +117,9 @@ class Records:
         Returns:
             A key to update it with.
         """
-        with self._lock:
-            self._next += 1
-            self._requests[self._next] = request
-            return self._next
+        key = next(self._number)
+        self._requests[key] = request
+        return key
 
     def update_request(self, key: int, request: RecordedRequest) -> None:
         """Replace a request that is still on the list.
@@ -119,9 +128,7 @@ class Records:
             key: What `add_request` returned.
             request: Its newer state.
         """
-        with self._lock:
-            if key in self._requests:
-                self._requests[key] = request
+        self._requests.update(key, request)
 
     def add_prompt(self, prompt: SentPrompt) -> None:
         """Add a prompt.
@@ -129,11 +136,9 @@ class Records:
         Args:
             prompt: What is sent.
         """
-        with self._lock:
-            self._prompts.append(prompt)
+        self._prompts[next(self._number)] = prompt
 
     def clear_requests(self) -> None:
         """Forget all requests and prompts."""
-        with self._lock:
-            self._requests.clear()
-            self._prompts.clear()
+        self._requests.clear()
+        self._prompts.clear()

@@ -12,6 +12,7 @@ import uvicorn
 
 from hfchat_base._protocol.constants import SESSION_COOKIE, Generation
 from hfchat_base.local.app import app_of, create_state
+from hfchat_base.local.http.hosts import is_host_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from typing_extensions import Self
 
-    from hfchat_base.local.limits import Limits
+    from hfchat_base.local.limits import Limits, Retention
     from hfchat_base.local.models import LocalModel
     from hfchat_base.local.records import RecordedRequest, SentPrompt
     from hfchat_base.local.tools import ToolServer
@@ -50,6 +51,15 @@ class LocalServer:
         port: Port to listen on, or 0 for a free one.
         token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
             faster in the same proportion. As recorded (0.15) if None.
+        hosts: The hosts that it answers to besides its own, which are ``localhost``, loopback
+            addresses and the address that a connection comes in at, each with its port. Name what
+            a port forwarding, a proxy or another machine calls it: ``chat.example:8000``, or
+            without a port for all ports. Requests for other hosts, or from pages of other hosts,
+            are refused with a 403, because any web page can send requests to this machine.
+        retention: How much it keeps: of requests, prompts, conversations, files and so on.
+
+    Raises:
+        ValueError: One of ``hosts`` is not a host.
 
     Example:
         >>> with LocalServer() as server:
@@ -69,6 +79,8 @@ class LocalServer:
         host: str = "127.0.0.1",
         port: int = 0,
         token_delay: float | None = None,
+        hosts: Sequence[str] = (),
+        retention: Retention | None = None,
     ) -> None:
         self._state = create_state(
             generation=generation,
@@ -79,6 +91,8 @@ class LocalServer:
             tool_servers=tool_servers,
             base_path=base_path,
             token_delay=token_delay,
+            hosts=[*hosts, host] if is_host_name(host) else hosts,
+            retention=retention,
         )
         self._host = host
         self._port = port
@@ -97,12 +111,12 @@ class LocalServer:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Everything that was asked so far, in the order of arrival."""
+        """What was asked so far, in the order of arrival; the newest 10,000 (see ``retention``)."""
         return self._state.records.requests
 
     @property
     def prompts(self) -> list[SentPrompt]:
-        """Everything that the models were sent so far, in order."""
+        """What the models were sent so far, in order; the newest 10,000 (see ``retention``)."""
         return self._state.records.prompts
 
     def clear_requests(self) -> None:
@@ -221,6 +235,8 @@ class _Running:
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
         self._socket = _listening(host, port)
+        # Nobody can be sent to the unspecified address, which stands for all of this machine's.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
         name = f"[{host}]" if ":" in host else host
         self.address = f"{name}:{self._socket.getsockname()[1]}"
         self._uvicorn = _Uvicorn(
@@ -248,6 +264,9 @@ class _Running:
         Args:
             close: Ends the app's own work; called in the event loop.
         """
+        if not self._thread.is_alive():  # in the child of a fork, where the parent still serves
+            self._socket.close()
+            return
         asyncio.run_coroutine_threadsafe(self._wind_down(close), self._loop).result()
         self._thread.join()
 

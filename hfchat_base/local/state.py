@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hfchat_base._protocol.constants import RESUME_FLUSH_SECONDS, Generation
-from hfchat_base.local.limits import Limits
+from hfchat_base.local.limits import Limits, Retention
 from hfchat_base.local.records import Records
 from hfchat_base.local.store.conversations import Conversations
 from hfchat_base.local.store.files import Files
+from hfchat_base.local.store.recent import Recent
 from hfchat_base.local.store.sessions import Sessions
 from hfchat_base.local.store.settings import Settings
 from hfchat_base.local.tools.elicitation import Elicitations
@@ -40,6 +41,9 @@ class ServerState:
         tool_servers: Its stand-ins for MCP servers.
         base_path: What every path begins with: empty, or such as ``/chat``.
         flush_seconds: How long the resume log gathers tokens, in seconds.
+        retention: How much it keeps.
+        hosts: The hosts that it answers to besides its own.
+        logs: The logs of its runs, by conversation and name of the run; the newest run last.
     """
 
     generation: Generation
@@ -49,19 +53,24 @@ class ServerState:
     tool_servers: Sequence[ToolServer] = ()
     base_path: str = ""
     flush_seconds: float = RESUME_FLUSH_SECONDS
-    conversations: Conversations = field(default_factory=Conversations)
-    sessions: Sessions = field(default_factory=Sessions)
-    files: Files = field(default_factory=Files)
-    elicitations: Elicitations = field(default_factory=Elicitations)
-    records: Records = field(default_factory=Records)
-    logs: dict[str, RunLog] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    hosts: Sequence[str] = ()
     active_runs: list[Run] = field(default_factory=list)
     cuts: deque[int] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _messages: deque[tuple[float, str]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.settings = Settings(self.models[0].id)
+        kept = self.retention
+        self.conversations = Conversations(kept)
+        self.sessions = Sessions(kept)
+        self.settings = Settings(self.models[0].id, kept)
+        self.files = Files(kept)
+        self.elicitations = Elicitations(kept)
+        self.records = Records(kept)
+        self.logs: Recent[tuple[str, str], RunLog] = Recent(
+            kept.logs, kept.total_bytes, size=lambda log: log.size
+        )
 
     def model(self, model_id: str) -> LocalModel | None:
         """Return a model, or None if there is none of that id.
@@ -97,11 +106,11 @@ class ServerState:
         Returns:
             Whether it is within the limit.
         """
+        limit = self.limits.messages_per_minute
+        if limit is None:
+            return True
         moment = time.monotonic()
         while self._messages and self._messages[0][0] < moment - self.limits.window_seconds:
             self._messages.popleft()
         self._messages += [(moment, name) for name in who]
-        limit = self.limits.messages_per_minute
-        return limit is None or all(
-            sum(name == counted for _, counted in self._messages) <= limit for name in who
-        )
+        return all(sum(name == counted for _, counted in self._messages) <= limit for name in who)

@@ -29,7 +29,7 @@ EXPORTED = {
     "AuthResult", "RequestLogin", "login", "login_async", "login_with_cookies",
     "login_with_cookies_async",
     # data
-    "Answer", "AnswerFile", "ChatMessage", "ConversationInfo", "McpServer",
+    "Answer", "AnswerFile", "ChatMessage", "ConversationInfo", "FetchedFile", "McpServer",
     "McpServerConfig", "Message", "MessageFile", "Model", "OnElicitation", "Retries", "Retry",
     "Timeouts", "ToolRun",
         "TurnOptions", "Upload", "User",
@@ -42,7 +42,8 @@ EXPORTED = {
     "ConversationNotFoundError", "FileNotAvailableError", "FileTooLargeError", "GenerationFailed",
     "GenerationInterrupted", "HuggingChatError", "InvalidRequestError", "LoginRequired",
     "MessageNotFoundError", "MessageTooLongError", "MissingAuthError", "MissingRequirementsError",
-    "ModelNotFoundError", "OriginRejectedError", "ProtocolError", "ProxyError", "RateLimitError",
+    "ModelNotFoundError", "OriginRejectedError", "OutOfCreditsError", "ProtocolError",
+    "ProxyError", "RateLimitError",
     "ResponseError", "ServerError", "SessionExpired", "StreamError", "StreamStalled",
     "StreamTruncated", "TLSError", "TooManyConversationsError", "TransportError",
     "UnexpectedPageError", "UpstreamRateLimitError",

@@ -36,15 +36,15 @@ WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning")
 
 
 def programs() -> list[Any]:
-    """The Python of each page; the README's blocks stand each on its own."""
-    parts: list[tuple[str, list[Block]]] = []
+    """The Python of each page; the README's blocks stand each on its own, and alone are quick."""
+    parts: list[tuple[str, list[Block], tuple[pytest.MarkDecorator, ...]]] = []
     for page in pages():
         blocks = blocks_of(page, "python")
         if page == README:
-            parts += [(f"README.md:{block.first_line}", [block]) for block in blocks]
+            parts += [(f"README.md:{block.first_line}", [block], ()) for block in blocks]
         elif blocks:
-            parts.append((name_of(page), blocks))
-    return [pytest.param(name, as_program(blocks), id=name) for name, blocks in parts]
+            parts.append((name_of(page), blocks, (pytest.mark.slow,)))
+    return [pytest.param(name, as_program(blocks), id=name, marks=m) for name, blocks, m in parts]
 
 
 def scripts() -> list[Any]:
@@ -107,6 +107,7 @@ def test_python(name: str, program: str, environment: dict[str, str], tmp_path: 
         run([sys.executable, *WARNINGS, str(file)], environment, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "script"), scripts())
 def test_commands(name: str, script: str, environment: dict[str, str], tmp_path: Path) -> None:
     """The commands of a page succeed."""

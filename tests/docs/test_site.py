@@ -5,7 +5,6 @@ Links to elsewhere are followed if HFCHAT_CHECK_LINKS is set, because that needs
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,6 +15,9 @@ import pytest
 
 import hfchat_base.local
 from tests.docs.pages import DOCS, REPOSITORY
+from tests.support import environment
+
+pytestmark = pytest.mark.slow
 
 BUILD = (sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-q", "-b")
 
@@ -84,10 +86,11 @@ def test_what_is_public_is_in_the_reference(site: Path) -> None:
     assert public - documented == left_out
 
 
-@pytest.mark.skipif("HFCHAT_CHECK_LINKS" not in os.environ, reason="HFCHAT_CHECK_LINKS is not set")
 @pytest.mark.timeout(900)
 def test_links_to_elsewhere(tmp_path: Path) -> None:
     """Every address on the web that a page names answers."""
+    if "HFCHAT_CHECK_LINKS" not in environment.CALLER:
+        pytest.skip("HFCHAT_CHECK_LINKS is not set")
     command = [*BUILD, "linkcheck", "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path)]
     done = subprocess.run(  # noqa: S603 - our own documentation
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=850, check=False

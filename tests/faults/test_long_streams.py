@@ -11,6 +11,7 @@ import gc
 import json
 import tracemalloc
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.policy import Deadlines
+from hfchat_base._flows.policy import Deadlines, Policy, Resuming
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow
 from hfchat_base._protocol.requests import Endpoint
@@ -44,7 +45,8 @@ HOUR: Final = 3600.0
 def _short_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let logs be closed after a tenth of a second rather than after five minutes."""
     monkeypatch.setattr("hfchat_base.local.http.resume.RESUME_CAP_SECONDS", 0.1)
-    monkeypatch.setattr("hfchat_base._flows.resume._CAP_SECONDS", 0.09)
+    short = partial(Policy, resuming=Resuming(log_cap=0.09))
+    monkeypatch.setattr("hfchat_base.client.Policy", short)
 
 
 @pytest.mark.usefixtures("_short_cap")
@@ -63,7 +65,8 @@ def test_fault_34_cap_while_nothing_is_said(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that is silent across many caps, as with a long tool, is not given up."""
-    monkeypatch.setattr("hfchat_base._flows.resume._ATTEMPTS", 3)
+    hasty = partial(Policy, resuming=Resuming(log_cap=0.09, looks_without_news=3))
+    monkeypatch.setattr("hfchat_base.client.Policy", hasty)
 
     async def ponder(_: ChatRequest) -> AsyncIterator[str]:
         yield "one "
@@ -182,8 +185,8 @@ class Hours:
     def __init__(self, timeouts: Timeouts) -> None:
         self.run = RunState()
         self.run.sending()
-        server = Server(Endpoint.parse("http://127.0.0.1:9"), timeouts=timeouts)
-        self._flow = follow(server, self.run, LineReader(), Deadlines(timeouts, 0.0))
+        server = Server(Endpoint.parse("http://127.0.0.1:9"), policy=Policy(timeouts=timeouts))
+        self._flow = follow(server, self.run, LineReader(), Deadlines(server.policy, 0.0))
         self.waits_until = self._next_read(None)
 
     def hear(self, raw: bytes, at: float) -> None:

@@ -18,12 +18,16 @@ from hfchat_base import AsyncHuggingChat, HuggingChat, TextDelta
 url = sys.argv[1]
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # in this mode it notes slow steps
 
+clients = []  # for a client that is dropped with connections open is warned about
+
 def begin(client):
+    clients.append(client)
     stream = client.stream_chat("go", model="slow/drip")
     next(event for event in stream if isinstance(event, TextDelta))
     return stream
 
 async def begin_async(client):
+    clients.append(client)
     stream = client.stream_chat("go", model="slow/drip")
     async for event in stream:
         if isinstance(event, TextDelta):

@@ -23,6 +23,7 @@ from hfchat_base import (
 )
 from tests.faults.answers import STARTED, lines, token
 from tests.faults.test_http import refused, steps
+from tests.support import leaving
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead
 from tests.support.faults.server import (
     CREATE,
@@ -45,7 +46,7 @@ DRIP = "".join(f"tok{number} " for number in range(40))
 GONE = response(b'event: end\ndata: {"status":"gone"}\n\n', content_type="text/event-stream")
 
 
-def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something has come about."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -265,14 +266,11 @@ async def test_fault_36_cancellation(proxy: FaultServer) -> None:
     assert not left
 
 
-async def test_fault_36_timeout(proxy: FaultServer) -> None:
+async def test_fault_36_timeout(proxy: FaultServer, server: LocalServer) -> None:
     """`asyncio.wait_for` around an answer closes the connection at once."""
     async with AsyncHuggingChat(proxy.url) as client:
         conversation = await client.create_conversation("slow/drip")
-        began = time.monotonic()
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(conversation.send("hello"), 0.15)
-        assert time.monotonic() - began < 2
+        await leaving.by_running_out_of_time(conversation.send("hello"), lambda: server.prompts)
         assert proxy.count(STOP) == 1
 
 

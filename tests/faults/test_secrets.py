@@ -7,7 +7,7 @@ import logging
 import pickle
 import stat
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,12 +203,48 @@ def test_fault_43_cookies_go_nowhere_else(
         assert elsewhere.asked == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1"])
+PRIVATE_HOSTS = [
+    *("127.0.0.1", "localhost", "localhost.", "[::1]", "169.254.169.254", "10.0.0.1", "127.1"),
+    *("0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "%6cocalhost"),
+    *("user@127.0.0.1", "\uff11\uff12\uff17.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
 def test_fault_43_private_addresses_are_not_fetched(host: str) -> None:
     """The address of a file in a message may not lead into the network of whoever runs this."""
     with FaultServer(Scripted(lambda _: response(b"inside", content_type="text/plain"))) as inside:
         with pytest.raises(InvalidRequestError):
             fetch_public_file(f"http://{host}:{inside.port}/secret.png")
+        assert inside.asked == []
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+def test_fault_43_nor_for_langchain(host: str, current_server: LocalServer) -> None:
+    """Nor is it for an image in a message of LangChain's."""
+    wrapper = pytest.importorskip("langchain_huggingchat")
+    with FaultServer(Scripted(lambda _: response(b"inside", content_type="text/plain"))) as inside:
+        url = f"http://{host}:{inside.port}/secret.png"
+        messages = [("user", [{"type": "image_url", "image_url": {"url": url}}])]
+        with closing(wrapper.ChatHuggingChat(base_url=current_server.base_url)) as model:
+            for ask in (model.invoke, lambda given: asyncio.run(model.ainvoke(given))):
+                with pytest.raises(InvalidRequestError, match=r"The file's (host|address) "):
+                    ask(messages)
+        assert inside.asked == []
+
+
+@pytest.mark.parametrize("host", PRIVATE_HOSTS)
+def test_fault_43_nor_for_llama_index(host: str, current_server: LocalServer) -> None:
+    """Nor is it for an image in a message of LlamaIndex's, whose own type of addresses differs."""
+    wrapper = pytest.importorskip("llama_index_huggingchat")
+    types = pytest.importorskip("llama_index.core.base.llms.types")
+    with FaultServer(Scripted(lambda _: response(b"inside", content_type="text/plain"))) as inside:
+        block = types.ImageBlock(url=f"http://{host}:{inside.port}/secret.png")
+        messages = [types.ChatMessage(role="user", blocks=[block])]
+        llm = wrapper.HuggingChatLLM(base_url=current_server.base_url)
+        for ask in (llm.chat, lambda given: asyncio.run(llm.achat(given))):
+            with pytest.raises(InvalidRequestError, match=r"The file's (host|address) "):
+                ask(messages)
         assert inside.asked == []
 
 
@@ -253,3 +289,11 @@ def test_fault_45_names_are_data(proxy: FaultServer, caller: Caller) -> None:
         caller.do(proxy.url, steps(create, lambda conversation: conversation.download("../../x")))
     fetched = [asked.target for asked in proxy.requests if "/output/" in asked.target]
     assert [target.rpartition("/")[2] for target in fetched] == ["..%2F..%2Fx"]
+
+
+@pytest.mark.parametrize("sha", [".", ".."])
+def test_fault_45_dots_are_data(proxy: FaultServer, caller: Caller, sha: str) -> None:
+    """A file that a server calls by dots is asked for by that name, and nothing above it is."""
+    with suppress(HuggingChatError):
+        caller.do(proxy.url, steps(create, lambda conversation: conversation.download(sha)))
+    assert [asked.target.rpartition("/output/")[2] for asked in proxy.requests][-1] == sha

@@ -1,31 +1,39 @@
 """The servers that the live tests talk to: the one that the environment names, and the local ones.
 
-The environment is left as it is here, because it says who to be and which models to use.
+The environment here is that of whoever runs the tests: it says who to be and which models to use.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hfchat_base import HuggingChat
+from tests.support import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment() -> None:
-    """Leave the environment as it is."""
+def _home() -> Iterator[None]:
+    """Have the environment of whoever runs the tests."""
+    with environment.of_caller():
+        yield
 
 
-@pytest.fixture(params=["environment", "local-current", "local-legacy"])
+@pytest.fixture(
+    params=[
+        pytest.param("environment", marks=pytest.mark.live),
+        "local-current",
+        "local-legacy",
+    ]
+)
 def live_url(request: pytest.FixtureRequest) -> str:
     """The address of a server."""
     if request.param == "environment":
-        address = os.environ.get("HUGGINGCHAT_BASE_URL", "")
+        address = environment.CALLER.get("HUGGINGCHAT_BASE_URL", "")
         if not address:
             pytest.skip("no real server: HUGGINGCHAT_BASE_URL is not set")
         return address

@@ -10,7 +10,6 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, CitationBlock
 
 from hfchat_base import McpServerConfig
-from hfchat_base.errors import InvalidRequestError
 from hfchat_base.events import ElicitationRequest
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import ElicitationEvent, HuggingChatLLM, ask_in_workflow
@@ -66,11 +65,12 @@ def test_tool_servers_of_a_call(current_server: LocalServer) -> None:
     assert "server_tool_runs" not in llm.chat(HELLO, mcp_servers=[]).additional_kwargs
 
 
-def test_headers_in_a_call_are_refused(agent_llm: HuggingChatLLM) -> None:
-    """A secret in a call would be shown to event handlers, so it is not taken."""
+def test_tool_server_of_a_call_alone(current_server: LocalServer) -> None:
+    """A call brings a tool server of its own, with headers."""
+    llm = HuggingChatLLM("tools/agent", base_url=current_server.base_url)
     server: McpServerConfig = {**MAGIC, "headers": {"authorization": "Bearer x"}}
-    with pytest.raises(InvalidRequestError, match="when the LLM is made"):
-        agent_llm.chat(HELLO, mcp_servers=[server])
+    (run,) = llm.chat(HELLO, mcp_servers=[server]).additional_kwargs["server_tool_runs"]
+    assert run["name"] == "magic_number"
 
 
 def test_legacy_sources(legacy_server: LocalServer) -> None:

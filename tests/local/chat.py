@@ -40,7 +40,7 @@ class Chat:
 
     def __init__(self, server: LocalServer, cookies: dict[str, str] | None = None) -> None:
         self.server = server
-        self.http = httpx.Client(base_url=server.base_url, cookies=cookies, timeout=30, verify=_TLS)
+        self.http = httpx.Client(base_url=server.base_url, cookies=cookies, timeout=60, verify=_TLS)
         url = httpx.URL(server.base_url)
         self.origin = f"http://{url.host}:{url.port}"
 
@@ -132,7 +132,7 @@ class UnderWay:
     def wait_for(self, text: str) -> None:
         """Wait until a text has come."""
         with self._news:
-            assert self._news.wait_for(lambda: text in self._body, timeout=10), self._body
+            assert self._news.wait_for(lambda: text in self._body, timeout=60), self._body
 
     def leave(self) -> None:
         """Close the connection with the next piece that comes."""

@@ -73,12 +73,14 @@ class Player:
         base_url: Our server.
         rewrite: Turns what was recorded into what we say on purpose.
         slow: Whether the sequence numbers of the resume log depend on timing.
+        stopped: Is set once a run of the recording has been stopped.
     """
 
     recording: dict[str, Any]
     base_url: str
     rewrite: Callable[[str], str] = str
     slow: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
     ids: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
@@ -185,7 +187,7 @@ class Player:
         return text
 
     def _new_client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.base_url, timeout=30, verify=_TLS)
+        return httpx.Client(base_url=self.base_url, timeout=100, verify=_TLS)
 
     def _part(self, part: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
         if "filename" in part:
@@ -229,7 +231,7 @@ class Streaming:
             return found[count - 1] if len(found) >= count else None
 
         with self._news:
-            match = self._news.wait_for(last, timeout=20)
+            match = self._news.wait_for(last, timeout=100)
         assert match is not None, f"{pattern} did not come"
         return match
 

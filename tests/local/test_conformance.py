@@ -5,18 +5,29 @@ What differs on purpose is in `KNOWN_DIFFERENCES`, and a test makes sure that ea
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
 
-from hfchat_base.local import Limits, LocalServer, default_models, scripted_tool_servers
+from hfchat_base.local import (
+    ChatRequest,
+    FunctionBackend,
+    Limits,
+    LocalServer,
+    default_models,
+    scripted_tool_servers,
+)
 from tests.local.replay import RECORDINGS, Player, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from hfchat_base._protocol.constants import Generation
 
@@ -39,7 +50,14 @@ SLOW_SCENARIOS: Final = {
     "disconnect_and_resume",
     "two_runs_in_one_conversation",
 }
+"""Those in whose logs the real server's clock decided which tokens became one event.
+
+In all others the tokens came at once, and are gathered here for as long as it takes.
+"""
+
 TOKEN_DELAY: Final = 0.03
+WINDOW_SECONDS: Final = 3600.0
+"""The window of the limit per minute: no machine is so slow that it passes by itself."""
 
 _CASES: Final = [
     pytest.param(path.parent.name, path.stem, id=f"{path.parent.name}-{path.stem}")
@@ -47,7 +65,7 @@ _CASES: Final = [
 ]
 
 
-def _settings(generation: Generation, scenario: str) -> dict[str, Any]:
+def _settings(generation: Generation, scenario: str, stopped: threading.Event) -> dict[str, Any]:
     """Tell how the server of a recording was set up."""
     settings: dict[str, Any] = {
         "generation": generation,
@@ -67,11 +85,40 @@ def _settings(generation: Generation, scenario: str) -> dict[str, Any]:
             messages_per_conversation=4,
             conversations=2,
             message_length=50,
-            window_seconds=2,
+            window_seconds=WINDOW_SECONDS,
         )
+    if scenario == "stop_generating":
+        tokens = 10 if generation == "legacy" else 5
+        settings["models"] = [
+            replace(model, backend=FunctionBackend(_PatientDrip(tokens, stopped).say))
+            if model.id == "slow/drip"
+            else model
+            for model in settings["models"]
+        ]
     if scenario == "file_too_large":
         settings["limits"] = Limits(file_bytes=100, body_bytes=900)
     return settings
+
+
+class _PatientDrip:
+    """Drips so many tokens, and the next ones only once the stop has come.
+
+    Args:
+        tokens: How many come before.
+        stopped: Is set once the stop has come.
+    """
+
+    def __init__(self, tokens: int, stopped: threading.Event) -> None:
+        self._tokens = tokens
+        self._stopped = stopped
+
+    async def say(self, _request: ChatRequest) -> AsyncIterator[str]:
+        """Answer a request."""
+        for number in range(40):
+            if number == self._tokens:
+                await asyncio.to_thread(self._stopped.wait)
+            yield f"tok{number} "
+            await asyncio.sleep(TOKEN_DELAY)
 
 
 def _stop(player: Player) -> None:
@@ -81,6 +128,7 @@ def _stop(player: Player) -> None:
     run = player.start(3)
     run.wait_for(f"tok{9 if legacy else 4} ")
     player.play(2)
+    player.stopped.set()
     run.finish()
     player.play(4)
 
@@ -109,13 +157,32 @@ def _two_runs(player: Player) -> None:
 
 
 def _disconnect(player: Player) -> None:
-    """Leave after five tokens, then come back to the log."""
+    """Leave after five tokens, then come back to the log: to all of it, and to parts of it.
+
+    Which tokens are in a part depends on how they were gathered. That it is the end of the whole
+    log, from the number that was asked for, does not.
+    """
     player.play_all(end=2)
     run = player.start(2)
     run.wait_for("tok4 ")
     run.leave()
     run.finish()
-    player.play_all(start=3)
+    whole = player.send(3)
+    player.compare(3, whole)
+    for index, number in ((4, 3), (5, 4)):
+        recorded, part = player.exchanges[index]["response"], player.send(index)
+        recorded_whole = "".join(text for _, text in player.exchanges[3]["response"]["chunks"])
+        recorded_part = "".join(text for _, text in recorded["chunks"])
+        assert recorded_part == _log_after(recorded_whole, number)
+        assert part.text == _log_after(whole.text, number)
+        player.compare(index, replace(part, body=recorded_part.encode()))
+    player.play_all(start=6)
+
+
+def _log_after(log: str, number: int) -> str:
+    """The end of a log behind the event with that number."""
+    frames = log.replace(": heartbeat\n\n", "")
+    return frames[frames.index(f"id: {number + 1}\n") :]
 
 
 def _somebody_else(player: Player) -> None:
@@ -128,8 +195,10 @@ def _somebody_else(player: Player) -> None:
 def _limits(player: Player) -> None:
     """Let the minute pass where it passed when it was recorded."""
     player.play_all(end=7)
-    time.sleep(2)
-    player.play_all(start=7)
+    with pytest.MonkeyPatch.context() as patch:
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + WINDOW_SECONDS)
+        patch.setattr("hfchat_base.local.state.time", later)
+        player.play_all(start=7)
 
 
 def _log_in(player: Player) -> None:
@@ -192,12 +261,18 @@ def _differences(generation: Generation, scenario: str, *, allow_known: bool) ->
         def rewrite(text: str) -> str:
             return re.sub(pattern, ours, text, flags=re.DOTALL)
 
-    with LocalServer(**_settings(generation, scenario)) as server:
+    slow = scenario in SLOW_SCENARIOS
+    with pytest.MonkeyPatch.context() as patch:
+        if not slow:
+            patch.setattr("hfchat_base.local.app.RESUME_FLUSH_SECONDS", 1e6)
+        server = LocalServer(**_settings(generation, scenario, stopped := threading.Event()))
+    with server:
         player = Player(
             load(generation, scenario),
             server.base_url,
             rewrite=rewrite,
-            slow=scenario in SLOW_SCENARIOS,
+            slow=slow,
+            stopped=stopped,
         )
         try:
             _PLAYS.get(scenario, Player.play_all)(player)

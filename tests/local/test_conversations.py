@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+from hfchat_base.local.encoding import values
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hfchat_base._protocol.constants import Generation
 
 UNKNOWN = "0" * 24
@@ -34,6 +38,57 @@ def test_legacy_list_is_paged(legacy_chat: Chat) -> None:
         legacy_chat.create()
     assert len(legacy_chat.http.get("/api/conversations").json()) == CONVERSATIONS_PER_PAGE
     assert len(legacy_chat.http.get("/api/conversations?p=1").json()) == 1
+
+
+def _set_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Set the server's clock forward or back, and let it stand still."""
+    moment = datetime.now(timezone.utc) + by
+
+    class _Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            shown = moment.astimezone(tz)
+            return cls.combine(shown.date(), shown.time(), shown.tzinfo)
+
+    monkeypatch.setattr(values, "datetime", _Clock)
+
+
+def _ids(entries: list[dict[str, Any]]) -> list[str]:
+    return [entry["id"] for entry in entries]
+
+
+def test_order_within_one_millisecond(either_chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last changed comes first also among changes that share a millisecond."""
+    _set_clock(monkeypatch, timedelta(0))
+    made = [either_chat.create() for _ in range(CONVERSATIONS_PER_PAGE + 1)]
+    either_chat.send(made[7], "hi")
+    order = [made[7], *(one for one in reversed(made) if one != made[7])]
+    pages = [either_chat.http.get(f"/api/conversations?p={number}").json() for number in (0, 1)]
+    assert _ids([*pages[0], *pages[1]]) == order
+    page = either_chat.http.get("/").text
+    shown = sorted(order[:CONVERSATIONS_PER_PAGE], key=page.index)
+    assert shown == order[:CONVERSATIONS_PER_PAGE]
+
+
+def test_current_list_within_one_millisecond(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current generation's own list has the same order, and imports stand in it."""
+    _set_clock(monkeypatch, timedelta(0))
+    share = _share(chat)
+    first = chat.create()
+    imported = chat.http.post("/api/v2/conversations/import-share", json={"shareId": share}).json()[
+        "json"
+    ]["conversationId"]
+    last = chat.create()
+    listed = chat.http.get("/api/v2/conversations").json()["json"]["conversations"]
+    assert _ids(listed)[:3] == [last, imported, first]
+
+
+def test_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is later never has an earlier date, and ids keep the order of their creation."""
+    before, first = values.now(), values.ObjectId.new()
+    _set_clock(monkeypatch, timedelta(hours=-1))
+    assert values.now() >= before
+    assert values.ObjectId.new() > first
 
 
 def test_delete_all(chat: Chat) -> None:

@@ -61,6 +61,19 @@ def test_log_of_the_newest_run(chat: Chat) -> None:
     assert _said(chat.http.get(f"/conversation/{conversation}/stream").text) == "You said: two"
 
 
+def test_log_of_a_name_that_is_used_again(server: LocalServer, chat: Chat) -> None:
+    """A name belongs to its conversation; the same one given again there names the newest run."""
+    name = str(uuid.uuid4())
+    conversation = chat.create()
+    for text, generation_id in (("one", name), ("two", str(uuid.uuid4())), ("three", name)):
+        chat.send(conversation, text, generationId=generation_id)
+    with Chat(server) as other:
+        other.send(other.create(), "mine", generationId=name)
+    path = f"/conversation/{conversation}/stream"
+    assert _said(chat.http.get(path).text) == "You said: three"
+    assert _said(chat.http.get(f"{path}?generationId={name}").text) == "You said: three"
+
+
 def test_log_tells_of_errors_and_stops(chat: Chat) -> None:
     """A run that failed ends in `error`, one that was stopped in `interrupted`."""
     broken = chat.create("broken/http500")

@@ -85,7 +85,7 @@ def test_stop_does_not_wait_for_readers() -> None:
             next(response.iter_lines())
             server.stop()
         answer.finish()
-        reader.join(timeout=5)
+        reader.join(timeout=60)
         assert not reader.is_alive()
 
 
@@ -153,7 +153,8 @@ def test_base_path() -> None:
 
 def test_app_can_be_mounted() -> None:
     """The app works below any path of another app, and its pages name the whole path."""
-    outer = Starlette(routes=[Mount("/outer", app=create_app(base_path="/chat"))])
+    app = create_app(base_path="/chat", hosts=["testserver"])
+    outer = Starlette(routes=[Mount("/outer", app=app)])
     with TestClient(outer) as client:
         assert client.get("/outer/chat/api/v2/user").json() == {"json": None}
         assert 'data-url="/outer/chat/api/v2/models"' in client.get("/outer/chat/").text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,9 +151,12 @@ def _caller(*calls: ToolCall) -> LocalModel:
 
 def test_calls_of_one_round_run_side_by_side() -> None:
     """Two calls are run at the same time, and answered in the order they were made."""
+    short_is_done = threading.Event()
 
     def wait(query: str) -> str:
-        time.sleep(0.3 if query == "long" else 0)
+        if query == "long":
+            assert short_is_done.wait(60)
+        short_is_done.set()
         return query
 
     model = _caller(

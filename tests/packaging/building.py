@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.support import environment
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,11 +85,10 @@ class Environment:
             variables: Environment variables beside those of the tests.
         """
         scripts = self.folder / ("Scripts" if os.name == "nt" else "bin")
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         compiled = {"PYTHONPYCACHEPREFIX": str(self.folder.with_name("compiled"))}
         return subprocess.run(  # noqa: S603 - of the tests
             [str(scripts / command[0]), *command[1:]],
-            env={**inherited, **compiled, **variables},
+            env={**os.environ, **compiled, **variables},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -104,6 +105,11 @@ def find_uv() -> str | None:
 def uv(*arguments: str) -> None:
     """Run uv; what it says is in the error if it fails."""
     done = subprocess.run(  # noqa: S603 - of the tests
-        [find_uv() or "uv", "--quiet", *arguments], capture_output=True, text=True, check=False
+        [find_uv() or "uv", "--quiet", *arguments],
+        env=environment.CALLER,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

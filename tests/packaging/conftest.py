@@ -5,27 +5,26 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.packaging.building import Built, Environment, build, find_uv
+from tests.support.environment import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_PYTHONS: Final = os.environ.get("HFCHAT_PYTHONS", "").split() or [sys.executable]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that wants a `python` on each."""
     if "python" in metafunc.fixturenames:
+        pythons = CALLER.get("HFCHAT_PYTHONS", "").split() or [sys.executable]
         metafunc.parametrize(
-            "python", _PYTHONS, ids=lambda python: Path(python).name, scope="session"
+            "python", pythons, ids=lambda python: Path(python).name, scope="session"
         )
 
 

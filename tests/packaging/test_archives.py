@@ -14,6 +14,8 @@ from packaging.metadata import Metadata
 from hfchat_base import __version__
 from tests.packaging.building import PACKAGES, ROOT, Built
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def metadata(built: Built) -> Metadata:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.packaging.building import Environment
 
+pytestmark = pytest.mark.slow
+
 _ANSWER = "You said: hello\n"
 
 _BASE = """

@@ -24,7 +24,7 @@ Begin = Callable[[], Generator[Any, None, None]]
 BeginAsync = Callable[[], Awaitable[AsyncGenerator[Any, None]]]
 
 _SOON: Final = 0.05
-_LONGEST_WAIT: Final = 10.0
+_LONGEST_WAIT: Final = 60.0
 
 
 def by_break(begin: Begin) -> None:
@@ -136,6 +136,24 @@ ASYNC_WAYS: Final = [
     *(by_async_break, by_async_exception, by_aclose, by_async_forgetting),
     *(by_cancellation, by_wait_for, by_timeout),
 ]
+
+
+async def by_running_out_of_time(call: Awaitable[Any], begun: Callable[[], object]) -> None:
+    """Give up a call that is under way, as `asyncio.wait_for` does at its deadline.
+
+    Args:
+        call: The call, which is waited for.
+        begun: Whether it is under way. A deadline in seconds could pass before that.
+    """
+    given_up = asyncio.ensure_future(call)
+    until = time.monotonic() + _LONGEST_WAIT
+    while not begun():
+        assert time.monotonic() < until, "the call does not begin"
+        await asyncio.sleep(0.005)
+    given_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await given_up
+    assert given_up.cancelled()
 
 
 def press_ctrl_c_soon() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.font_manager  # noqa: F401 - makes its list of fonts, which takes long once
 import nbformat
@@ -16,12 +16,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-FOLDER: Final = Path(__file__).parents[2] / "notebooks"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-METADATA: Final = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+FOLDER: Final = Path(__file__).parents[2] / "notebooks"
 
 _CELL_SECONDS: Final = 60
 _DEAD_PROXY: Final = "http://127.0.0.1:9"
@@ -46,12 +44,13 @@ def write(notebook: NotebookNode, path: Path) -> None:
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 
-def run(notebook: NotebookNode, home: Path) -> NotebookNode:
+def run(notebook: NotebookNode, home: Path, metadata: Mapping[str, Any]) -> NotebookNode:
     """Run a copy of a notebook from top to bottom.
 
     Args:
         notebook: The notebook.
         home: An empty folder, for what kernels and libraries like to keep.
+        metadata: What the copy says of itself, in place of what it said before.
 
     Returns:
         The copy, with its outputs. An error is an output too.
@@ -69,15 +68,14 @@ def run(notebook: NotebookNode, home: Path) -> NotebookNode:
         resources={"metadata": {"path": str(FOLDER)}},
     )
     client.execute(env=_environment(home))
-    fresh.metadata = nbformat.from_dict(METADATA)  # type: ignore[no-untyped-call]
+    fresh.metadata = nbformat.from_dict(metadata)  # type: ignore[no-untyped-call]
     return fresh
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     return {
-        **kept,
+        **os.environ,
         **dict.fromkeys(proxies, _DEAD_PROXY),
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",

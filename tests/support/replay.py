@@ -39,13 +39,21 @@ class RawRequest:
 class Wire:
     """The server's end of a connection, while it answers one request."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, server: RawServer) -> None:
         self._connection = connection
+        self._server = server
 
     def send(self, *pieces: bytes) -> None:
         """Send bytes, each piece in a packet of its own as far as the system allows."""
         for piece in pieces:
             self._connection.sendall(piece)
+
+    def next_request(self) -> RawRequest | None:
+        """Wait for one more request on the same connection; None if the client closes it."""
+        request = _read_request(self._connection)
+        if request is not None:
+            self._server.requests.append(request)
+        return request
 
     def reset(self) -> None:
         """Drop the connection with a reset."""
@@ -76,17 +84,26 @@ class RawServer:
 
     Args:
         handler: Gets the request and the wire; the connection is closed after it.
+        hangs_up: Whether it closes each connection as soon as anything has come.
+        address: Where to listen: host and port; 0 for any port.
 
     Attributes:
         base_url: Its address.
         requests: What was asked so far.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        hangs_up: bool = False,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self._handler = handler
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._hangs_up = hangs_up
+        self._listener = socket.create_server(address)
         self._threads: list[threading.Thread] = []
-        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.base_url = f"http://{address[0]}:{self._listener.getsockname()[1]}"
         self.requests: list[RawRequest] = []
         self.connections = 0
 
@@ -94,11 +111,15 @@ class RawServer:
         self._start(self._accept)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop_listening(self) -> None:
+        """Take no more connections."""
         # A close alone does not wake the thread that accepts.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_listening()
         for thread in self._threads:
             thread.join(10)
 
@@ -119,10 +140,13 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
+            if self._hangs_up:
+                connection.recv(65536)
+                return
             request = _read_request(connection)
             if request is not None:
                 self.requests.append(request)
-                self._handler(request, Wire(connection))
+                self._handler(request, Wire(connection, self))
 
 
 def _read_request(connection: socket.socket) -> RawRequest | None:
@@ -222,7 +246,7 @@ def chat_of(recording: Recording, *, cut_into: int | None = None) -> Handler:
     return handle
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait for a condition; tell whether it came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

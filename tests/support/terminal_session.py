@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-SECONDS = 20.0
+SECONDS = 60.0
+_SURE = 10  # looks in a row, because others hold Python's lock for a moment
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\r|\x01|\x02")
 # The terminal has to be the session's own for Ctrl-C to arrive as a signal.
 _COMMAND = """
@@ -107,6 +109,29 @@ class TerminalSession:
     def ctrl_d(self) -> None:
         """Press Ctrl-D."""
         self.send("\x04")
+
+    def wait_until_reading(self) -> None:
+        """Wait until the program waits for a key: its prompt comes a moment earlier.
+
+        In between Python notes a Ctrl-C and waits for a key all the same.
+
+        Raises:
+            AssertionError: It does not in time.
+        """
+        until = time.monotonic() + SECONDS
+        waiting = 0
+        while waiting < _SURE:
+            assert time.monotonic() < until, "no line is read"
+            time.sleep(0.02)
+            waiting = waiting + 1 if self._sleeps() else 0
+
+    def _sleeps(self) -> bool:
+        """Whether the main thread waits for something; where that cannot be told, it is assumed."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return True
+        return stat.rpartition(")")[2].split()[0] == "S"
 
     def interrupt(self) -> None:
         """Send SIGINT to the process alone."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from hfchat_base._protocol import encodings
+from hfchat_base._protocol import encodings, limits
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import read_models
@@ -234,7 +234,8 @@ class Dialect(ABC):
                 f" takes at most {max_body_bytes:,}. Send fewer or smaller files at once."
             )
         headers = {**ACCEPT_ANY, "origin": endpoint.origin, "content-type": content_type}
-        return Request("POST", f"/conversation/{message.conversation_id}", headers, body)
+        path = f"/conversation/{message.conversation_id}"
+        return Request("POST", path, headers, body, max_bytes=limits.STREAM_BYTES)
 
     @abstractmethod
     def stop_generating(
@@ -258,12 +259,12 @@ class Dialect(ABC):
 
 def home_page() -> Request:
     """The page, for its data. The only request that asks for HTML."""
-    return Request("GET", "/", ACCEPT_HTML)
+    return Request("GET", "/", ACCEPT_HTML, max_bytes=limits.PAGE_BYTES)
 
 
 def plain_models() -> Request:
     """The model list as plain JSON."""
-    return Request("GET", "/api/models", ACCEPT_JSON)
+    return Request("GET", "/api/models", ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
 
 
 def read_plain_models(response: Response) -> ModelList:
@@ -320,14 +321,15 @@ def parse_share(response: Response, endpoint: Endpoint) -> str:
 def output_file(conversation_id: str, sha: str) -> Request:
     """Fetch a file of a conversation."""
     path = f"/conversation/{conversation_id}/output/{quote(sha, safe='')}"
-    return Request("GET", path, ACCEPT_ANY)
+    return Request("GET", path, ACCEPT_ANY, max_bytes=limits.FILE_BYTES)
 
 
 def resume(conversation_id: str, generation_id: str) -> Request:
     """The log of a run, from its start (current)."""
     query = urlencode({"generationId": generation_id, "fromSeq": 0})
     path = f"/conversation/{conversation_id}/stream?{query}"
-    return Request("GET", path, {"accept": "text/event-stream"})
+    accept = {"accept": "text/event-stream"}
+    return Request("GET", path, accept, max_bytes=limits.STREAM_BYTES)
 
 
 def answer_elicitation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from hfchat_base._protocol import encodings, pages
+from hfchat_base._protocol import encodings, limits, pages
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
@@ -31,6 +31,7 @@ from hfchat_base._protocol.stored import (
     read_infos,
     read_user,
 )
+from hfchat_base._secret import reveal
 from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.types import ConversationInfo, Message, User
 
@@ -71,7 +72,8 @@ class CurrentDialect(Dialect):
 
     def get_conversation(self, conversation_id: str) -> Request:
         """Ask for a conversation, or for a share by its id."""
-        return Request("GET", f"/api/v2/conversations/{conversation_id}", ACCEPT_JSON)
+        path = f"/api/v2/conversations/{conversation_id}"
+        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_BYTES)
 
     def parse_conversation(
         self, response: Response, request: Request, conversation_id: str
@@ -82,7 +84,8 @@ class CurrentDialect(Dialect):
 
     def list_conversations(self, page: int) -> Request:
         """Ask for one page of the conversation list, counted from 0."""
-        return Request("GET", f"/api/v2/conversations?{urlencode({'p': page})}", ACCEPT_JSON)
+        path = f"/api/v2/conversations?{urlencode({'p': page})}"
+        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_LIST_BYTES)
 
     def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
         """Read one page of the conversation list, and whether more follow."""
@@ -114,8 +117,15 @@ class CurrentDialect(Dialect):
                 raise InvalidRequestError(
                     'A tool server is a name, or {"name": …, "url": …, "headers": {…}}.'
                 )
-            headers = [{"key": k, "value": v} for k, v in (server.get("headers") or {}).items()]
-            addressed.append({"name": server["name"], "url": server["url"], "headers": headers})
+            url = reveal(server["url"])
+            if url is None:
+                raise InvalidRequestError(
+                    f"The address of the tool server {server['name']!r} held a secret, which a"
+                    " pickle leaves out: pass it again."
+                )
+            values = {name: reveal(value) for name, value in (server.get("headers") or {}).items()}
+            headers = [{"key": k, "value": v} for k, v in values.items() if v is not None]
+            addressed.append({"name": server["name"], "url": url, "headers": headers})
             # The names choose among the client's own servers, too.
             named.append(server["name"])
         fields: dict[str, Any] = {
@@ -180,7 +190,7 @@ def _read_page(response: Response) -> ModelList | None:
     return None
 
 
-_MODELS: Final = Request("GET", "/api/v2/models", ACCEPT_JSON)
+_MODELS: Final = Request("GET", "/api/v2/models", ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
 
 JSON_MODELS: Final = ModelSource(_MODELS, _read_models, CURRENT)
 PAGE_MODELS: Final = ModelSource(home_page(), _read_page, CURRENT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from hfchat_base._protocol import encodings, pages
+from hfchat_base._protocol import encodings, limits, pages
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
@@ -76,7 +76,7 @@ class LegacyDialect(Dialect):
     def get_conversation(self, conversation_id: str) -> Request:
         """Ask for a conversation with its messages."""
         path = f"/conversation/{conversation_id}/__data.json?x-sveltekit-invalidated=01"
-        return Request("GET", path, ACCEPT_ANY)
+        return Request("GET", path, ACCEPT_ANY, max_bytes=limits.CONVERSATION_BYTES)
 
     def parse_conversation(
         self, response: Response, request: Request, conversation_id: str
@@ -90,7 +90,8 @@ class LegacyDialect(Dialect):
 
     def list_conversations(self, page: int) -> Request:
         """Ask for one page of the conversation list, counted from 0."""
-        return Request("GET", f"/api/conversations?{urlencode({'p': page})}", ACCEPT_JSON)
+        path = f"/api/conversations?{urlencode({'p': page})}"
+        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_LIST_BYTES)
 
     def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
         """Read one page of the conversation list; a full page may have a next one."""
@@ -165,7 +166,7 @@ def _is_same(stored: str, sent: str) -> bool:
 LEGACY: Final = LegacyDialect()
 
 _PAGE_DATA: Final = "page data"
-_HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY)
+_HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=limits.PAGE_BYTES)
 
 
 def _read_page(response: Response) -> ModelList | None:

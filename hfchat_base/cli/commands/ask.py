@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,8 +25,9 @@ from hfchat_base.cli.terminal import Terminal
 from hfchat_base.files import Upload
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
+    from hfchat_base.cli.downloads import SavedFile
     from hfchat_base.conversation import Conversation
     from hfchat_base.streams import AnswerStream
     from hfchat_base.types import Answer, OnElicitation
@@ -70,8 +70,9 @@ def ask(
         if as_json:
             conversation = client.create_conversation(model, system)
             answer = conversation.send(text, uploads, web_search=web_search, mcp_servers=servers)
-            saved = [folder.save(conversation, one) for one in answer.files]
-            typer.echo(json.dumps(_as_json(answer, saved), ensure_ascii=False, indent=2))
+            saved = folder.save_all(conversation, answer)
+            terminal.print_json(_as_json(answer, saved))
+            _end(saved)
             return
 
         def open_stream(on_elicitation: OnElicitation) -> tuple[Conversation, AnswerStream]:
@@ -84,7 +85,7 @@ def ask(
                 on_elicitation=on_elicitation,
             )
 
-        TurnRunner(terminal, folder, input).run(open_stream)
+        _end(TurnRunner(terminal, folder, input).run(open_stream))
 
 
 def _whole_question(question: str | None) -> str:
@@ -100,8 +101,16 @@ def _whole_question(question: str | None) -> str:
     return text
 
 
-def _as_json(answer: Answer, saved: list[Path]) -> dict[str, Any]:
+def _end(saved: Sequence[SavedFile]) -> None:
+    """End with code 1 if a file of the answer is missing, once all else has been shown."""
+    if any(one.problem for one in saved):
+        raise typer.Exit(1)
+
+
+def _as_json(answer: Answer, saved: Sequence[SavedFile]) -> dict[str, Any]:
     fields = dataclasses.asdict(answer)
-    for file, path in zip(fields["files"], saved, strict=True):
-        file["path"] = str(path)
+    for file, one in zip(fields["files"], saved, strict=True):
+        file["path"] = str(one.path) if one.path else None
+        if one.problem:
+            file["problem"] = one.problem
     return fields

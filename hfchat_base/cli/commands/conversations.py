@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,7 +60,7 @@ def list_(
         address = client.base_url
     terminal = Terminal.detect()
     if as_json:
-        typer.echo(json.dumps([_info_as_json(info) for info in found], indent=2))
+        terminal.print_json([_info_as_json(info) for info in found])
     elif not terminal.is_rich:
         for info in found:
             identity, title, model = map(clean_line, (info.id, info.title, info.model))
@@ -69,7 +68,7 @@ def list_(
     elif found:
         _print_table(terminal, found)
     if not found and not as_json:
-        terminal.notes.print(note(f"This session has no conversations at {address}."))
+        terminal.notes.print(note(f"This session has no conversations at {clean_line(address)}."))
 
 
 @conversations.command(cls=PlainCommand)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import typer
@@ -23,10 +22,11 @@ from hfchat_base._flows.commands import Flow, send
 from hfchat_base._protocol.dialects import model_sources
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.responses import login_command
+from hfchat_base._transport.proxy import ProxyAddress
 from hfchat_base.cli.commands.options import BaseUrl, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.client import HuggingChat
-from hfchat_base.errors import HuggingChatError, TransportError
+from hfchat_base.errors import HuggingChatError, InvalidRequestError, TransportError
 from hfchat_base.events import TextDelta
 
 __all__ = ["doctor"]
@@ -66,7 +66,7 @@ def doctor(base_url: BaseUrl = None) -> None:
     terminal = Terminal.detect()
     is_well = True
     with connect(base_url) as client:
-        terminal.out.print(note(client.base_url), soft_wrap=True)
+        terminal.out.print(note(clean_line(client.base_url)), soft_wrap=True)
         for name, finding in _findings(client):
             sign, style = _SIGNS[finding.state]
             terminal.out.print(
@@ -120,10 +120,17 @@ def _versions() -> Finding:
 
 
 def _proxy() -> Finding:
-    proxies = {name: urlsplit(address).hostname or "" for name, address in getproxies().items()}
-    proxies.pop("no", None)
-    if not proxies:
+    addresses = getproxies()
+    addresses.pop("no", None)
+    if not addresses:
         return Finding("good", "none")
+    proxies: dict[str, str] = {}
+    for name, address in addresses.items():
+        try:
+            proxies[name] = ProxyAddress.parse(address).host
+        except InvalidRequestError:
+            advice = f"Correct the variable {name}_proxy: http://host:3128, for example."
+            return Finding("bad", f"{name}: cannot be read", advice)
     # Only the hosts: an address may hold a password.
     named = ", ".join(f"{name}: {host}" for name, host in sorted(proxies.items()))
     exceptions = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))

@@ -117,7 +117,7 @@ def login(
             ("✓ ", "hfchat.good"),
             "Logged in as ",
             (clean_line(result.user.username), "hfchat.name"),
-            note(f"  {result.base_url}"),
+            note(f"  {clean_line(result.base_url)}"),
         ),
         soft_wrap=True,
     )
@@ -139,9 +139,10 @@ def _watch(terminal: Terminal, steps: Generator[LoginStep, None, None]) -> AuthR
             if isinstance(step, AuthResult):
                 return step
             if terminal.is_rich:
-                status.update(note("Waiting for you to log in at ", step.url))
+                status.update(note("Waiting for you to log in at ", clean_line(step.url)))
             else:
-                terminal.notes.print(f"Log in at {step.url}", soft_wrap=True)
+                address = Text(f"Log in at {clean_line(step.url)}")
+                terminal.notes.print(address, soft_wrap=True)
     seconds = time.monotonic() - begun
     raise LoginRequired(f"Nobody logged in within {seconds:.0f} seconds.")
 
@@ -162,6 +163,7 @@ def _ask_for_cookies(terminal: Terminal) -> str:
 
 def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
     from hfchat_base.auth.browsers import check_browser, read_profiles  # noqa: PLC0415 - an extra
+    from hfchat_base.auth.cookies import by_name  # noqa: PLC0415 - see above
     from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - see above
 
     endpoint = endpoint_of(base_url)
@@ -169,7 +171,7 @@ def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
     (profile,) = read_profiles([name], endpoint, may_ask=True)
     if not profile.cookies:
         raise MissingAuthError(f"{profile.browser} gives no session: {profile.problem}.")
-    return {cookie.name: cookie.value for cookie in profile.cookies}
+    return by_name(profile.cookies)
 
 
 def _export_saved(terminal: Terminal, base_url: str | None, path: Path) -> bool:

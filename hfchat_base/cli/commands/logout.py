@@ -33,7 +33,9 @@ def logout(
     address = endpoint_of(base_url).base_url
     saved = SessionStore().find(address, account)
     if saved is None:
-        terminal.notes.print(note(f"No session is saved for {address}."), soft_wrap=True)
+        terminal.notes.print(
+            note(f"No session is saved for {clean_line(address)}."), soft_wrap=True
+        )
         raise typer.Exit(1)
     found = Found("saved", saved.cookies, account=saved.account, saved=saved)
     whose = clean_line(saved.account)
@@ -41,10 +43,14 @@ def logout(
         try:
             client.logout()
         except TransportError as error:
-            terminal.err.print(note(f"The server could not be told: {error}"), soft_wrap=True)
-            terminal.notes.print(f"The session of {whose} is deleted here.", soft_wrap=True)
+            reason = clean_line(str(error))
+            terminal.err.print(note(f"The server could not be told: {reason}"), soft_wrap=True)
+            deleted = Text(f"The session of {whose} is deleted here.")
+            terminal.notes.print(deleted, soft_wrap=True)
             raise typer.Exit(1) from None
     terminal.notes.print(
-        Text.assemble(("✓ ", "hfchat.good"), f"Logged out {whose}", note(f"  {address}")),
+        Text.assemble(
+            ("✓ ", "hfchat.good"), f"Logged out {whose}", note(f"  {clean_line(address)}")
+        ),
         soft_wrap=True,
     )

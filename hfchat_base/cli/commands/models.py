@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +34,7 @@ def models(
         address = client.base_url
     terminal = Terminal.detect()
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(one) for one in shown], indent=2))
+        terminal.print_json([dataclasses.asdict(one) for one in shown])
         return
     if not terminal.is_rich:
         for one in shown:
@@ -56,7 +55,7 @@ def models(
     terminal.out.print(table)
     terminal.out.print()
     count = "1 model" if len(shown) == 1 else f"{len(shown)} models"
-    terminal.out.print(note(f"{count} at {address}, ● is the default"), soft_wrap=True)
+    terminal.out.print(note(f"{count} at {clean_line(address)}, ● is the default"), soft_wrap=True)
 
 
 def _abilities(model: Model) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from hfchat_base.auth.store import replace_file
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.errors import InvalidRequestError, TransportError
 
@@ -133,8 +134,7 @@ def _session_file(server: LocalServer, *, wanted: bool) -> Iterator[Path | None]
 
     with tempfile.TemporaryDirectory(prefix="hfchat-") as folder:
         path = Path(folder) / "cookies.json"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(server.cookies()), encoding="utf-8")
+        replace_file(path, json.dumps(server.cookies()).encode())
         yield path
 
 

@@ -17,7 +17,7 @@ def whoami(base_url: BaseUrl = None) -> None:
         address = client.base_url
     terminal = Terminal.detect()
     if user is None:
-        terminal.notes.print(note(f"A guest at {address}."), soft_wrap=True)
+        terminal.notes.print(note(f"A guest at {clean_line(address)}."), soft_wrap=True)
         raise typer.Exit(1)
     email = f" <{clean_line(user.email)}>" if user.email else ""
     typer.echo(f"{clean_line(user.username)}{email}")

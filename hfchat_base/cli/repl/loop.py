@@ -184,7 +184,9 @@ class Repl:
         """
         upload = Upload.of(Path(path.strip("'\"")).expanduser())
         self.settings.files.append(upload)
-        self.say(f"Goes with the next message: {clean_line(upload.name)} ({upload.mime}).")
+        self.say(
+            f"Goes with the next message: {clean_line(upload.name)} ({clean_line(upload.mime)})."
+        )
 
     def _take(self, line: str) -> None:
         """Run a turn or a command; errors and Ctrl-C end it, not the chat."""
@@ -224,7 +226,7 @@ class Repl:
         self.terminal.notes.print(
             Text.assemble(
                 ("hfchat", "hfchat.accent"),
-                (f"  {about}  {self.client.base_url}", "hfchat.note"),
+                (f"  {about}  {clean_line(self.client.base_url)}", "hfchat.note"),
             )
         )
         self.say("/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves.")

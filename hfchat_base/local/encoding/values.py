@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -22,9 +22,14 @@ __all__ = [
     "iso",
     "now",
     "stored",
+    "text_size",
     "utf16_length",
     "utf16_prefix",
+    "whole_number",
 ]
+
+_SAFE_DIGITS: Final = 15
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 JsonObject = dict[str, Any]
 """An object of the wire. A plain dict, because the order of its keys is part of what is sent."""
@@ -43,6 +48,22 @@ UNDEFINED: Final = Undefined()
 _counter = itertools.count(secrets.randbits(23))
 
 
+class _Clock:
+    """The latest time that anybody was told. Servers in several threads share it."""
+
+    def __init__(self) -> None:
+        self._latest = datetime.min.replace(tzinfo=timezone.utc)
+        self._lock = threading.Lock()
+
+    def later(self, moment: datetime) -> datetime:
+        with self._lock:
+            self._latest = max(self._latest, moment)
+            return self._latest
+
+
+_clock = _Clock()
+
+
 class ObjectId(str):
     """A MongoDB object id: 24 hexadecimal digits, ordered by creation."""
 
@@ -51,7 +72,7 @@ class ObjectId(str):
     @classmethod
     def new(cls) -> ObjectId:
         """Mint one: 4 bytes of seconds, 5 of this process, 3 of a counter."""
-        return cls(f"{int(time.time()):08x}{_PROCESS}{next(_counter) & 0xFFFFFF:06x}")
+        return cls(f"{int(now().timestamp()):08x}{_PROCESS}{next(_counter) & 0xFFFFFF:06x}")
 
 
 _PROCESS: Final = secrets.token_hex(5)
@@ -71,9 +92,13 @@ class Deferred:
 
 
 def now() -> datetime:
-    """Tell the time in UTC, cut to whole milliseconds as JavaScript has it."""
+    """Tell the time in UTC, cut to whole milliseconds as JavaScript has it.
+
+    Never earlier than at the last call, even if the machine's clock is set back meanwhile: what is
+    later must not look older.
+    """
     moment = datetime.now(timezone.utc)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return _clock.later(moment.replace(microsecond=moment.microsecond // 1000 * 1000))
 
 
 def iso(moment: datetime) -> str:
@@ -96,6 +121,26 @@ def utf16_prefix(text: str, units: int) -> str:
     """
     data = text.encode("utf-16-le", "surrogatepass")[: 2 * units]
     return data.decode("utf-16-le", "surrogatepass")
+
+
+def whole_number(digits: str) -> int:
+    """Read decimal digits. However many there are, the number stays one that JavaScript has.
+
+    Args:
+        digits: One or more of them.
+    """
+    return int(digits) if len(digits) <= _SAFE_DIGITS else _MAX_SAFE_INTEGER
+
+
+def text_size(value: Any) -> int:
+    """Count the characters of all texts inside of a value: roughly its size in memory."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(text_size, value.values()))
+    if isinstance(value, list):
+        return sum(map(text_size, value))
+    return 0
 
 
 def stored(value: Any) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from hfchat_base.local.encoding.values import text_size
+
 if TYPE_CHECKING:
     from hfchat_base.local.encoding.values import JsonObject
 
@@ -39,6 +41,11 @@ class RunLog:
         self._flushed: list[JsonObject] = []
         self._pending: list[JsonObject] = []
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def size(self) -> int:
+        """How many characters it holds."""
+        return sum(map(text_size, self._flushed))
 
     def push(self, event: JsonObject) -> None:
         """Add an event.

@@ -97,7 +97,7 @@ class Run:
 
     def start(self) -> None:
         """Begin, in the background."""
-        self._state.logs[self.generation_id] = self._log
+        self._state.logs[self.conversation_id, self.generation_id] = self._log
         self._state.active_runs.append(self)
         self._state.spawn(self._live())
 
@@ -159,6 +159,7 @@ class Run:
                 keep_alive.cancel()
             if self._log.status == "running":
                 self._log.finish("interrupted")
+            self._state.logs.update((self.conversation_id, self.generation_id), self._log)
             self._state.active_runs.remove(self)
             self._lines.put_nowait(None)
 

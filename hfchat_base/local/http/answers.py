@@ -30,6 +30,7 @@ __all__ = [
     "mishap_answer",
     "refusal_answer",
     "superjson_answer",
+    "terse_answer",
     "text_answer",
 ]
 
@@ -96,6 +97,19 @@ def superjson_answer(value: object, *, headers: Mapping[str, str] | None = None)
         headers: More headers.
     """
     return text_answer(superjson_text(value), media="application/json", headers=headers)
+
+
+def terse_answer(headers: Mapping[str, str], status: int, message: str) -> Response:
+    """Refuse in text, or in JSON if the client speaks of JSON anywhere, as chat-ui's hook does.
+
+    Args:
+        headers: The request's headers.
+        status: HTTP status.
+        message: Why not.
+    """
+    if "application/json" in headers.get("accept", "") + headers.get("content-type", ""):
+        return json_answer({"error": message}, status=status)
+    return text_answer(message, status=status)
 
 
 def html_answer(

@@ -28,6 +28,7 @@ from hfchat_base.local.http.lookup import (
     import_share,
     is_object_id,
     own_conversation,
+    page_number,
     readable_conversation,
 )
 from hfchat_base.local.http.pages import current_page, data_refusal, missing_page
@@ -288,10 +289,8 @@ class CurrentRoutes:
         return missing_page()
 
     def _page(self, request: Request) -> tuple[list[Conversation], bool]:
-        number = request.query_params.get("p", "")
-        return self._state.conversations.page(
-            session_of(request).owner, int(number) if number.isdecimal() else 0
-        )
+        owner = session_of(request).owner
+        return self._state.conversations.page(owner, page_number(request))
 
     def _own(self, request: Request) -> Conversation:
         if not is_object_id(request.path_params["id"]):

@@ -1,18 +1,17 @@
-"""The gate in front of chat-ui's routes: sessions, cookies, login, and foreign forms.
+"""The gate in front of chat-ui's routes: sessions, cookies, login, and forms without an origin.
 
-It does what chat-ui's request hook does, in its order. Not here: the login itself (`login.py`).
+It does what chat-ui's request hook does, in its order. Not here: foreign hosts and origins, which
+do not get this far (`hosts.py`), and the login itself (`login.py`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from hfchat_base._protocol.constants import SESSION_COOKIE
-from hfchat_base.local.encoding.json_text import json_text
-from hfchat_base.local.http.answers import Mishap, mishap_answer, text_answer
+from hfchat_base.local.http.answers import Mishap, mishap_answer, terse_answer
 from hfchat_base.local.http.asker import note_session, route_path
 from hfchat_base.local.http.cookies import session_cookie
 from hfchat_base.local.http.login import redirect_to_login
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.store.sessions import Session
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "VaryOnEncoding"]
 
 _FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded", "text/plain")
 _OPEN_TO_GUESTS = ("/login", "/healthcheck", "/r/", "/conversation/", "/models/", "/api")
@@ -54,8 +53,11 @@ class Gate:
             receive: ASGI receive.
             send: ASGI send.
         """
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         answer, refreshed = self._judge(Request(scope))
-        await (answer or self._app)(scope, receive, self._dressed(send, refreshed))
+        await (answer or self._app)(scope, receive, self._with_cookie(send, refreshed))
 
     def _judge(self, request: Request) -> tuple[Response | None, Session | None]:
         """Find the session of a request, and decide whether it may pass.
@@ -75,54 +77,73 @@ class Gate:
         stranger = self._state.login_required and session.user is None
         if stranger and current and path != "/" and not path.startswith(_OPEN_TO_GUESTS):
             return redirect_to_login(request, self._logins, session), session
-        refusal = _foreign_form(request)
+        refusal = _form_without_origin(request)
         if refusal is None and stranger and request.method not in _SAFE_METHODS:
             open_to_all = path.startswith(("/login", "/settings"))
-            refusal = None if open_to_all else _terse(request, 401, "You have to be logged in.")
+            refusal = (
+                None
+                if open_to_all
+                else terse_answer(request.headers, 401, "You have to be logged in.")
+            )
         if refusal is not None:
             return refusal, None
         refreshed = request.method == "POST" or path.startswith("/login")
         return None, session if refreshed else None
 
-    def _dressed(self, send: Send, session: Session | None) -> Send:
-        """Add to every answer what the hook adds; a session to refresh comes first."""
+    @staticmethod
+    def _with_cookie(send: Send, session: Session | None) -> Send:
+        """Add the cookie of a session to refresh to the answer, before any other."""
 
         async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message["headers"])
-                if self._state.generation == "current":
-                    varied = [value for name, value in headers if name == b"vary"]
-                    headers = [(name, value) for name, value in headers if name != b"vary"]
-                    headers.append((b"vary", b", ".join([*varied, b"Accept-Encoding"])))
-                if session is not None:
-                    cookie = session_cookie(session.secret).encode()
-                    headers.insert(0, (b"set-cookie", cookie))
+            if session is not None and message["type"] == "http.response.start":
+                cookie = session_cookie(session.secret).encode()
+                headers = [(b"set-cookie", cookie), *message["headers"]]
                 message = {**message, "headers": headers}
             await send(message)
 
         return dressed
 
 
+class VaryOnEncoding:
+    """Wraps an app, and says of every answer that it depends on the encodings asked for (current).
+
+    Args:
+        app: The app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection.
+
+        Args:
+            scope: ASGI scope.
+            receive: ASGI receive.
+            send: ASGI send.
+        """
+
+        async def varied(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                others = [value for name, value in headers if name == b"vary"]
+                headers = [(name, value) for name, value in headers if name != b"vary"]
+                headers.append((b"vary", b", ".join([*others, b"Accept-Encoding"])))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, varied)
+
+
 def _has_token(request: Request) -> bool:
     return request.headers.get("authorization", "").startswith("Bearer ")
 
 
-def _foreign_form(request: Request) -> Response | None:
-    """Refuse what a form on somebody else's page could send (R: ``bad_requests``)."""
+def _form_without_origin(request: Request) -> Response | None:
+    """Refuse a form that does not tell whose page it is on (R: ``bad_requests``)."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method != "POST" or (media and media not in _FORM_TYPES):
         return None
-    origin = request.headers.get("origin")
-    if not origin:
-        return _terse(request, 403, "Non-JSON form requests need to have an origin")
-    if urlsplit(origin).netloc != request.headers.get("host"):
-        return _terse(request, 403, "Invalid referer for POST request")
-    return None
-
-
-def _terse(request: Request, status: int, message: str) -> Response:
-    """Refuse in text, or in JSON if the client speaks of JSON anywhere."""
-    spoken = request.headers.get("accept", "") + request.headers.get("content-type", "")
-    if "application/json" in spoken:
-        return text_answer(json_text({"error": message}), status=status, media="application/json")
-    return text_answer(message, status=status)
+    if request.headers.get("origin"):
+        return None
+    return terse_answer(request.headers, 403, "Non-JSON form requests need to have an origin")

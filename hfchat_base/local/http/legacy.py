@@ -12,7 +12,7 @@ from hfchat_base.local.http.asker import session_of
 from hfchat_base.local.http.current import v1_user_answer
 from hfchat_base.local.http.documents import conversation_entries
 from hfchat_base.local.http.legacy_data import conversation_data, home_data
-from hfchat_base.local.http.lookup import is_object_id
+from hfchat_base.local.http.lookup import is_object_id, page_number
 from hfchat_base.local.http.pages import data_refusal, legacy_page
 
 if TYPE_CHECKING:
@@ -82,10 +82,8 @@ class LegacyRoutes:
         Args:
             request: The request.
         """
-        number = request.query_params.get("p", "")
-        page, _ = self._state.conversations.page(
-            session_of(request).owner, int(number) if number.isdecimal() else 0
-        )
+        owner = session_of(request).owner
+        page, _ = self._state.conversations.page(owner, page_number(request))
         return json_answer(
             [
                 {**entry, "assistantId": None, "modelTools": self._has_tools(entry["model"])}

@@ -24,11 +24,13 @@ from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.http.answers import Refusal, html_answer
 from hfchat_base.local.http.asker import origin, public_base, session_of
 from hfchat_base.local.http.cookies import dropped_cookie, lasting_cookie, session_cookie
+from hfchat_base.local.store.recent import Recent
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from hfchat_base.local.limits import Retention
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.store.sessions import Session
 
@@ -49,11 +51,15 @@ class _Started:
 
 
 class Logins:
-    """Logins under way: started by a redirect, or signed in and about to come back."""
+    """Logins under way: started by a redirect, or signed in and about to come back.
 
-    def __init__(self) -> None:
-        self._started: dict[str, _Started] = {}
-        self._codes: dict[str, str] = {}
+    Args:
+        retention: How many are kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._started: Recent[str, _Started] = Recent(retention.sessions)
+        self._codes: Recent[str, str] = Recent(retention.sessions)
 
     def start(self, state: str, started: _Started) -> None:
         """Remember a login.
@@ -92,8 +98,8 @@ class Logins:
         Raises:
             Refusal: The parts do not belong together.
         """
-        started = self._started.pop(state, None)
-        username = self._codes.pop(code, None)
+        started = self._started.pop(state)
+        username = self._codes.pop(code)
         if (
             started is None
             or username is None

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hfchat_base._protocol.constants import SHARE_ID_CHARACTERS
+from hfchat_base.local.encoding.values import whole_number
 from hfchat_base.local.http.answers import Mishap, Refusal
 from hfchat_base.local.http.asker import session_of
 
@@ -20,6 +21,7 @@ __all__ = [
     "is_object_id",
     "is_share_id",
     "own_conversation",
+    "page_number",
     "readable_conversation",
 ]
 
@@ -46,6 +48,16 @@ def is_share_id(text: str) -> bool:
         text: The id.
     """
     return len(text) == SHARE_ID_CHARACTERS
+
+
+def page_number(request: Request) -> int:
+    """Read the number of the page that a list is asked for; whatever is none counts as 0.
+
+    Args:
+        request: The request.
+    """
+    number = request.query_params.get("p", "")
+    return whole_number(number) if number.isascii() and number.isdecimal() else 0
 
 
 def own_conversation(request: Request, state: ServerState) -> Conversation:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from hfchat_base._protocol.constants import RESUME_CAP_SECONDS
 from hfchat_base.local.encoding.json_text import json_text
+from hfchat_base.local.encoding.values import whole_number
 from hfchat_base.local.http.lookup import own_conversation
 
 if TYPE_CHECKING:
@@ -45,14 +46,13 @@ class ResumeRoutes:
         """
         conversation = own_conversation(request, self._state)
         name = request.query_params.get("generationId")
-        logs = [
-            log
-            for log in self._state.logs.values()
-            if log.conversation_id == conversation.id and name in (None, log.generation_id)
-        ]
+        if name is None:
+            runs = (key for key, _ in reversed(self._state.logs.items()))
+            name = next((run for owner, run in runs if owner == conversation.id), "")
+        log = self._state.logs.get((conversation.id, name))
         position = request.headers.get("last-event-id") or request.query_params.get("fromSeq")
         return StreamingResponse(
-            _frames(logs[-1] if logs else None, _number(position), self._state.flush_seconds),
+            _frames(log, _number(position), self._state.flush_seconds),
             headers={
                 "content-type": "text/event-stream",
                 "cache-control": "no-cache, no-transform",
@@ -87,6 +87,6 @@ def _end(status: str) -> str:
 
 
 def _number(text: str | None) -> int:
-    """Read a number as ``parseInt`` does; whatever is none counts as 0."""
-    digits = re.match(r"\s*\+?(\d+)", text or "")
-    return int(digits[1]) if digits else 0
+    """Read a number as ``parseInt`` does; whatever is none, or negative, counts as 0."""
+    digits = re.match(r"\s*\+?([0-9]+)", text or "")
+    return whole_number(digits[1]) if digits else 0

@@ -7,20 +7,27 @@ purpose.
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
-from hfchat_base.local.encoding.values import JsonObject, ObjectId, now
+from hfchat_base.local.encoding.values import JsonObject, ObjectId, now, text_size
+from hfchat_base.local.store.recent import Recent
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from hfchat_base.local.limits import Retention
 
 __all__ = ["NEW_TITLE", "Conversation", "Conversations", "StopMarker", "TreeError"]
 
 NEW_TITLE = "New Chat"
 """What a conversation is called before its first message (R: ``plain_answer``)."""
+
+
+_changes = itertools.count()
 
 
 class TreeError(Exception):
@@ -54,7 +61,9 @@ class Conversation:
         root_message_id: Id of the system message.
         messages: All messages of the tree, oldest first.
         title: Its title.
-        updated_at: Last change.
+        updated_at: Last change, in whole milliseconds; set by `touch`.
+        change: Number of that change among all changes of all conversations. It tells the order of
+            changes that share a millisecond.
         from_share: The share it was imported from, or None.
         stop_marker: A stop that no run has obeyed yet, or None.
     """
@@ -67,8 +76,14 @@ class Conversation:
     messages: list[JsonObject]
     title: str = NEW_TITLE
     updated_at: datetime = field(default_factory=now)
+    change: int = field(default_factory=lambda: next(_changes))
     from_share: str | None = None
     stop_marker: StopMarker | None = None
+
+    def touch(self) -> None:
+        """Note that it was changed now."""
+        self.updated_at = now()
+        self.change = next(_changes)
 
     def copy(self) -> Conversation:
         """Copy it so far that changes of the copy's messages leave this one alone."""
@@ -174,11 +189,16 @@ class Conversation:
 
 
 class Conversations:
-    """All conversations and shares of a server."""
+    """All conversations and shares of a server.
 
-    def __init__(self) -> None:
-        self._own: dict[str, Conversation] = {}
-        self._shares: dict[str, Conversation] = {}
+    Args:
+        retention: How much is kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        most, most_bytes = retention.conversations, retention.total_bytes
+        self._own: Recent[str, Conversation] = Recent(most, most_bytes, size=_size)
+        self._shares: Recent[str, Conversation] = Recent(most, most_bytes, size=_size)
 
     def create(self, *, owner: str, model: str, preprompt: str) -> Conversation:
         """Make an empty conversation.
@@ -236,7 +256,7 @@ class Conversations:
             One page, and whether more follow.
         """
         mine = [found for found in self._own.values() if found.owner == owner]
-        mine.sort(key=lambda found: found.updated_at, reverse=True)
+        mine.sort(key=lambda found: (found.updated_at, found.change), reverse=True)
         start = max(number, 0) * CONVERSATIONS_PER_PAGE
         end = start + CONVERSATIONS_PER_PAGE
         return mine[start:end], len(mine) > end
@@ -247,7 +267,7 @@ class Conversations:
         Args:
             conversation: Which.
         """
-        self._own.pop(conversation.id, None)
+        self._own.pop(conversation.id)
 
     def delete_all(self, owner: str) -> int:
         """Forget all conversations of somebody.
@@ -276,7 +296,8 @@ class Conversations:
         if kept is not None:
             kept.messages = [_copy_message(message) for message in messages]
             kept.title = run_copy.title
-            kept.updated_at = now()
+            kept.touch()
+            self._keep(kept)
 
     def save_message(self, conversation_id: str, message: JsonObject) -> None:
         """Write one message of a run over the stored one, but for its place in the tree.
@@ -302,7 +323,8 @@ class Conversations:
         kept = self._own.get(conversation_id)
         if kept is not None:
             kept.title = title
-            kept.updated_at = now()
+            kept.touch()
+            self._keep(kept)
 
     def share(self, conversation: Conversation, share_id: str) -> Conversation:
         """Keep a frozen copy that anybody may read.
@@ -314,7 +336,8 @@ class Conversations:
         for known in self._shares.values():
             if (known.title, known.messages) == (conversation.title, conversation.messages):
                 return known
-        shared = replace(conversation.copy(), id=share_id, owner="", updated_at=now())
+        shared = replace(conversation.copy(), id=share_id, owner="")
+        shared.touch()
         self._shares[share_id] = shared
         return shared
 
@@ -334,7 +357,7 @@ class Conversations:
             shared: The share.
         """
         own = (c for c in self._own.values() if c.owner == owner and c.from_share == shared.id)
-        return next(own, None)
+        return min(own, key=lambda made: made.id, default=None)
 
     def import_share(self, owner: str, shared: Conversation) -> Conversation:
         """Copy a share into somebody's conversations.
@@ -343,19 +366,17 @@ class Conversations:
             owner: Whose.
             shared: The share.
         """
-        return self._keep(
-            replace(
-                shared.copy(),
-                id=ObjectId.new(),
-                owner=owner,
-                from_share=shared.id,
-                updated_at=now(),
-            )
-        )
+        made = replace(shared.copy(), id=ObjectId.new(), owner=owner, from_share=shared.id)
+        made.touch()
+        return self._keep(made)
 
     def _keep(self, conversation: Conversation) -> Conversation:
         self._own[conversation.id] = conversation
         return conversation
+
+
+def _size(conversation: Conversation) -> int:
+    return text_size(conversation.preprompt) + text_size(conversation.messages)
 
 
 def _copy_message(message: JsonObject) -> JsonObject:

@@ -6,8 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hfchat_base.local.store.recent import Recent
+
 if TYPE_CHECKING:
     from hfchat_base.local.encoding.values import JsonObject
+    from hfchat_base.local.limits import Retention
 
 __all__ = ["Files", "StoredFile"]
 
@@ -41,10 +44,16 @@ class StoredFile:
 
 
 class Files:
-    """All files of a server."""
+    """All files of a server.
 
-    def __init__(self) -> None:
-        self._files: dict[tuple[str, str], StoredFile] = {}
+    Args:
+        retention: How much is kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._files: Recent[tuple[str, str], StoredFile] = Recent(
+            retention.files, retention.total_bytes, size=lambda file: len(file.data)
+        )
 
     def keep(self, conversation_id: str, file: StoredFile) -> None:
         """Store a file.
@@ -71,6 +80,6 @@ class Files:
             source_id: Whose files.
             target_id: Who gets them too.
         """
-        for (conversation_id, _), file in list(self._files.items()):
+        for (conversation_id, _), file in self._files.items():
             if conversation_id == source_id:
                 self.keep(target_id, file)

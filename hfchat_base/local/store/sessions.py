@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hfchat_base.local.encoding.values import ObjectId
+from hfchat_base.local.store.recent import Recent
+
+if TYPE_CHECKING:
+    from hfchat_base.local.limits import Retention
 
 __all__ = ["Session", "Sessions", "User"]
 
@@ -56,11 +61,18 @@ class Session:
 
 
 class Sessions:
-    """All sessions and users of a server."""
+    """All sessions and users of a server.
 
-    def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
-        self._users: dict[str, User] = {}
+    Where guests are let in, a guest's session is kept nowhere: its cookie says it all.
+
+    Args:
+        retention: How many are kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._sessions: Recent[str, Session] = Recent(retention.sessions)
+        self._strangers: Recent[str, Session] = Recent(retention.sessions)
+        self._users: Recent[str, User] = Recent(retention.sessions)
 
     def mint(self, user: User | None = None) -> Session:
         """Start a session.
@@ -69,7 +81,8 @@ class Sessions:
             user: Who it is logged in as, or None for a guest.
         """
         session = Session(str(uuid.uuid4()), user)
-        self._sessions[session.secret] = session
+        sessions = self._strangers if user is None else self._sessions
+        sessions[session.secret] = session
         return session
 
     def resolve(self, secret: str | None, *, adopt: bool) -> Session:
@@ -81,10 +94,12 @@ class Sessions:
                 for a new one.
         """
         if secret is not None:
-            if secret in self._sessions:
-                return self._sessions[secret]
-            if adopt:
-                return self._sessions.setdefault(secret, Session(secret))
+            for sessions in (self._sessions, self._strangers):
+                if (known := sessions.get(secret)) is not None:
+                    sessions[secret] = known  # now the one that was used last
+                    return known
+        if adopt:
+            return Session(str(uuid.uuid4()) if secret is None else secret)
         return self.mint()
 
     def user(self, username: str) -> User:
@@ -93,7 +108,9 @@ class Sessions:
         Args:
             username: The name.
         """
-        return self._users.setdefault(username, User(username))
+        user = self._users.get(username) or User(username)
+        self._users[username] = user
+        return user
 
     def end(self, secret: str) -> None:
         """Throw a session away.
@@ -101,8 +118,10 @@ class Sessions:
         Args:
             secret: Its cookie's value.
         """
-        self._sessions.pop(secret, None)
+        self._sessions.pop(secret)
+        self._strangers.pop(secret)
 
     def end_all(self) -> None:
         """Throw all sessions away; users and what they own stay."""
         self._sessions.clear()
+        self._strangers.clear()

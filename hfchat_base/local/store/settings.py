@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hfchat_base.local.encoding.values import UNDEFINED, JsonObject, now
+from hfchat_base.local.encoding.values import UNDEFINED, JsonObject, now, text_size
+from hfchat_base.local.store.recent import Recent
+
+if TYPE_CHECKING:
+    from hfchat_base.local.limits import Retention
 
 __all__ = ["Settings", "SettingsRefused"]
 
@@ -40,11 +44,14 @@ class Settings:
 
     Args:
         default_model: Id of the model that is active until somebody picks another.
+        retention: How much is kept.
     """
 
-    def __init__(self, default_model: str) -> None:
+    def __init__(self, default_model: str, retention: Retention) -> None:
         self._defaults = {**_DEFAULTS, "activeModel": default_model}
-        self._stored: dict[str, JsonObject] = {}
+        self._stored: Recent[str, JsonObject] = Recent(
+            retention.sessions, retention.total_bytes, size=text_size
+        )
 
     def read(self, owner: str) -> JsonObject:
         """Return somebody's settings, as ``/api/v2/user/settings`` writes them (R: ``manage``).
@@ -52,7 +59,7 @@ class Settings:
         Args:
             owner: Whose.
         """
-        mine = self._stored.get(owner, {})
+        mine = self._stored.get(owner) or {}
         seen_at = mine.get("welcomeModalSeenAt")
         return {
             "welcomeModalSeen": seen_at is not None,
@@ -73,7 +80,7 @@ class Settings:
         for key, value in body.items():
             if key in _TYPES and not isinstance(value, _TYPES[key]):
                 raise SettingsRefused(key)
-        kept = {"welcomeModalSeenAt": self._stored.get(owner, {}).get("welcomeModalSeenAt")}
+        kept = {"welcomeModalSeenAt": (self._stored.get(owner) or {}).get("welcomeModalSeenAt")}
         if body.get("welcomeModalSeen"):
             kept["welcomeModalSeenAt"] = now()
         mine = {key: body.get(key, default) for key, default in self._defaults.items()}

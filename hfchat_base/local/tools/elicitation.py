@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from hfchat_base.local.encoding.values import UNDEFINED, JsonObject
+from hfchat_base.local.store.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hfchat_base.local.limits import Retention
 
 __all__ = [
     "Elicitation",
@@ -214,10 +217,14 @@ class Elicitation:
 
 
 class Elicitations:
-    """All questions of a server."""
+    """All questions of a server.
 
-    def __init__(self) -> None:
-        self._asked: dict[str, Elicitation] = {}
+    Args:
+        retention: How many are kept.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._asked: Recent[str, Elicitation] = Recent(retention.sessions)
 
     def ask(self, conversation_id: str, fields: tuple[ElicitationField, ...]) -> Elicitation:
         """Open a question.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base.local import LocalServer
+from tests.support import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,13 @@ def _installed(package: str, other: str) -> str:
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
         pytest.skip(f"there is no {package} here, and only root could install it")
     for command in (["update", "-qq"], ["install", "-qqy", "--no-install-recommends", package]):
-        subprocess.run(["apt-get", *command], check=False, capture_output=True)  # noqa: S603, S607
+        subprocess.run(  # noqa: S603 - the tests' own need
+            ["apt-get", *command],  # noqa: S607
+            env=environment.CALLER,
+            check=False,
+            capture_output=True,
+            timeout=300,
+        )
     found = shutil.which(package)
     if found is None:
         pytest.skip(f"{package} could not be installed with apt-get")

@@ -148,14 +148,6 @@ def test_profile_that_cannot_be_read(home: Path) -> None:
     assert not missing.is_there
 
 
-def test_reading_is_quick(home: Path) -> None:
-    """All browsers together take no time that anybody would notice."""
-    write_profile(home, [("token", "two")], host="localhost")
-    begun = time.monotonic()
-    list(read_profiles(list(browsers.BROWSERS), LOCALHOST))
-    assert time.monotonic() - begun < 1.0
-
-
 @pytest.mark.usefixtures("home")
 def test_missing_extra_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> None:
     """Without the extra the way is passed over, with the command that installs it."""

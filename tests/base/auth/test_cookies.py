@@ -12,7 +12,7 @@ import pytest
 
 from hfchat_base import InvalidRequestError
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.auth.cookies import Cookie, is_access_token, read_cookies, select
+from hfchat_base.auth.cookies import Cookie, by_name, is_access_token, read_cookies, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,11 +146,135 @@ def test_which_cookies_go_to_a_server(cookie: Cookie, fits: bool) -> None:
     assert bool(select([cookie], HUGGINGCHAT)) == fits
 
 
-def test_the_most_exact_cookie_is_sent() -> None:
-    """Of two with one name it is the one that is meant for this very place."""
+def test_the_most_exact_cookie_is_sent_first() -> None:
+    """Of two with one name that for this very place comes first, which is the one servers read."""
     general = Cookie("token", "general", ".huggingface.co")
     exact = Cookie("token", "exact", "huggingface.co", "/chat")
-    assert select([exact, general], HUGGINGCHAT) == [exact]
+    assert select([general, exact], HUGGINGCHAT) == [exact, general]
+    assert by_name([exact, general]) == {"token": "exact"}
+
+
+@pytest.mark.parametrize(
+    ("domain", "host", "fits"),
+    [
+        ("example.com", "example.com", True),
+        ("example.com", "chat.example.com", False),
+        (".example.com", "chat.example.com", True),
+        (".example.com", "example.com", True),
+        (".EXAMPLE.com", "example.com", True),
+        (".ample.com", "example.com", False),
+        (".0.0.1", "127.0.0.1", False),
+        ("", "127.0.0.1", True),
+    ],
+)
+def test_hosts(domain: str, host: str, fits: bool) -> None:
+    """Only a domain with a dot in front takes in the hosts below it."""
+    assert bool(select([Cookie("a", "v", domain)], Endpoint.parse(f"https://{host}"))) == fits
+
+
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ("https://chat.example.com", True),
+        ("http://chat.example.com", False),
+        ("http://localhost:3000", True),
+        ("http://chat.localhost", True),
+        ("http://127.0.0.1:3000", True),
+        ("http://[::1]:3000", True),
+        ("http://192.168.0.1:3000", False),
+    ],
+)
+def test_secure_cookies(url: str, fits: bool) -> None:
+    """A secure cookie goes over TLS only, and to this machine itself, as in browsers."""
+    assert bool(select([Cookie("a", "v", secure=True)], Endpoint.parse(url))) == fits
+
+
+def test_secure_cookies_without_tls() -> None:
+    """That cookies are not sent because of the address is told as that."""
+    row = {"name": "hf-chat", "value": "one", "domain": "chat.example.com", "secure": True}
+    with pytest.raises(InvalidRequestError, match="over https:// only"):
+        read_cookies(json.dumps([row]), Endpoint.parse("http://chat.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("subdomains", "expected"), [("TRUE", ".example.com"), ("FALSE", "example.com")]
+)
+def test_columns_of_a_netscape_file(subdomains: str, expected: str) -> None:
+    """Whether hosts below are meant, the path, and whether it is secure, are all read."""
+    text = f"example.com\t{subdomains}\t/chat\tTRUE\t4000000000\ta\tb\u2028c\n"
+    (cookie,) = read_cookies(text, Endpoint.parse("https://example.com/chat"))
+    assert cookie == Cookie("a", "b\u2028c", expected, "/chat", 4e9, secure=True)
+
+
+@pytest.mark.parametrize(("is_host_only", "count"), [(True, 0), (False, 1)])
+def test_export_tells_whether_hosts_below_are_meant(is_host_only: bool, count: int) -> None:
+    """Extensions say so beside the domain."""
+    rows: list[dict[str, Any]] = [
+        {"name": "a", "value": "b", "domain": "example.com", "hostOnly": is_host_only},
+        {"name": "c", "value": "d", "domain": "chat.example.com", "secure": True},
+    ]
+    found = read_cookies(json.dumps(rows), Endpoint.parse("https://chat.example.com"))
+    assert [cookie.name for cookie in found if cookie.name == "a"] == ["a"] * count
+
+
+@pytest.mark.parametrize("host", ["localhost", "printer.local"])
+def test_jar_of_a_host_of_this_network(host: str) -> None:
+    """A cookie jar writes ``localhost.local`` for localhost; other such names are as they are."""
+    cookies = jar()
+    for cookie in cookies:
+        cookie.domain = "localhost.local" if host == "localhost" else host
+        cookie.secure = False
+    found = read_cookies(cookies, Endpoint.parse(f"http://{host}:3000"))
+    assert "token" in {cookie.name for cookie in found}
+
+
+def test_header_with_one_name_twice() -> None:
+    """Browsers send the most exact cookie first, and that one is taken."""
+    (cookie,) = read_cookies("cookie: a=exact; a=general", HUGGINGCHAT)
+    assert cookie.value == "exact"
+
+
+FORBIDDEN = ["\r\n", "\0", "\t", "\x1b", "\x7f", "\x85", ";", "\ud800"]
+
+
+@pytest.mark.parametrize("text", FORBIDDEN)
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda value: {"a": value},
+        lambda value: json.dumps({"a": value}),
+        lambda value: json.dumps([{"name": "a", "value": value, "domain": "huggingface.co"}]),
+        lambda value: json.dumps([{"name": value, "value": "a", "domain": "huggingface.co"}]),
+    ],
+    ids=["dict", "JSON object", "export", "name"],
+)
+def test_what_no_cookie_can_hold(form: Callable[[str], Any], text: str) -> None:
+    """Whatever the form: what would break out of its place is refused, and not quoted."""
+    with pytest.raises(InvalidRequestError, match="no cookie can"):
+        read_cookies(form(f"b{text}c"), HUGGINGCHAT)
+
+
+@pytest.mark.parametrize(
+    "value", ['"a b"', "a,b", "a\\b", r"\015\012", "a=b==", "\u00e9", "%0d%0a"]
+)
+def test_values_are_taken_as_they_are(value: str) -> None:
+    """Quotes, spaces, commas, backslashes and other scripts are what browsers send, too."""
+    (cookie,) = read_cookies({"a": value}, HUGGINGCHAT)
+    assert cookie.value == value
+
+
+def test_other_sites_do_not_matter() -> None:
+    """What an export holds for other sites is not looked at, whatever it is."""
+    rows = [*EXPORT[:1], {"name": "x\r\n", "value": "y\0", "domain": "example.com"}]
+    assert [cookie.name for cookie in read_cookies(json.dumps(rows), HUGGINGCHAT)] == ["hf-chat"]
+
+
+@pytest.mark.parametrize("expires", [float("nan"), float("inf"), 10**400, "soon", None, {}])
+def test_times_that_are_none(expires: Any) -> None:
+    """A time that cannot be one is no time."""
+    row = json.dumps([{**EXPORT[0], "expires": expires}])
+    (cookie,) = read_cookies(row, HUGGINGCHAT)
+    assert cookie.expires is None
 
 
 def test_end_of_a_browsers_session_is_no_time() -> None:

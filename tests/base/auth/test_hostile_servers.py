@@ -153,3 +153,37 @@ def test_other_hosts_in_answers(elsewhere: RawServer) -> None:
     ):
         use_everything(client)
     assert elsewhere.connections == 0
+
+
+def test_session_of_another_server(elsewhere: RawServer) -> None:
+    """A session is not used with a server that it is not of."""
+    with (
+        RawServer(answers()) as server,
+        HuggingChat(server.base_url, COOKIES) as client,
+        pytest.raises(InvalidRequestError, match="This session is for"),
+    ):
+        HuggingChat(elsewhere.base_url, client.session)
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x": "a\r\nb: c"},
+        {"x": "a\nb"},
+        {"x": "a\0b"},
+        {"x": "\ud800"},
+        {"x\r\ny": "a"},
+        {"x: y": "a"},
+        {"x y": "a"},
+        {"": "a"},
+        {"Cookie": "a=b"},
+    ],
+)
+@pytest.mark.parametrize("kind", [HuggingChat, AsyncHuggingChat])
+def test_headers_stay_headers(
+    kind: type[HuggingChat | AsyncHuggingChat], headers: dict[str, str]
+) -> None:
+    """A header of one's own is one header, and never takes the session's place."""
+    with pytest.raises(InvalidRequestError, match="header"):
+        kind("http://127.0.0.1:9", COOKIES, headers=headers)

@@ -6,14 +6,21 @@ import json
 import multiprocessing
 import os
 import stat
+import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import platformdirs
 import pytest
 
-from hfchat_base import HuggingChatError
+from hfchat_base import HuggingChat, HuggingChatError
 from hfchat_base.auth.cookies import Cookie
-from hfchat_base.auth.store import SessionStore, data_folder, replace_file
+from hfchat_base.auth.store import SessionStore, data_folder, export, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 URL = "https://huggingface.co/chat"
 ROUNDS = 100
@@ -45,18 +52,173 @@ def test_sessions_are_kept_apart() -> None:
     assert store.find(URL, "carol") is None
 
 
-def test_only_the_owner_may_read() -> None:
-    """Files are 0600 and their folder 0700, whatever the umask."""
-    before = os.umask(0)
+needs_rights = pytest.mark.skipif(sys.platform == "win32", reason="rights are POSIX's")
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Set the umask for a while."""
+    before = os.umask(mask)
     try:
-        SessionStore().save(URL, "alice", pair("one"))
+        yield
     finally:
         os.umask(before)
+
+
+def mode(path: Path) -> int:
+    """The rights of a file or folder."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@needs_rights
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077, 0o277, 0o777], ids=oct)
+def test_only_the_owner_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    """Files are 0600 and every folder that is made 0700, whatever the umask."""
+    monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "new" / "data"))
+    with umask(mask):
+        SessionStore().save(URL, "alice", pair("one"))
     folder = data_folder() / "sessions"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert [mode(place) for place in (folder, folder.parent, folder.parent.parent)] == [0o700] * 3
+    modes = {path.name: mode(path) for path in folder.iterdir()}
     assert len(modes) == 2
     assert set(modes.values()) == {0o600}
+
+
+@needs_rights
+@pytest.mark.parametrize("mask", [0o000, 0o777], ids=oct)
+def test_exported_file_is_the_owners_alone(tmp_path: Path, mask: int) -> None:
+    """So is a file that is written elsewhere."""
+    saved = SessionStore().save(URL, "alice", pair("one"))
+    with umask(mask):
+        export(saved, tmp_path / "session.json")
+    assert mode(tmp_path / "session.json") == 0o600
+
+
+@needs_rights
+@pytest.mark.parametrize("use", ["list", "save"])
+def test_open_folder_is_closed(use: str) -> None:
+    """A folder of ours that others may enter is closed to them, by reading as by writing."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    folder = data_folder() / "sessions"
+    folder.chmod(0o777)
+    if use == "list":
+        assert len(store.list(URL)) == 1
+    else:
+        store.save(URL, "bob", pair("two"))
+    assert mode(folder) == 0o700
+
+
+@needs_rights
+def test_folder_that_the_user_named_stays_as_it_is() -> None:
+    """Only what is in it is ours to close."""
+    data_folder().mkdir()
+    data_folder().chmod(0o755)
+    SessionStore().save(URL, "alice", pair("one"))
+    assert mode(data_folder()) == 0o755
+    assert mode(data_folder() / "sessions") == 0o700
+
+
+@needs_rights
+def test_own_data_folder_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform's folder for this package is closed as well, if it was there and open."""
+    monkeypatch.delenv("HUGGINGCHAT_DATA_DIR")
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda *_, **__: tmp_path / "hfchat")
+    (tmp_path / "hfchat").mkdir()
+    (tmp_path / "hfchat").chmod(0o775)
+    SessionStore().list(URL)
+    assert mode(tmp_path / "hfchat") == 0o700
+
+
+@needs_rights
+def test_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+    """A user may keep the sessions on another disk."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    data_folder().mkdir()
+    (data_folder() / "sessions").symlink_to(elsewhere)
+    SessionStore().save(URL, "alice", pair("one"))
+    assert len(SessionStore().list(URL)) == 1
+    assert mode(elsewhere) == 0o700
+
+
+@needs_rights
+@pytest.mark.parametrize("is_link", [False, True], ids=["folder", "link"])
+def test_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool
+) -> None:
+    """Who owns the folder could read a session or plant one, so it is neither read nor written."""
+    SessionStore().save(URL, "alice", pair("one"))
+    folder = data_folder() / "sessions"
+    if is_link:
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    stranger = os.geteuid() + 12345
+    if os.geteuid() == 0:
+        os.chown(folder, 54321, -1, follow_symlinks=False)
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    for use in (lambda: SessionStore().list(URL), lambda: SessionStore().save(URL, "a", ())):
+        with pytest.raises(HuggingChatError, match=r"another user.*HUGGINGCHAT_DATA_DIR"):
+            use()
+
+
+BROKEN = {
+    "empty": b"",
+    "no JSON": b"{",
+    "another type": b"[]",
+    "deep": b"[" * 100_000,
+    "no text": b"\xff\xfe",
+    "without fields": b"{}",
+    "another version": b'{"version": 99}',
+    "endless": b'{"version": 1, "base_url": "%s", "in_keyring": false, "account": "x",'
+    b' "cookies": [], "saved_at": 1e400, "refreshed_at": 1, "ended_at": 1}' % URL.encode(),
+    "no time": b'{"version": 1, "base_url": "%s", "in_keyring": false, "account": "x",'
+    b' "cookies": [], "saved_at": NaN, "refreshed_at": 1, "ended_at": null}' % URL.encode(),
+    "beyond the calendar": b'{"version": 1, "base_url": "%s", "in_keyring": false, "account": "x",'
+    b' "cookies": [], "saved_at": 1, "refreshed_at": 1, "ended_at": 1e300}' % URL.encode(),
+    "huge number": b'{"version": 1, "base_url": "%s", "in_keyring": false, "account": "x",'
+    b' "cookies": [], "saved_at": 1%s, "refreshed_at": 1, "ended_at": 1}'
+    % (URL.encode(), b"0" * 400),
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_broken_file_costs_one_session(content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged file is named and left out; the other sessions are listed and used."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    broken = data_folder() / "sessions" / "0broken.json"
+    broken.write_bytes(content)
+    assert [saved.account for saved in store.list(URL)] == ["alice"]
+    (problem,) = store.problems
+    assert str(broken) in problem
+    assert str(broken) in caplog.text
+    with HuggingChat(URL) as client:
+        assert client.session.account == "alice"
+        assert any(str(broken) in line for line in client.session.considered)
+
+
+def test_folder_among_the_files_costs_nothing_else() -> None:
+    """What cannot be opened at all is named and left out as well."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    (data_folder() / "sessions" / "folder.json").mkdir()
+    (data_folder() / "sessions" / "loop.json").symlink_to("loop.json")
+    assert [saved.account for saved in store.list(URL)] == ["alice"]
+    assert len(store.problems) == 2
+
+
+def test_broken_file_is_replaced_by_a_login() -> None:
+    """Logging in again repairs the account's own file."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    (path,) = (data_folder() / "sessions").glob("*.json")
+    path.write_text("{")
+    store.save(URL, "alice", pair("two"))
+    assert [saved.account for saved in store.list(URL)] == ["alice"]
+    assert store.problems == []
 
 
 def test_account_names_are_data() -> None:
@@ -115,6 +277,39 @@ def test_broken_file_is_passed_over(text: str, caplog: pytest.LogCaptureFixture)
     (folder / "broken.json").write_text(text, encoding="utf-8")
     assert SessionStore().find(URL, None) is None
     assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("value", ["a\r\nb", "a;b", "\0"])
+def test_file_that_was_tampered_with(value: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A saved cookie is held to the same rule as any: what cannot be one is not read."""
+    SessionStore().save(URL, "alice", pair("one"))
+    (path,) = data_folder().glob("**/*.json")
+    document = json.loads(path.read_bytes())
+    document["cookies"][0]["value"] = value
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert SessionStore().find(URL, None) is None
+    assert "cannot be read" in caplog.text
+
+
+def test_all_of_a_cookie_is_kept() -> None:
+    """Two cookies of one name, bytes that are no text, and all attributes come back."""
+    cookies = (
+        Cookie("a", "\udcff\u00e9\u2028", ".huggingface.co", "/chat", 4e9, secure=True),
+        Cookie("a", '"q\\"', "huggingface.co"),
+    )
+    saved = SessionStore().save(URL, "alice", cookies)
+    assert saved.cookies == cookies
+    assert SessionStore().find(URL, None) == saved
+
+
+def test_deleted_cookie_is_removed() -> None:
+    """What a server has deleted is not kept."""
+    store = SessionStore()
+    saved = store.save(URL, "alice", pair("one"))
+    store.refresh(saved, [Cookie("token", "", ".huggingface.co", expires=0.0)])
+    found = store.find(URL, None)
+    assert found is not None
+    assert [cookie.name for cookie in found.cookies] == ["hf-chat"]
 
 
 def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

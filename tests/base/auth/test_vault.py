@@ -102,3 +102,13 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "keyring.errors", None)
     with pytest.raises(MissingRequirementsError, match=r"hfchat\[keyring\]"):
         SessionStore().save(URL, "alice", COOKIES)
+
+
+def test_two_cookies_of_one_name(ring: MemoryKeyring) -> None:
+    """Values are kept apart by domain and path, not by name alone."""
+    cookies = (Cookie("a", "one", path="/chat"), Cookie("a", "two"))
+    SessionStore().save(URL, "alice", cookies)
+    found = SessionStore().find(URL, "alice")
+    assert found is not None
+    assert found.cookies == cookies
+    assert len(ring.passwords) == 1

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.faults.kinds import Instead
+from tests.support.faults.server import FaultServer
+from tests.support.faults.wire import response
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -108,6 +112,39 @@ def test_pictures_are_saved_under_our_names(
     assert len(saved) == 2, "a file is never overwritten"
     assert all(one.suffix == ".png" and "picture" not in one.name for one in saved)
     assert saved[0].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("how", [("--json",), ()], ids=["json", "text"])
+def test_an_answer_without_its_file_is_shown(
+    hfchat: Callable[..., Result],
+    current_server: LocalServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    how: tuple[str, ...],
+) -> None:
+    """A file that the server has not, or that cannot be written, costs nothing but itself."""
+    gone = Instead(response(b'{"message":"File not found"}', status="404 Not Found"))
+    occupied = tmp_path / "occupied"
+    occupied.write_text("no folder")
+    arguments = ("ask", "a cat", "-m", "image/painter", *how)
+    with FaultServer(current_server.base_url) as proxy:
+        proxy.on(r"GET \S*/output/", gone, always=True)
+        missing = hfchat(*arguments, "--downloads", str(tmp_path), "--base-url", proxy.url)
+    unwritten = hfchat(
+        *arguments, "--downloads", str(occupied), "--base-url", current_server.base_url
+    )
+    assert (missing.exit_code, unwritten.exit_code) == (1, 1)
+    assert "could not be fetched" in caplog.text
+    assert "could not be saved" in caplog.text
+    for result in (missing, unwritten):
+        if how:
+            answer = json.loads(result.stdout)
+            assert answer["finish_reason"] == "stop"
+            assert answer["files"][0]["path"] is None
+            assert answer["files"][0]["problem"]
+        else:
+            assert "saved: " not in result.stderr
+            assert "Error" not in result.stderr
 
 
 def test_nobody_to_ask_declines(hfchat: Callable[..., Result], current_server: LocalServer) -> None:

@@ -16,9 +16,11 @@ from hfchat_base.cli.demo.show import TEXT, Demonstration
 from hfchat_base.cli.demo.source import source_of
 from hfchat_base.cli.terminal import THEME, Terminal
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
+from hfchat_base.local.demo.weights import MODEL_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -83,11 +85,11 @@ def test_what_is_missing_is_said_before_anything_is_downloaded(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.timeout(300)
-def test_the_real_model_answers() -> None:
+def test_the_real_model_answers(weights: Path) -> None:
     """On a terminal, the whole demo with the real model ends well and knows the builder."""
     from tests.support.terminal_session import TerminalSession  # noqa: PLC0415 - not on Windows
 
-    with TerminalSession("demo") as session:
+    with TerminalSession("demo", environment={MODEL_VARIABLE: str(weights)}) as session:
         session.expect("loaded in", seconds=240)
         session.expect("first word after", seconds=120)
         session.expect("Ada Morrow.", seconds=60)

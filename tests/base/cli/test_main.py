@@ -79,11 +79,12 @@ def test_wrong_usage(hfchat: Callable[..., Result]) -> None:
     assert hfchat("models", "--nonsense").exit_code == 2
 
 
-def test_debug_raises(hfchat: Callable[..., Result]) -> None:
-    """--debug lets the error through, for its traceback."""
+def test_debug_shows_the_traceback(hfchat: Callable[..., Result]) -> None:
+    """--debug shows the traceback of an error, and the command fails as ever."""
     result = hfchat("--debug", "models", "--base-url", "http://127.0.0.1:9")
-    assert result.exception is not None
-    assert type(result.exception).__name__ == "TransportError"
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback")
+    assert "hfchat_base.errors.TransportError: " in result.stderr
 
 
 def test_no_cookie_is_shown(current_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
 
-from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+from hfchat_base import HuggingChat
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, UpstreamError
 from tests.support.terminal_session import TerminalSession
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 BOOKING = "asking=http://127.0.0.1:9201/mcp"
 MAGIC = "local=http://127.0.0.1:9200/mcp"
 PROMPT = "> "
-
-
-def press_ctrl_c_at_prompt(session: TerminalSession) -> None:
-    """Press Ctrl-C once the line is really being read: the prompt comes a moment earlier."""
-    session.expect(PROMPT)
-    time.sleep(0.3)
-    session.ctrl_c()
 
 
 def stops(server: LocalServer) -> int:
@@ -70,9 +63,11 @@ def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> N
         session.expect(PROMPT)
         assert stops(current_server) == 1
         session.line("again")
-        session.expect("tok39", seconds=40)
+        session.expect("tok39")
         session.expect("first word after")
-        press_ctrl_c_at_prompt(session)
+        session.expect(PROMPT)
+        session.wait_until_reading()
+        session.ctrl_c()
         session.expect("Ctrl-D or /quit leaves.")
         session.expect(PROMPT)
         session.ctrl_d()
@@ -119,7 +114,7 @@ def test_ctrl_c_declines_a_form(current_server: LocalServer) -> None:
         "ask", "table", "-m", "tools/agent", "--mcp", BOOKING, "--base-url", url
     ) as session:
         session.expect("Date*: ")
-        time.sleep(0.3)
+        session.wait_until_reading()
         session.ctrl_c()
         session.expect("Declined.")
         session.expect("not booked (decline)")
@@ -187,6 +182,45 @@ def test_a_model_cannot_command_the_terminal() -> None:
         assert "“[red]ab”" in session.text
         assert "owned" not in session.text
         assert "\x1b[2J" not in session.raw
+
+
+SPELLS = "\x9b2J \u202e \u200e \u061c \u2066 \x1b[2J"
+UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize("arguments", [("ask", "x", "--json"), ("ask", "x"), ("conversations",)])
+def test_no_invisible_character_reaches_the_terminal(arguments: tuple[str, ...]) -> None:
+    """Controls beyond ASCII and marks of direction are escaped in JSON and left out elsewhere."""
+    model = LocalModel("evil/one", FunctionBackend(lambda _: SPELLS), title=lambda *_: SPELLS)
+    with LocalServer(models=[model]) as server:
+        cookies = server.cookies()
+        with HuggingChat(server.base_url, cookies) as client:
+            client.create_conversation().send("hello")
+        environment = {"HUGGINGCHAT_COOKIES": "; ".join(map("=".join, cookies.items()))}
+        address = ("--base-url", server.base_url)
+        with TerminalSession(*arguments, *address, environment=environment) as session:
+            assert session.wait() == 0
+    assert "2J" in session.raw
+    assert not UNPRINTABLE.search(session.raw)
+    if "--json" in arguments:
+        assert r"\u202e" in session.text
+
+
+def test_the_log_is_cleaned_too() -> None:
+    """What the log and tracebacks quote of a server is shown without what a terminal obeys."""
+    model = LocalModel("evil/one", FunctionBackend(_fails))
+    with (
+        LocalServer(models=[model]) as server,
+        TerminalSession("--debug", "ask", "x", "--base-url", server.base_url) as session,
+    ):
+        assert session.wait() == 1
+    assert "Traceback" in session.text
+    assert "out of spells" in session.text
+    assert not UNPRINTABLE.search(session.raw)
+
+
+def _fails(_: Any) -> str:
+    raise UpstreamError(f"out of spells {SPELLS}")
 
 
 def test_an_error_is_red(current_server: LocalServer) -> None:

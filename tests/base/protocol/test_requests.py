@@ -26,23 +26,55 @@ MESSAGE = "00000000-0000-4000-8000-000000000000"
     ("address", "base_url", "origin", "host"),
     [
         ("https://h/chat/", "https://h/chat", "https://h", "h"),
-        ("https://h:443/chat", "https://h:443/chat", "https://h", "h"),
-        ("http://h:80", "http://h:80", "http://h", "h"),
+        ("https://h:443/chat", "https://h/chat", "https://h", "h"),
+        ("http://h:80", "http://h", "http://h", "h"),
         ("http://h:8080/", "http://h:8080", "http://h:8080", "h"),
         ("http://[::1]:3000", "http://[::1]:3000", "http://[::1]:3000", "::1"),
         (
-            "https://HuggingFace.co/chat",
-            "https://HuggingFace.co/chat",
+            "HTTPS://HuggingFace.co./Chat",
+            "https://huggingface.co/Chat",
             "https://huggingface.co",
             "huggingface.co",
         ),
         ("  https://h  ", "https://h", "https://h", "h"),
+        (
+            "https://fa\u00df.example/\u00e9",
+            "https://xn--fa-hia.example/%C3%A9",
+            "https://xn--fa-hia.example",
+            "xn--fa-hia.example",
+        ),
     ],
 )
 def test_addresses(address: str, base_url: str, origin: str, host: str) -> None:
-    """An address gives the base of all paths, and the origin as browsers spell it."""
+    """An address gives the base of all paths and the origin, each in one spelling."""
     endpoint = Endpoint.parse(address)
     assert (endpoint.base_url, endpoint.origin, endpoint.host) == (base_url, origin, host)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "h",
+        "ftp://h",
+        "https://",
+        "https://user@h",
+        "https://h?q",
+        "https://h/#f",
+        "https://h\\@other",
+        "https://h/a b",
+        "https://h\n.example",
+        "https://%68",
+        "https://127.1",
+        "https://h:0",
+        "https://h:x",
+        "https://[::1",
+    ],
+)
+def test_addresses_that_are_none(address: str) -> None:
+    """What could be read in more than one way is refused, as one of our errors."""
+    with pytest.raises(InvalidRequestError, match="base_url"):
+        Endpoint.parse(address)
 
 
 @given(st.text())
@@ -66,7 +98,7 @@ def test_any_address(address: str) -> None:
         (
             requests.check_share_id,
             ["AbC-_12", "https://h/chat/r/AbCdEfG", "https://h/r/AbCdEfG/"],
-            ["", "AbCdEf", "AbCdEfGh", "é" * 7, "https://h/r/"],
+            ["", "https://h/r/?AbCdEfG", "AbCdEf", "AbCdEfGh", "é" * 7, "https://h/r/"],
         ),
     ],
 )
@@ -77,3 +109,8 @@ def test_checks(check: Callable[[str], str], good: list[str], bad: list[str]) ->
     for value in bad:
         with pytest.raises(InvalidRequestError):
             check(value)
+
+
+def test_share_by_the_address_of_a_message() -> None:
+    """The page's own address of a share names a message too, which is left out."""
+    assert requests.check_share_id("https://h/chat/r/AbCdEfG?leafId=0/abcdefg#x") == "AbCdEfG"

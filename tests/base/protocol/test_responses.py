@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,14 +133,17 @@ def test_window_of_the_limit_is_told() -> None:
         Response(302, {"location": "https://idp.example/authorize?x=1"}),
         Response(303, {"location": "/login"}),
         Response(302, {}),
+        Response(302, {}, base_url="https://chat.example/chat"),
         Response(302, {"location": "http://[broken"}),
+        Response(302, {"location": "https://user@chat.example/conversation"}),
+        Response(302, {"location": "?again"}, base_url="https://chat.example/chat"),
         Response(401, {}, b"You have to be logged in."),
         json_response({"error": "You have to be logged in."}, status=401),
     ],
 )
 def test_login(response: Response, *, had_session: bool) -> None:
     """Whoever has no session is to log in, whoever had one to log in again."""
-    response = Response(response.status, response.headers, response.body, had_session=had_session)
+    response = replace(response, had_session=had_session)
     error = refusal(response, BEGIN)
     assert type(error) is (SessionExpired if had_session else LoginRequired)
     assert "Log in" in str(error)
@@ -150,11 +154,15 @@ def test_login(response: Response, *, had_session: bool) -> None:
     [
         ("https://chat.example/chat/conversation", "https://chat.example/chat"),
         ("https://chat.example/conversation/", "https://chat.example"),
+        ("//chat.example/conversation", "http://chat.example"),
+        ("/chat/conversation", "http://old.example/chat"),
+        ("https://Fa\u00df.example:443/conversation?x", "https://xn--fa-hia.example"),
     ],
 )
 def test_server_that_has_moved(location: str, address: str) -> None:
-    """A redirect to the same path elsewhere tells the new address."""
-    error = refusal(Response(308, {"location": location}), BEGIN)
+    """A redirect to the same path elsewhere tells the new address, whole and in our spelling."""
+    response = Response(308, {"location": location}, base_url="http://old.example")
+    error = refusal(response, BEGIN)
     assert isinstance(error, InvalidRequestError)
     assert f"base_url='{address}'" in str(error)
 

@@ -29,7 +29,7 @@ class Driver:
         base_url: str,
         *,
         cookies: Mapping[str, str] | None = _SECRET,
-        timeout: float = 5.0,
+        timeout: float = 60.0,
         **settings: Any,
     ) -> Any:
         """Make a transport, as a client has it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -151,10 +153,10 @@ def test_stream_is_read_as_it_comes(driver: Driver) -> None:
 
     with RawServer(handle) as server:
         stream = driver.open(server.base_url)
-        assert driver.do(stream.read, deadline(5)).data == b"one\n"
+        assert driver.do(stream.read, deadline(60)).data == b"one\n"
         said.append("one")
-        assert driver.do(stream.read, deadline(5)).data == b"two\n"
-        assert driver.do(stream.read, deadline(5)) is None
+        assert driver.do(stream.read, deadline(60)).data == b"two\n"
+        assert driver.do(stream.read, deadline(60)) is None
 
 
 @pytest.mark.parametrize("impersonate", ["chrome", None])
@@ -163,24 +165,24 @@ def test_stream_is_not_compressed(driver: Driver, impersonate: str | None) -> No
     packed = gzip.compress(b"one\n")
     with RawServer(says(whole(packed, headers={"content-encoding": "gzip"}))) as server:
         stream = driver.open(server.base_url, impersonate=impersonate)
-        assert driver.do(stream.read, deadline(5)).data == b"one\n"
+        assert driver.do(stream.read, deadline(60)).data == b"one\n"
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 def test_read_keeps_its_deadline(driver: Driver) -> None:
     """A read that gets nothing ends at its deadline, and the stream can be read on."""
+    timed_out = threading.Event()
 
     def handle(_: RawRequest, wire: Wire) -> None:
         wire.send(head())
-        time.sleep(0.4)
+        assert timed_out.wait(60)
         wire.send(b"late")
 
     with RawServer(handle) as server:
         stream = driver.open(server.base_url)
-        began = time.monotonic()
         assert isinstance(driver.do(stream.read, deadline(0.1)), TimedOut)
-        assert 0.05 < time.monotonic() - began < 0.35
-        assert isinstance(driver.do(stream.read, deadline(5)), Chunk)
+        timed_out.set()
+        assert isinstance(driver.do(stream.read, deadline(60)), Chunk)
         driver.do(stream.close)
 
 
@@ -190,34 +192,35 @@ def test_leaving_closes_the_socket_at_once(driver: Driver) -> None:
 
     def handle(_: RawRequest, wire: Wire) -> None:
         wire.send(head(), b"one\n")
-        seen.append(wire.closed_within(3))
+        seen.append(wire.closed_within(60))
 
     with RawServer(handle) as server:
         stream = driver.open(server.base_url)
-        driver.do(stream.read, deadline(5))
-        began = time.monotonic()
+        driver.do(stream.read, deadline(60))
         driver.do(stream.close)
         assert wait_until(lambda: bool(seen))
-        assert time.monotonic() - began < 1
     assert seen == [True]
 
 
 def test_slow_reader_holds_the_server_up(driver: Driver) -> None:
     """What nobody reads is not gathered in memory: the server has to wait."""
     sent = 0
+    held_up = threading.Event()
 
     def handle(_: RawRequest, wire: Wire) -> None:
         nonlocal sent
         wire.send(head())
-        wire._connection.settimeout(1)
-        while sent < 64:
-            wire.send(bytes(1_000_000))
-            sent += 1
+        wire._connection.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while sent < 64:
+                wire.send(bytes(1_000_000))
+                sent += 1
+        held_up.set()
 
     with RawServer(handle) as server:
         stream = driver.open(server.base_url)
-        driver.do(stream.read, deadline(5))
-        driver.do(time.sleep, 1.2)
+        driver.do(stream.read, deadline(60))
+        assert driver.do(held_up.wait, 60)
         driver.do(stream.close)
     assert sent < 40
 

@@ -13,7 +13,7 @@ import platformdirs
 import pytest
 
 from hfchat_base.local.demo import DemoEngine
-from hfchat_base.local.demo.weights import MODEL_VARIABLE, Release
+from hfchat_base.local.demo.weights import Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,6 @@ class Shelf:
     folder: Path
     release: Release
     content: bytes
-
-
-@pytest.fixture(autouse=True)
-def _no_model_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the model of whoever runs the tests out of them."""
-    monkeypatch.delenv(MODEL_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -76,7 +70,6 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     release = Release(
         requirement="tiny-model==1.0",
         wheel_size=wheel.stat().st_size,

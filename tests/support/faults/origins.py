@@ -56,12 +56,13 @@ class Behind:
     def __init__(self, base_url: str) -> None:
         parts = urlsplit(base_url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._host = parts.netloc
 
     def answer(self, asked: Asked, client: socket.socket) -> Source:
         """Pass a request on."""
         behind = socket.create_connection(self._address)
         behind.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        behind.sendall(asked.forwarded())
+        behind.sendall(asked.forwarded(self._host))
         return _SocketSource(behind, client)
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _LENGTH: Final = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 _TOKEN_HEADERS: Final = re.compile(rb"\r\n(?:connection|expect):[^\r]*", re.IGNORECASE)
 
+_HOST: Final = re.compile(rb"(\r\nhost:\s*)[^\r]*", re.IGNORECASE)
+_ORIGIN: Final = re.compile(rb"(\r\norigin:\s*)[^\r]*", re.IGNORECASE)
+_SCHEMES: Final = ("http", "https")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -42,9 +46,18 @@ class Asked:
         )
         return found[1].decode("latin-1") if found else None
 
-    def forwarded(self) -> bytes:
-        """The request to pass on; the connection is closed after its response."""
-        return _TOKEN_HEADERS.sub(b"", self.head) + b"\r\nconnection: close\r\n\r\n" + self.body
+    def forwarded(self, host: str) -> bytes:
+        """The request to pass on; the connection is closed after its response.
+
+        Args:
+            host: Host and port of the server behind, which then is also the origin of whatever the
+                client's own pages send.
+        """
+        head = _TOKEN_HEADERS.sub(b"", self.head)
+        head = _HOST.sub(rb"\g<1>" + host.encode(), head)
+        if self.header("origin") in {f"{scheme}://{self.header('host')}" for scheme in _SCHEMES}:
+            head = _ORIGIN.sub(rb"\g<1>http://" + host.encode(), head)
+        return head + b"\r\nconnection: close\r\n\r\n" + self.body
 
 
 def read_request(client: socket.socket) -> Asked | None:

@@ -1,0 +1,207 @@
+"""Secrets of a call: texts that are sent as they are and shown to nobody.
+
+A framework hands the arguments of a call to tracers, caches, event handlers, logs and pickles long
+before we see them. So whatever in them may be a secret (headers of tool servers, addresses with a
+key in them, cookies) is replaced by a `SecretText` as early as possible, and revealed again only
+where the request's body is made (`_protocol/requests.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from hfchat_base.types import McpServer
+
+__all__ = ["SecretText", "fingerprint", "hide_arguments", "hide_servers", "reveal"]
+
+MASK: Final = "**********"
+
+_FINGERPRINT_KEY: Final = os.urandom(32)
+"""Of this process alone, so that a stored cache key cannot be tried against a list of passwords."""
+
+_SECRET_ARGUMENTS: Final = frozenset(
+    (
+        *("access_token", "api_key", "authorization", "cookies", "default_headers"),
+        *("extra_headers", "headers", "hf_token", "password", "proxies", "proxy", "token"),
+    )
+)
+"""Arguments of calls that hold secrets, whether a server can honour them or not."""
+
+
+class SecretText(str):
+    """A text that shows asterisks wherever it is printed, serialized, pickled or joined.
+
+    It is a `str`, so that everything that writes JSON takes it, and what is written is the mask.
+
+    Args:
+        value: The secret; None for one that was left behind by a pickle.
+        shown: What may be seen of it.
+    """
+
+    __slots__ = ("_value",)
+
+    _value: str | None
+
+    def __new__(cls, value: str | None, shown: str = MASK) -> Self:
+        text = super().__new__(cls, shown)
+        text._value = value
+        return text
+
+    def reveal(self) -> str | None:
+        """The secret itself; None if a pickle has left it behind."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretText) and self._value == other._value
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((SecretText, self._value))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SecretText, (None, str(self))
+
+    def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
+        return self.__reduce__()
+
+
+def reveal(text: Any) -> Any:
+    """A secret as it is sent: of a `SecretText` or pydantic's `SecretStr`; all else is returned.
+
+    Returns:
+        None for a secret that a pickle has left behind.
+    """
+    if isinstance(text, SecretText):
+        return text.reveal()
+    unwrap = getattr(text, "get_secret_value", None)
+    return unwrap() if callable(unwrap) else text
+
+
+def hide_servers(servers: Any) -> Any:
+    """Hide what may be a secret in tool servers: the values of headers, and keys in addresses.
+
+    Args:
+        servers: As `mcp_servers` takes them. What is none is returned as it is, to be refused where
+            arguments are checked.
+    """
+    if isinstance(servers, Mapping):
+        return _hide_server(servers)
+    if isinstance(servers, Sequence) and not isinstance(servers, (str, bytes)):
+        return tuple(_hide_server(server) for server in servers)
+    return servers
+
+
+def hide_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Hide the secrets among the arguments of a call; all others stay the same objects.
+
+    Args:
+        arguments: By name. Of ``tools`` those that the server runs (``{"type": "mcp", …}``) are
+            looked into, not the caller's own.
+    """
+    return {name: _hide_argument(name, value) for name, value in arguments.items()}
+
+
+def fingerprint(*values: Any) -> str:
+    """Tell calls with different secrets apart without showing any.
+
+    Args:
+        values: What may hold instances of `SecretText`.
+
+    Returns:
+        The same text for the same secrets within one process, empty if there are none.
+    """
+    secrets = [secret for value in values for secret in _secrets_in(value)]
+    if not secrets:
+        return ""
+    digest = hashlib.blake2b(key=_FINGERPRINT_KEY, digest_size=16)
+    for secret in secrets:
+        data = secret.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def _hide_argument(name: str, value: Any) -> Any:
+    if name == "mcp_servers":
+        return hide_servers(value)
+    if name == "tools" and isinstance(value, Sequence):
+        return [_hide_tool(tool) for tool in value]
+    if name == "llm_kwargs" and isinstance(value, Mapping):
+        return hide_arguments(value)
+    return _hide_all(value) if name in _SECRET_ARGUMENTS else value
+
+
+def _hide_tool(tool: Any) -> Any:
+    if not isinstance(tool, Mapping) or tool.get("type") != "mcp":
+        return tool
+    hidden = _hide_server(tool)
+    if "server_url" in hidden:
+        hidden["server_url"] = _hide_address(hidden["server_url"])
+    if "authorization" in hidden:
+        hidden["authorization"] = _hide_all(hidden["authorization"])
+    return hidden
+
+
+def _hide_server(server: McpServer | Any) -> Any:
+    if not isinstance(server, Mapping):
+        return server
+    hidden = dict(server)
+    if "url" in hidden:
+        hidden["url"] = _hide_address(hidden["url"])
+    if "headers" in hidden:
+        hidden["headers"] = _hide_all(hidden["headers"])
+    return hidden
+
+
+def _hide_address(address: Any) -> Any:
+    """Hide the user, the query and the fragment of an address, where people put keys."""
+    if not isinstance(address, str) or isinstance(address, SecretText):
+        return address
+    try:
+        parts = urlsplit(address)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return SecretText(address)
+    plain = f"{parts.scheme}://{host}{parts.path}"
+    return address if plain == address else SecretText(address, f"{plain}?{MASK}")
+
+
+def _hide_all(value: Any) -> Any:
+    """Hide every text in a value; keys, such as the names of headers, are no secrets."""
+    if value is None or isinstance(value, (bool, int, float, SecretText)):
+        return value
+    if isinstance(value, str):
+        return SecretText(value)
+    if isinstance(value, Mapping):
+        return {key: _hide_all(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide_all(inner) for inner in value]
+    revealed = reveal(value)
+    return SecretText(revealed if isinstance(revealed, str) else None)
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretText):
+        yield value.reveal() or ""
+        return
+    inner: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, (list, tuple)):
+        inner = value
+    for one in inner:
+        yield from _secrets_in(one)
