@@ -138,7 +138,7 @@ class Reply:
         return self._response(
             *(_citation(source) for source in answer.sources),
             *(_file_block(one.file, one.data) for one in self._files if one.data is not None),
-            raw=dataclasses.asdict(answer),
+            raw=answer.model_dump(),
             additional_kwargs=_additional(answer, self._files),
         )
 
@@ -234,8 +234,8 @@ def _additional(answer: Answer, files: Iterable[FetchedFile]) -> dict[str, Any]:
         "title": answer.title,
         "router": dict(answer.router),
         "sources": [dataclasses.asdict(source) for source in answer.sources],
-        "server_tool_runs": [dataclasses.asdict(run) for run in answer.tool_runs],
-        "files": [dataclasses.asdict(file) for file in answer.files],
+        "server_tool_runs": [run.model_dump() for run in answer.tool_runs],
+        "files": [file.model_dump() for file in answer.files],
         "missing_files": [one.as_missing() for one in files if one.data is None],
     }
     return {name: value for name, value in told.items() if value}

@@ -80,9 +80,9 @@ def test_refused_before_sending(
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (lambda c: c.get_conversation("nonsense"), "24 hexadecimal digits"),
-        (lambda c: c.delete_conversation("nonsense"), "24 hexadecimal digits"),
-        (lambda c: c.fetch_message_id("nonsense"), "24 hexadecimal digits"),
+        (lambda c: c.get_conversation("nonsense"), "24 hex digits"),
+        (lambda c: c.delete_conversation("nonsense"), "24 hex digits"),
+        (lambda c: c.fetch_message_id("nonsense"), "24 hex digits"),
         (lambda c: c.import_share("nonsense!"), "7 letters and digits"),
         (lambda c: c.chat("", model=MODEL), "needs some text"),
         (lambda c: c.chat([], model=MODEL), "no message to answer"),

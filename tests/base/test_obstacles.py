@@ -184,7 +184,7 @@ ORIGIN_REFUSED = whole(
         (whole('{"message":"An error occurred","errorId":"e1"}', status=500), ServerError, "500"),
         (whole("too large", status=413, content_type="text/plain"), FileTooLargeError, "refused"),
         (whole("{", status=200), ProtocolError, "not JSON"),
-        (whole("[]", status=200), ProtocolError, "no id"),
+        (whole("[]", status=200), ProtocolError, "no conversation ID"),
         (whole("", status=204), ProtocolError, "unexpected status 204"),
         (whole(PAGE, status=404, content_type="text/html"), HuggingChatError, "base_url"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", HuggingChatError, "."),

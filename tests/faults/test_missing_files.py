@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -59,7 +58,7 @@ def files_of_a_picture(caller: Caller, url: str, times: int = 1) -> tuple[Answer
 
     def fetch(answer: Answer) -> Any:
         held.append(answer)
-        return held[0].fetch_files(replace(answer, files=answer.files * times))
+        return held[0].fetch_files(answer.model_copy(update={"files": answer.files * times}))
 
     fetched = caller.do(url, steps(ask, fetch))
     return held[1], fetched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,7 +107,7 @@ def _end(saved: Sequence[SavedFile]) -> None:
 
 
 def _as_json(answer: Answer, saved: Sequence[SavedFile]) -> dict[str, Any]:
-    fields = dataclasses.asdict(answer)
+    fields = answer.model_dump(mode="json")
     for file, one in zip(fields["files"], saved, strict=True):
         file["path"] = str(one.path) if one.path else None
         if one.problem:

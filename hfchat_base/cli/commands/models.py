@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +33,7 @@ def models(
         address = client.base_url
     terminal = Terminal.detect()
     if as_json:
-        terminal.print_json([dataclasses.asdict(one) for one in shown])
+        terminal.print_json([one.model_dump(mode="json") for one in shown])
         return
     if not terminal.is_rich:
         for one in shown:
