@@ -48,7 +48,7 @@ async def read_with_async_session(session: AsyncSession[Response], url: str) -> 
     """Read with `AsyncSession` and `aiter_content`: a queue of the event loop."""
     lines = 0
     async with session.stream("GET", url) as response:
-        async for chunk in response.aiter_content():
+        async for chunk in response.aiter_content():  # type: ignore[no-untyped-call]
             lines += chunk.count(_NEWLINE)
     return lines
 

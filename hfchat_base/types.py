@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
 from hfchat_base._flows.policy import Retries, Timeouts
 from hfchat_base.events import ElicitationRequest, Source

@@ -86,7 +86,6 @@ OVERLOADED: Final = (502, 503, 504)
 """What gateways answer for a server that they cannot reach, or no longer wait for."""
 
 _LIMITED: Final = 429
-_NOTICEABLE_SECONDS: Final = 1.0
 
 
 class Attempts:
@@ -235,7 +234,8 @@ def keep_pace(server: Server) -> Flow[None]:
 
 
 def _pause(server: Server, retry: Retry, *, is_due: bool = False) -> Flow[None]:
-    level = logging.INFO if retry.wait < _NOTICEABLE_SECONDS else logging.WARNING
+    is_quiet = retry.wait < server.policy.limits.quiet_pause
+    level = logging.INFO if is_quiet else logging.WARNING
     _log.log(level, "waiting %.1f seconds (%s)", retry.wait, retry.reason)
     if server.on_retry is not None:
         server.on_retry(retry)

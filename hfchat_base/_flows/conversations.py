@@ -74,7 +74,8 @@ def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], b
     infos, has_more = _read_page(kind, response)
     if not infos and page == 0 and response.had_session:
         yield from _warn_of_strangers(server)
-    return infos, has_more
+    # A server that says that more follow is believed while there is something on its pages.
+    return infos, has_more and bool(infos) and page + 1 < server.policy.limits.pages
 
 
 def _read_page(kind: Generation, response: Response) -> tuple[list[ConversationInfo], bool]:
@@ -146,7 +147,8 @@ def import_share(server: Server, share_id: str) -> Flow[StoredConversation]:
         response = responses.check_json((yield from send(server, request)), request)
         raw = encodings.from_superjson(response.body, "imported share")
         conversation_id = raw.get("conversationId") if isinstance(raw, dict) else None
-        if not isinstance(conversation_id, str):
+        if not isinstance(conversation_id, str) or not requests.is_conversation_id(conversation_id):
+            # Paths are made of it.
             msg = "The server's imported share has no conversation id."
             raise ProtocolError(msg)
         return (yield from read(server, conversation_id))

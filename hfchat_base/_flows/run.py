@@ -87,6 +87,7 @@ def _read(server: Server, turn: Turn, run: Run) -> Flow[None]:
             if isinstance(lost, ServerError):
                 raise lost from None  # it says more
             raise
+        run.is_running = False
         if not attempts.fail():
             break
         _log.info("the answer had never begun; sending the message again")

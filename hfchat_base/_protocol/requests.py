@@ -32,7 +32,8 @@ from hfchat_base._protocol.constants import (
 from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base._secret import reveal
-from hfchat_base.errors import FileTooLargeError, InvalidRequestError
+from hfchat_base._validation import TEXT, check
+from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, InvalidRequestError
 from hfchat_base.files import Upload
 from hfchat_base.types import McpServer
 
@@ -68,7 +69,7 @@ class Endpoint:
         """
         address = WebAddress.parse(base_url, what="base_url")
         if "?" in base_url or "#" in base_url:
-            msg = "base_url should hold no query or fragment."
+            msg = "base_url should hold no user name, query or fragment."
             raise InvalidRequestError(msg)
         return cls(address.url.rstrip("/"), address.origin, address.host)
 
@@ -84,7 +85,7 @@ def check_conversation_id(conversation_id: str) -> str:
     Raises:
         InvalidRequestError: It is not 24 hexadecimal digits.
     """
-    if not is_conversation_id(conversation_id):
+    if not is_conversation_id(check("conversation_id", conversation_id, TEXT)):
         msg = f"{conversation_id!r} is no conversation id: one has 24 hexadecimal digits."
         raise InvalidRequestError(msg)
     return conversation_id
@@ -96,7 +97,7 @@ def check_message_id(message_id: str) -> str:
     Raises:
         InvalidRequestError: It is no UUID.
     """
-    if not _MESSAGE_ID.fullmatch(message_id):
+    if not _MESSAGE_ID.fullmatch(check("message_id", message_id, TEXT)):
         msg = f"{message_id!r} is no message id: one is a UUID."
         raise InvalidRequestError(msg)
     return message_id
@@ -109,7 +110,8 @@ def check_share_id(share_id: str) -> str:
         InvalidRequestError: It is neither.
     """
     # The page adds a query that names a message.
-    share_id = re.split(r"[?#]", share_id, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
+    share_id = re.split(r"[?#]", check("share", share_id, TEXT), maxsplit=1)[0]
+    share_id = share_id.rstrip("/").rpartition("/")[2]
     if not _SHARE_ID.fullmatch(share_id):
         msg = f"{share_id!r} is no share: one has {SHARE_ID_CHARACTERS} letters and digits."
         raise InvalidRequestError(msg)
@@ -134,7 +136,7 @@ def check_title(title: str) -> str:
     Raises:
         InvalidRequestError: It is empty or too long.
     """
-    if not 1 <= len(title) <= MAX_TITLE_CHARACTERS:
+    if not 1 <= len(check("title", title, TEXT)) <= MAX_TITLE_CHARACTERS:
         msg = f"A title has 1 to {MAX_TITLE_CHARACTERS} characters, not {len(title)}."
         raise InvalidRequestError(msg)
     return title
@@ -247,8 +249,19 @@ def share_conversation(endpoint: Endpoint, conversation_id: str) -> Request:
 
 
 def output_file(conversation_id: str, sha: str) -> Request:
-    """Fetch a file of a conversation."""
-    path = f"/conversation/{conversation_id}/output/{quote(sha, safe='')}"
+    """Fetch a file of a conversation.
+
+    Raises:
+        FileNotAvailableError: No address can be made of what the server calls it.
+    """
+    try:
+        name = quote(sha, safe="")
+    except UnicodeEncodeError:  # a lone surrogate
+        name = ""
+    if name in ("", ".", ".."):  # the latter two are steps in a path
+        msg = "The server has no file of this name: no address can be made of it."
+        raise FileNotAvailableError(msg)
+    path = f"/conversation/{conversation_id}/output/{name}"
     return Request("GET", path, ACCEPT_ANY, max_bytes=limits.FILE_BYTES)
 
 

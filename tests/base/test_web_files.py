@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import FileTooLargeError, InvalidRequestError
-from hfchat_base import files as web_files as module
+from hfchat_base import files as module
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
 from hfchat_base.files import fetch_public_file, is_public
 from tests.support.replay import RawRequest, RawServer, Wire, whole

@@ -273,8 +273,9 @@ def test_token_estimates(model: ChatHuggingChat) -> None:
 )
 def test_private_addresses_are_not_fetched(model: ChatHuggingChat, address: str) -> None:
     """A picture's address does not lead into the private network."""
+    picture: Any = {"type": "image", "url": address}
     with pytest.raises(ours.InvalidRequestError):
-        model.invoke([HumanMessage(content_blocks=[{"type": "image", "url": address}])])
+        model.invoke([HumanMessage(content_blocks=[picture])])
 
 
 def test_content_that_cannot_be_sent(model: ChatHuggingChat) -> None:
