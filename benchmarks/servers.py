@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from socket import socket
 
 from hfchat_base._protocol.constants import Generation
-from hfchat_base.local import LocalServer
+from hfchat_base.local import LocalServer, default_models
 from hfchat_base.local.generation.wire import wire_line
 from tests.support.faults.origins import Behind, BytesSource, Source
 from tests.support.faults.server import SEND, FaultServer
 from tests.support.faults.wire import Asked
+from tests.support.openai_endpoint import OpenAIEndpoint
 
 BARE_PATH = "/bare"
 """Where a canned server gives its answer to whoever asks, without a conversation."""
@@ -83,13 +84,18 @@ class Writing:
 
 
 class _Replaying(Behind):
-    """A server behind, whose OpenAI-like answers are kept and given again.
+    """A server behind, and models at OpenAI's paths, whose answers are kept and given again.
 
     So clients of either protocol get their bytes as fast as they take them.
+
+    Args:
+        base_url: The server's address.
+        openai_url: That of the models.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, openai_url: str) -> None:
         super().__init__(base_url)
+        self._openai = Behind(openai_url)
         self._kept: dict[bytes, bytes] = {}
 
     def answer(self, asked: Asked, client: socket) -> Source:
@@ -97,7 +103,7 @@ class _Replaying(Behind):
         if asked.name != _COMPLETIONS:
             return super().answer(asked, client)
         if asked.body not in self._kept:
-            source = super().answer(asked, client)
+            source = self._openai.answer(asked, client)
             self._kept[asked.body] = b"".join(iter(source.read, b""))
             source.close()
         return BytesSource(self._kept[asked.body])
@@ -114,8 +120,8 @@ def local_server(generation: Generation = "current") -> Iterator[str]:
 def canned_server(writing: Writing) -> Iterator[str]:
     """A server in another process that answers every message with the same bytes.
 
-    The other requests are answered by a `LocalServer` behind it; the OpenAI-like ones of them are
-    answered the same way each time, as fast as the canned ones.
+    The other requests are answered by a `LocalServer` behind it. Those to OpenAI's paths are
+    answered by the same models, the same way each time, as fast as the canned ones.
     """
     numbers = writing.tokens, writing.lines_a_chunk, writing.pause
     with serving("benchmarks.servers", "canned", *map(str, numbers)) as address:
@@ -148,7 +154,11 @@ def _serve_local(generation: Generation) -> None:
 
 
 def _serve_canned(writing: Writing) -> None:
-    with LocalServer() as behind, FaultServer(_Replaying(behind.base_url)) as server:
+    with (
+        LocalServer() as behind,
+        OpenAIEndpoint(default_models()) as openai,
+        FaultServer(_Replaying(behind.base_url, openai.url)) as server,
+    ):
         server.on(SEND, writing, always=True)
         server.on(f"GET {BARE_PATH}", writing, always=True)
         serve(server.url)

@@ -7,7 +7,6 @@ test against.
 
 from __future__ import annotations
 
-from hfchat_base._flows.policy import Retries, Timeouts
 from hfchat_base.auth.login import (
     AuthResult,
     RequestLogin,
@@ -76,6 +75,7 @@ from hfchat_base.events import (
     WebSearchUpdate,
 )
 from hfchat_base.files import Upload
+from hfchat_base.policy import Retries, Timeouts
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,

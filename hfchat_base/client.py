@@ -23,13 +23,11 @@ from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import Server
 from hfchat_base._flows.index import History
 from hfchat_base._flows.messages import ConversationState
-from hfchat_base._flows.policy import Policy, Retries, Timeouts
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
 from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base._secret import hide_servers, reveal
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
@@ -38,6 +36,8 @@ from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
+from hfchat_base.policy import Policy, Retries, Timeouts
+from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncCore, SyncCore
 from hfchat_base.types import (
     Answer,
@@ -51,6 +51,15 @@ from hfchat_base.types import (
     Retry,
     TurnOptions,
     User,
+)
+from hfchat_base.validation import (
+    CALLBACK,
+    FLAG,
+    OPTIONAL_TEXT,
+    check,
+    check_client,
+    check_messages,
+    check_servers,
 )
 
 __all__ = ["AsyncHuggingChat", "HuggingChat"]
@@ -82,6 +91,25 @@ class ClientBase(ABC):
         on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
     ) -> None:
+        check_client(
+            {
+                "base_url": base_url,
+                "cookies": None if isinstance(cookies, Session) else cookies,
+                "account": account,
+                "model": model,
+                "ephemeral": ephemeral,
+                "stops_on_leave": stops_on_leave,
+                "timeouts": timeouts,
+                "proxy": proxy,
+                "headers": headers,
+                "verify": verify,
+                "impersonate": impersonate,
+                "max_body_bytes": max_body_bytes,
+                "retries": retries,
+                "on_retry": on_retry,
+                "messages_per_minute": messages_per_minute,
+            }
+        )
         address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         endpoint = Endpoint.parse(address)
         policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
@@ -89,7 +117,7 @@ class ClientBase(ABC):
         self._timeouts = policy.timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
-        session = self._session = find_session(cookies, endpoint, account)
+        session = self._session = find_session(reveal_values(cookies), endpoint, account)
         self._history = History()
         self.server = Server(
             endpoint,
@@ -105,7 +133,7 @@ class ClientBase(ABC):
             proxy=reveal(proxy),
             verify=verify,
             impersonate=impersonate,
-            headers={name: reveal(value) for name, value in (headers or {}).items()},
+            headers=reveal_values(headers or {}),
             connect_timeout=policy.timeouts.connect,
         )
         self._connect(self._connection, policy.timeouts)
@@ -203,10 +231,15 @@ class ClientBase(ABC):
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
     ) -> tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]:
-        if isinstance(messages, str):
-            messages = [ChatMessage("user", messages)]
+        check("model", model, OPTIONAL_TEXT)
+        check("as_history", as_history, CALLBACK)
+        check("on_elicitation", on_elicitation, CALLBACK)
         ask = chat.Ask(
-            tuple(messages), model or self._model, web_search, hide_servers(mcp_servers), as_history
+            check_messages(messages),
+            model or self._model,
+            check("web_search", web_search, FLAG),
+            hide_servers(check_servers(mcp_servers)),
+            as_history,
         )
         return (
             lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral),
@@ -214,14 +247,16 @@ class ClientBase(ABC):
         )
 
     def _create(self, model: str | None, system_prompt: str | None) -> Flow[StoredConversation]:
+        check("model", model, OPTIONAL_TEXT)
+        check("system_prompt", system_prompt, OPTIONAL_TEXT)
         return conversations.create(self.server, model or self._model, system_prompt)
 
     def _read(self, conversation_id: str) -> Flow[StoredConversation]:
         return conversations.read(self.server, check_conversation_id(conversation_id))
 
     def _delete(self, conversation_id: str) -> Flow[None]:
-        self._history.forget(conversation_id)
-        return conversations.delete(self.server, check_conversation_id(conversation_id))
+        self._history.forget(check_conversation_id(conversation_id))
+        return conversations.delete(self.server, conversation_id)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
         return conversations.import_share(self.server, check_share_id(share))
@@ -240,6 +275,10 @@ class HuggingChat(ClientBase):
 
         with HuggingChat() as client:
             print(client.create_conversation().send("Hello").text)
+
+    A client that is dropped unclosed closes its connections, with a `ResourceWarning` as files and
+    sockets have it. After a fork the child has connections of its own; a stream goes on in the
+    process that opened it.
 
     Args:
         base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or

@@ -18,8 +18,8 @@ from hfchat_base._flows.messages import ConversationState, Options
 from hfchat_base._flows.run import stop_run
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.requests import check_message_id, check_title
-from hfchat_base._secret import hide_servers
 from hfchat_base.files import FileInput, Upload
+from hfchat_base.secret import hide_servers
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
@@ -30,6 +30,7 @@ from hfchat_base.types import (
     OnElicitation,
     TurnOptions,
 )
+from hfchat_base.validation import CALLBACK, FILE, FLAG, TEXT, check, check_servers
 
 if TYPE_CHECKING:
     from hfchat_base.client import AsyncHuggingChat, HuggingChat
@@ -82,6 +83,7 @@ class _ConversationBase:
         parent_id: str | None,
         options: TurnOptions,
     ) -> _Opening:
+        check("text", text, TEXT)
         turn, on_elicitation = _divide(files, **options)
         return (
             lambda run: messages.say(
@@ -98,6 +100,7 @@ class _ConversationBase:
         )
 
     def _edit(self, text: str, message_id: str | None, options: TurnOptions) -> _Opening:
+        check("text", text, TEXT)
         turn, on_elicitation = _divide((), **options)
         return (
             lambda run: messages.edit(
@@ -115,7 +118,10 @@ def _divide(
     on_elicitation: OnElicitation | None = None,
 ) -> tuple[Options, OnElicitation | None]:
     """Part what is sent with a message from what is kept here."""
-    return Options(as_uploads(files), web_search, hide_servers(mcp_servers)), on_elicitation
+    check("on_elicitation", on_elicitation, CALLBACK)
+    check("web_search", web_search, FLAG)
+    servers = hide_servers(check_servers(mcp_servers))
+    return Options(as_uploads(files), web_search, servers), on_elicitation
 
 
 def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
@@ -258,6 +264,7 @@ class Conversation(_ConversationBase):
         Raises:
             FileNotAvailableError: The server does not have it.
         """
+        check("file", file, FILE)
         sha = file if isinstance(file, str) else file.sha
         return self._client.run_flow(conversations.download(self._server, self.id, sha))
 
@@ -352,6 +359,7 @@ class AsyncConversation(_ConversationBase):
 
     async def download(self, file: AnswerFile | str) -> bytes:
         """Fetch a file of an answer; see `Conversation.download`."""
+        check("file", file, FILE)
         sha = file if isinstance(file, str) else file.sha
         return await self._client.run_flow(conversations.download(self._server, self.id, sha))
 

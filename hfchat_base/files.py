@@ -67,6 +67,15 @@ class Upload:
     mime: str = ""
 
     def __post_init__(self) -> None:
+        kinds = {"name": str, "data": bytes, "mime": str}
+        for attribute, kind in kinds.items():
+            given = getattr(self, attribute)
+            if not isinstance(given, kind):
+                msg = (
+                    f"{attribute} of an Upload should be {kind.__name__}, not"
+                    f" {type(given).__name__}."
+                )
+                raise InvalidRequestError(msg)
         if not self.mime:
             object.__setattr__(self, "mime", _detect(self.data, self.name))
 

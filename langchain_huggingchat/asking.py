@@ -15,17 +15,16 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import (
-    agenerate_from_stream,
-    generate_from_stream,
-)
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables.config import run_in_executor
 
 from hfchat_base import Answer, ChatMessage, Upload
 from hfchat_base.files import fetch_public_file
 from hfchat_base.tools import Dialog
-from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
+from hfchat_base.validation import STOPS, TOOLS, check, check_servers
+from langchain_huggingchat.chunks import ChunkMaker, gathered, metadata_of, register_blocks
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.messages import base_messages, has_web_files
@@ -53,7 +52,7 @@ class AskingChatModel(HuggingChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._ask(messages, stop, kwargs, streams=False))
+        return generate_from_stream(gathered(self._ask(messages, stop, kwargs, streams=False)))
 
     async def _agenerate(
         self,
@@ -62,7 +61,9 @@ class AskingChatModel(HuggingChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._aask(messages, stop, kwargs, streams=False))
+        coming = self._aask(messages, stop, kwargs, streams=False)
+        chunks = [chunk async for chunk in coming]
+        return await run_in_executor(None, generate_from_stream, gathered(chunks))
 
     def _stream(
         self,
@@ -153,10 +154,11 @@ class AskingChatModel(HuggingChatSettings):
         """What is to be asked, and with which arguments of `stream_chat`."""
         left = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
         tools = ToolSet.of(
-            left.pop("tools", None) or (),
+            check("tools", left.pop("tools", None), TOOLS) or (),
             left.pop("tool_choice", None),
             parallel=left.pop("parallel_tool_calls", None) is not False,
         )
+        check("stop", stop, STOPS)
         dialog = Dialog(
             history,
             tools.offer,
@@ -172,7 +174,7 @@ class AskingChatModel(HuggingChatSettings):
             "web_search": tools.web_search
             or (self.web_search if web_search is None else web_search),
             "mcp_servers": (
-                *(self.mcp_servers if servers is None else servers),
+                *(self.mcp_servers if servers is None else check_servers(servers)),
                 *tools.mcp_servers,
             ),
             "on_elicitation": left.pop("on_elicitation", None)

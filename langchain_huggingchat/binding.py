@@ -12,7 +12,7 @@ from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableBinding
 
-from hfchat_base._secret import hide_arguments
+from hfchat_base.secret import hide_arguments
 
 __all__ = ["ChatModelBinding"]
 

@@ -14,11 +14,12 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
+from hfchat_base.validation import TOOLS, check
 from langchain_huggingchat.asking import AskingChatModel
 from langchain_huggingchat.binding import ChatModelBinding
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
-from langchain_huggingchat.tools import ToolSet
+from langchain_huggingchat.tools import ToolSet, as_openai_tool
 
 __all__ = ["ChatHuggingChat"]
 
@@ -198,9 +199,9 @@ class ChatHuggingChat(AskingChatModel):
         Raises:
             InvalidRequestError: The choice names no tool, or the server has no such tool.
         """
-        converted = [convert_to_openai_tool(tool) for tool in tools]
         parallel = parallel_tool_calls is not False
         with model_errors():
+            converted = [as_openai_tool(tool) for tool in check("tools", tools, TOOLS)]
             ToolSet.of(converted, tool_choice, parallel=parallel)
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice

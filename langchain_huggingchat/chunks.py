@@ -64,7 +64,8 @@ class ChunkMaker:
             ]
             return {"citations": citations}
         if isinstance(event, (ToolCall, ToolResult, ToolError)):
-            return {"server_tools": [{**_tool_block(event), "index": self._index()}]}
+            # Without an index: core would look for its equal among all that came before.
+            return {"server_tools": [_tool_block(event)]}
         return None
 
     def all(self, pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:
@@ -111,6 +112,37 @@ class ChunkMaker:
     def _index(self) -> int:
         self._next_index += 1
         return self._next_index
+
+
+def gathered(chunks: Iterable[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
+    """The same chunks, with all that stands beside the text in one of them.
+
+    Core adds chunks up one by one and copies what there is at each, which for tens of thousands of
+    tool events takes minutes.
+
+    Args:
+        chunks: The chunks of a whole answer.
+    """
+    beside: dict[str, list[Any]] = {}
+    last: ChatGenerationChunk | None = None
+    for chunk in chunks:
+        if last is not None:
+            yield last
+        message = chunk.message
+        last = chunk
+        if message.additional_kwargs and not message.content:
+            for name, value in message.additional_kwargs.items():
+                beside.setdefault(name, []).extend(value if isinstance(value, list) else [value])
+            last = None
+    if beside:
+        yield _chunk(
+            {
+                name: "".join(values) if all(isinstance(v, str) for v in values) else values
+                for name, values in beside.items()
+            }
+        )
+    if last is not None:
+        yield last
 
 
 _MESSAGE: Final = Template(AIMessageChunk(content=""))

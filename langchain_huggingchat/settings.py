@@ -7,7 +7,7 @@ pickles and middleware get to see, which is never a secret. Asking is in `asking
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     Secret,
     SecretStr,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -28,10 +29,12 @@ from typing_extensions import Self
 
 from hfchat_base import Model, Retries, Timeouts, Upload, __version__
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL
-from hfchat_base._secret import fingerprint, hide_arguments, hide_servers, reveal
 from hfchat_base.client import BASE_URL_VARIABLE, MODEL_VARIABLE
+from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
+from hfchat_base.validation import CLIENT, check, check_client, check_servers, invalid
 from langchain_huggingchat.chunks import PROVIDER
 from langchain_huggingchat.clients import Clients
+from langchain_huggingchat.errors import as_model_error
 from langchain_huggingchat.parameters import warn_ignored
 from langchain_huggingchat.profiles import profile_of
 
@@ -41,7 +44,12 @@ __all__ = ["HuggingChatSettings"]
 class HuggingChatSettings(BaseChatModel):
     """A chat model that has all settings and does not answer yet."""
 
-    model_config = ConfigDict(populate_by_name=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        # What is refused may be a secret.
+        hide_input_in_errors=True,
+    )
 
     model: str | None = Field(
         default_factory=from_env(MODEL_VARIABLE, default=None),
@@ -114,6 +122,18 @@ class HuggingChatSettings(BaseChatModel):
     client: Any = Field(default=None, exclude=True, repr=False)
     """A `HuggingChat` or `AsyncHuggingChat` to use instead of one's own."""
 
+    if not TYPE_CHECKING:  # type checkers read the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                # pydantic's own error would be kept as the context, and hold the values.
+                refusal = as_model_error(invalid(error))
+            else:
+                return
+            raise refusal
+
     @model_validator(mode="before")
     @classmethod
     def _drop_ignored(cls, values: Any) -> Any:
@@ -140,17 +160,18 @@ class HuggingChatSettings(BaseChatModel):
             return cookies
         return SecretStr(cookies) if isinstance(cookies, str) else Secret(cookies)
 
-    @field_validator("mcp_servers", mode="after")
+    @field_validator("mcp_servers", mode="before")
     @classmethod
-    def _hide_headers(cls, servers: Sequence[Any]) -> Any:
-        return hide_servers(servers)
+    def _hide_headers(cls, servers: Any) -> Any:
+        return hide_servers(check_servers(servers))
 
     @model_validator(mode="after")
     def _share_client(self) -> Self:
         """Keep the clients where instances made of this one, with other settings, find them."""
         settings = self._client_settings()
+        check_client(settings)
         if not isinstance(self.client, Clients):
-            self.client = Clients(settings, self.client)
+            self.client = Clients(settings, check("client", self.client, CLIENT))
         elif not self.client.serves(settings):
             self.client = Clients(settings)
         return self
@@ -184,12 +205,12 @@ class HuggingChatSettings(BaseChatModel):
         retries = None if self.max_retries is None else Retries(attempts=self.max_retries + 1)
         return {
             "base_url": self.base_url,
-            "cookies": self.cookies.get_secret_value() if self.cookies else None,
+            "cookies": reveal(self.cookies),
             "ephemeral": self.ephemeral,
             "timeouts": timeouts,
             "retries": retries,
             "proxy": reveal(self.proxy),
-            "headers": {name: reveal(value) for name, value in (self.headers or {}).items()},
+            "headers": reveal_values(self.headers),
             "verify": self.verify,
         }
 

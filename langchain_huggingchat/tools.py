@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from hfchat_base import InvalidRequestError, McpServer
-from hfchat_base._secret import SecretText, reveal
+from hfchat_base.secret import SecretText, reveal
 from hfchat_base.tools import Offer, Tool
 
-__all__ = ["ToolSet", "response_schema"]
+__all__ = ["ToolSet", "as_openai_tool", "response_schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ToolSet:
         web_search = False
         servers: list[McpServer] = []
         for tool in tools:
-            converted = convert_to_openai_tool(tool)
+            converted = as_openai_tool(tool)
             kind = str(converted.get("type", ""))
             if kind == "function":
                 own.append(_tool(converted["function"]))
@@ -63,6 +63,19 @@ class ToolSet:
                 raise InvalidRequestError(f"A HuggingChat server has no tool of type {kind!r}.")
         offer = Offer.of(own, choice, parallel=parallel)
         return cls(offer, web_search, tuple(servers))
+
+
+def as_openai_tool(tool: Any) -> dict[str, Any]:
+    """Describe a tool in OpenAI's form.
+
+    Raises:
+        InvalidRequestError: It is none of the things that LangChain makes tools of.
+    """
+    try:
+        return convert_to_openai_tool(tool)
+    except (ValueError, TypeError, AttributeError) as error:
+        kind = type(tool).__name__
+        raise InvalidRequestError(f"LangChain can make no tool of {kind}: {error}") from error
 
 
 def _tool(function: Mapping[str, Any]) -> Tool:

@@ -10,6 +10,7 @@ from typing import Any
 import hfchat_base
 from hfchat_base.tools import Offer
 from hfchat_base.types import McpServer
+from hfchat_base.validation import STOPS, TOOLS, check, check_servers
 from llama_index_huggingchat.responses import Reply
 from llama_index_huggingchat.tools import offer_of
 
@@ -49,9 +50,9 @@ class Ask:
         Raises:
             InvalidRequestError: A tool, or the choice of one, makes no sense.
         """
-        stop = arguments.pop("stop", None) or ()
+        stop = check("stop", arguments.pop("stop", None), STOPS) or ()
         offer = offer_of(
-            arguments.pop("tools", None),
+            check("tools", arguments.pop("tools", None), TOOLS),
             arguments.pop("tool_choice", None),
             parallel=arguments.pop("allow_parallel_tool_calls", True),
         )
@@ -77,7 +78,7 @@ def named_servers(
     by_name = {server["name"]: server for server in known if not isinstance(server, str)}
     return [
         by_name.get(server, server) if isinstance(server, str) else server
-        for server in servers or ()
+        for server in check_servers(servers)
     ]
 
 

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from hfchat_base._secret import hide_arguments
+from hfchat_base.secret import hide_arguments
 
 __all__ = ["hides_secrets"]
 

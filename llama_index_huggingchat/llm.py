@@ -26,15 +26,16 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
     TextBlock,
 )
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, ValidationError
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 
 import hfchat_base
-from hfchat_base._secret import hide_servers
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
+from hfchat_base.secret import hide_servers
 from hfchat_base.types import McpServer, OnElicitation
+from hfchat_base.validation import CALLBACK, CLIENT, check, check_servers, invalid
 from llama_index_huggingchat.asks import Ask, named_servers, warn_of_dropped
 from llama_index_huggingchat.function_calling import PromptCallingLLM
 from llama_index_huggingchat.hiding import hides_secrets
@@ -130,24 +131,32 @@ class HuggingChatLLM(CustomLLM, PromptCallingLLM):
     ) -> None:
         settings = {name: kwargs.pop(name) for name in _CLIENT_ARGUMENTS & kwargs.keys()}
         unknown = {name: kwargs.pop(name) for name in kwargs.keys() - type(self).model_fields}
+        check("client", client, CLIENT)
         if max_retries is not None and "retries" not in settings:
             settings["retries"] = hfchat_base.Retries(attempts=max_retries + 1)
         if client is None:
             client = hfchat_base.HuggingChat(
                 base_url or None, cookies, ephemeral=ephemeral, **settings
             ).as_managed()
-        super().__init__(
-            model=model or os.environ.get(MODEL_VARIABLE) or None,
-            base_url=client.base_url,
-            ephemeral=client.ephemeral,
-            **kwargs,
-        )
+        refusal = None
+        try:
+            super().__init__(
+                model=model or os.environ.get(MODEL_VARIABLE) or None,
+                base_url=client.base_url,
+                ephemeral=client.ephemeral,
+                **kwargs,
+            )
+        except ValidationError as error:
+            refusal = invalid(error)
+        if refusal is not None:
+            # Outside of the handler, as pydantic's error holds the values.
+            raise refusal
         if not isinstance(client, hfchat_base.HuggingChat):
             client = client.to_sync().as_managed()
         self._client = client
         self._async_client = self._client.to_async().as_managed()
-        self._mcp_servers = hide_servers(mcp_servers)
-        self._on_elicitation = on_elicitation
+        self._mcp_servers = hide_servers(check_servers(mcp_servers))
+        self._on_elicitation = check("on_elicitation", on_elicitation, CALLBACK)
         warn_of_dropped(unknown, self._warned, stacklevel=2)
 
     @classmethod

@@ -68,7 +68,8 @@ class Reply:
         self._begin()
 
     def _begin(self) -> None:
-        self._written = ""
+        self._written: list[str] = []
+        self._size = 0
         self._text = ""
         self._thinking = ""
         self._calls: list[Call] = []
@@ -107,7 +108,8 @@ class Reply:
             self._thinking += event.text
             return self._response(additional_kwargs={"thinking_delta": event.text})
         if isinstance(event, TextDelta):
-            self._written += event.text
+            self._written.append(event.text)
+            self._size += len(event.text)
             return self._grown(pieces) or self._partial()
         return None
 
@@ -168,12 +170,13 @@ class Reply:
 
     def _partial(self) -> ChatResponse | None:
         """Show a call that is still being written, if there is more of it than before."""
-        size = len(self._written)
+        size = self._size
         if self._calls or size < self._next_look:
             return None
         # Each look reads all that is written; long calls are looked at more rarely.
         self._next_look = size + size // _LOOKS
-        call = partial_call(self._offer, self._written)
+        self._written = ["".join(self._written)]
+        call = partial_call(self._offer, self._written[0])
         if call is None or (self._partial_call and call.arguments == self._partial_call.arguments):
             return None
         self._partial_call = call

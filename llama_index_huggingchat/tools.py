@@ -53,10 +53,10 @@ def offer_of(
     return Offer.of([_tool(tool) for tool in tools or ()], choice, parallel=parallel)
 
 
-def _tool(tool: BaseTool | Mapping[str, Any]) -> Tool:
+def _tool(tool: Any) -> Tool:
     if isinstance(tool, BaseTool):
         (tool,) = tool_specs([tool])
-    function = tool.get("function", tool)
+    function = tool.get("function", tool) if isinstance(tool, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         msg = 'A tool is a LlamaIndex tool, or {"type": "function", "function": {"name": …}}.'
         raise InvalidRequestError(msg)

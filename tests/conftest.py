@@ -24,6 +24,7 @@ from hfchat_base._flows import context as server_knowledge
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from hfchat_base.local.demo import find_weights
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
+from tests.support import extras
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -74,6 +75,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker("slow")
     if all(item.get_closest_marker("slow") for item in items):
         config.option.markexpr = config.option.markexpr.replace(_NOT_SLOW, "")
+
+
+class _Incomplete(pytest.Module):
+    """A module whose tests cannot be imported, because an extra is missing."""
+
+    def collect(self) -> list[pytest.Item]:
+        """Say so."""
+        extras.give_up(extras.missing_for(self.path))
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Put that in the place of modules whose extra is missing."""
+    if not extras.missing_for(module_path):
+        return None
+    incomplete: pytest.Module = _Incomplete.from_parent(parent, path=module_path)
+    return incomplete
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,7 @@ def chat(
         try:
             return (yield from _send(server, history, ask, run, model, plan))
         except HuggingChatError as error:
-            if not (yield from _has_gone(server, plan, error)):
+            if not (yield from _has_gone(server, plan, run, error)):
                 raise
             _log.info("conversation %s cannot be continued (%s)", plan.conversation_id, error)
             history.forget(plan.conversation_id)
@@ -151,8 +151,14 @@ def _outgoing_message(
     )
 
 
-def _has_gone(server: Server, plan: Plan, error: HuggingChatError) -> Flow[bool]:
-    """Tell whether an error means that a conversation cannot be continued."""
+def _has_gone(server: Server, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
+    """Tell whether an error means that a conversation cannot be continued.
+
+    If the message may have arrived there before it went, sending it to another is a further attempt
+    at it: what came of the first one has gone with its conversation.
+    """
+    if run.is_running and server.policy.retries.attempts == 1:
+        return False
     if isinstance(error, _GONE):
         return True
     if not isinstance(error, ServerError) or plan.conversation_id is None:

@@ -10,7 +10,7 @@ A request is repeated only if that is known to be safe: reading at any time, any
 never reached the server or was refused because of a limit, and a message that met the limit per
 minute, which the server then had not begun. Waiting grows with jitter, so that many clients do not
 come back at once; a ``Retry-After`` is waited for in full, if the policy allows so much. How long
-to wait for the limit per minute is decided by `_flows/policy.py`; a lost answer is `resume.py`'s.
+to wait for the limit per minute is decided by `policy.py`; a lost answer is `resume.py`'s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.policy import Pace, Policy, check_count
+from hfchat_base._flows.timing import Pace
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.constants import MAX_BODY_BYTES
 from hfchat_base._protocol.dialects import Dialect
@@ -30,6 +30,7 @@ from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
+from hfchat_base.policy import Policy, check_count
 from hfchat_base.types import Retry, RetryReason
 
 _dialects: Final[dict[str, Dialect]] = {}
@@ -90,7 +91,6 @@ OVERLOADED: Final = (502, 503, 504)
 """What gateways answer for a server that they cannot reach, or no longer wait for."""
 
 _LIMITED: Final = 429
-_NOTICEABLE_SECONDS: Final = 1.0
 
 
 class Attempts:
@@ -239,7 +239,8 @@ def keep_pace(server: Server) -> Flow[None]:
 
 
 def _pause(server: Server, retry: Retry, *, is_due: bool = False) -> Flow[None]:
-    level = logging.INFO if retry.wait < _NOTICEABLE_SECONDS else logging.WARNING
+    is_quiet = retry.wait < server.policy.limits.quiet_pause
+    level = logging.INFO if is_quiet else logging.WARNING
     _log.log(level, "waiting %.1f seconds (%s)", retry.wait, retry.reason)
     if server.on_retry is not None:
         server.on_retry(retry)

@@ -67,7 +67,8 @@ def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], b
     infos, has_more = dialect.parse_conversations(response)
     if not infos and page == 0 and response.had_session:
         yield from _warn_if_unknown(server)
-    return infos, has_more
+    # A server that says that more follow is believed while there is something on its pages.
+    return infos, has_more and bool(infos) and page + 1 < server.policy.limits.pages
 
 
 def _warn_if_unknown(server: Server) -> Flow[None]:

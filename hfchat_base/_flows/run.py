@@ -20,9 +20,9 @@ from dataclasses import replace
 from hfchat_base._flows import context, conversations, discovery, resume
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.policy import Deadlines
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
+from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
@@ -89,6 +89,7 @@ def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]
             if isinstance(lost, ServerError):
                 raise lost from None  # it says more
             raise
+        run.not_begun()
         if not attempts.fail():
             break
         _log.info("the answer had never begun; sending the message again")

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all, send
 from hfchat_base._flows.context import OVERLOADED, Attempts, Server
-from hfchat_base._flows.policy import Deadlines, after
 from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.decoder import decode_line, decode_text
 from hfchat_base._protocol.dialects import base

@@ -57,12 +57,26 @@ class _Pieces(list[str]):
     """A text that grows by pieces, which one by one take many times its own memory."""
 
     _settled = 0
+    _measured = 0
+    _characters = 0
+
+    def whole(self) -> str:
+        """The text so far. It changes nothing: another thread may ask for it."""
+        return "".join(self)
+
+    def characters(self) -> int:
+        """The length of the text so far; each piece is measured once."""
+        self._characters += sum(map(len, self[self._measured :]))
+        self._measured = len(self)
+        return self._characters
 
     def settle(self) -> None:
         """Put the newest pieces together, if they are many."""
         if len(self) - self._settled >= _MANY_PIECES:
+            self.characters()
             self[self._settled :] = ["".join(self[self._settled :])]
             self._settled += 1
+            self._measured = self._settled
 
 
 class Accumulator:
@@ -98,7 +112,7 @@ class Accumulator:
     @property
     def streamed_text(self) -> str:
         """The text that was handed out so far, without the thinking."""
-        return "".join(self._text)
+        return self._text.whole()
 
     @property
     def streamed_units(self) -> int:
@@ -141,7 +155,7 @@ class Accumulator:
         text = self._overriding_text
         return Answer(
             text=self.streamed_text if text is None else text,
-            reasoning="".join(self._reasoning),
+            reasoning=self._reasoning.whole(),
             files=tuple(self._files),
             sources=tuple(self._sources.values()),
             tool_runs=tuple(self._tools.values()),
@@ -188,7 +202,7 @@ class Accumulator:
 
     def _begin_tool(self, event: ToolCall) -> list[Event]:
         events = self.end()
-        self._said_before_tool = len(self.streamed_text)
+        self._said_before_tool = self._text.characters()
         self._tools[event.uuid] = ToolRun(
             uuid=event.uuid, name=event.name, arguments=event.arguments
         )

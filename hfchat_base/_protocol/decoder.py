@@ -49,6 +49,9 @@ _log = logging.getLogger("hfchat")
 EXCERPT_CHARACTERS: Final = 80
 """How much of a bad line an error shows."""
 
+_LARGEST_NUMBER: Final = 2**53
+"""Beyond it the integers of two languages need not be the same (RFC 8259, 6)."""
+
 # The C scanner of `json` takes the lone surrogates that chat-ui makes by cutting UTF-16 (S), which
 # stricter parsers refuse, and is the standard library's fastest way to parse one decoded line.
 _scan = json.JSONDecoder().raw_decode
@@ -140,19 +143,20 @@ def _text_or(raw: Raw, key: str, default: str = "") -> str:
     return value if isinstance(value, str) else default
 
 
-def _number(raw: Raw, key: str) -> float:
-    value = _number_or_none(raw, key)
-    if value is None:
+def _number(raw: Raw, key: str) -> float | None:
+    """A number, or None for one that cannot be reckoned with, which chat-ui writes as null."""
+    value = raw.get(key, "")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         msg = f"has no number in {key!r}"
         raise _FieldError(msg)
-    return value
+    return _number_or_none(raw, key)
 
 
 def _number_or_none(raw: Raw, key: str) -> float | None:
     value = raw.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value
+    return value if -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER else None  # not NaN either
 
 
 def _object(raw: Raw, key: str) -> Raw:
@@ -184,7 +188,7 @@ def _status(raw: Raw) -> Event:
     return Status(
         _text(raw, "status"),
         raw["message"] if isinstance(raw.get("message"), str) else None,
-        code if isinstance(code, int) else None,
+        code if isinstance(code, int) and not isinstance(code, bool) else None,
     )
 
 
@@ -213,19 +217,27 @@ def _tool(raw: Raw) -> Event:
             _text(raw, "uuid"), _text(call, "name"), _object_or_empty(call, "parameters")
         )
     if subtype == "eta":
-        return ToolEta(_text(raw, "uuid"), _number(raw, "eta"))
+        eta = _number(raw, "eta")
+        return Unknown(raw) if eta is None else ToolEta(_text(raw, "uuid"), eta)
     if subtype == "progress":
-        return ToolProgress(
-            _text(raw, "uuid"),
-            _number(raw, "progress"),
-            _number_or_none(raw, "total"),
-            raw["message"] if isinstance(raw.get("message"), str) else None,
-        )
+        return _tool_progress(raw)
     if subtype == "result":
         return _tool_result(raw)
     if subtype == "error":
         return ToolError(_text(raw, "uuid"), _text(raw, "message"))
     return Unknown(raw)
+
+
+def _tool_progress(raw: Raw) -> Event:
+    progress = _number(raw, "progress")
+    if progress is None:  # the tool's own word, which chat-ui passes on; no reason to give up
+        return Unknown(raw)
+    return ToolProgress(
+        _text(raw, "uuid"),
+        progress,
+        _number_or_none(raw, "total"),
+        raw["message"] if isinstance(raw.get("message"), str) else None,
+    )
 
 
 def _tool_result(raw: Raw) -> Event:

@@ -21,6 +21,7 @@ from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload
+from hfchat_base.validation import TEXT, check
 
 _CONVERSATION_ID: Final = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 _SHARE_ID: Final = re.compile(rf"[\w-]{{{SHARE_ID_CHARACTERS}}}", re.ASCII)
@@ -55,7 +56,7 @@ class Endpoint:
         """
         address = WebAddress.parse(base_url, what="base_url")
         if "?" in base_url or "#" in base_url:
-            msg = "base_url should hold no query or fragment."
+            msg = "base_url should hold no user name, query or fragment."
             raise InvalidRequestError(msg)
         return cls(address.url.rstrip("/"), address.origin, address.host)
 
@@ -71,7 +72,7 @@ def check_conversation_id(conversation_id: str) -> str:
     Raises:
         InvalidRequestError: It is not 24 hexadecimal digits.
     """
-    if not is_conversation_id(conversation_id):
+    if not is_conversation_id(check("conversation_id", conversation_id, TEXT)):
         msg = f"{conversation_id!r} is not a valid conversation ID (expected 24 hex digits)."
         raise InvalidRequestError(msg)
     return conversation_id
@@ -83,7 +84,7 @@ def check_message_id(message_id: str) -> str:
     Raises:
         InvalidRequestError: It is no UUID.
     """
-    if not _MESSAGE_ID.fullmatch(message_id):
+    if not _MESSAGE_ID.fullmatch(check("message_id", message_id, TEXT)):
         msg = f"{message_id!r} is not a valid message ID (expected a UUID)."
         raise InvalidRequestError(msg)
     return message_id
@@ -96,7 +97,8 @@ def check_share_id(share_id: str) -> str:
         InvalidRequestError: It is neither.
     """
     # The page adds a query that names a message.
-    share_id = re.split(r"[?#]", share_id, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
+    share_id = re.split(r"[?#]", check("share", share_id, TEXT), maxsplit=1)[0]
+    share_id = share_id.rstrip("/").rpartition("/")[2]
     if not _SHARE_ID.fullmatch(share_id):
         msg = f"{share_id!r} is not a share ID (expected {SHARE_ID_CHARACTERS} letters and digits)."
         raise InvalidRequestError(msg)
@@ -121,7 +123,7 @@ def check_title(title: str) -> str:
     Raises:
         InvalidRequestError: It is empty or too long.
     """
-    if not 1 <= len(title) <= MAX_TITLE_CHARACTERS:
+    if not 1 <= len(check("title", title, TEXT)) <= MAX_TITLE_CHARACTERS:
         msg = f"A title has 1 to {MAX_TITLE_CHARACTERS} characters, not {len(title)}."
         raise InvalidRequestError(msg)
     return title

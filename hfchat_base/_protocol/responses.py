@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -219,7 +220,7 @@ def out_of_credits(base_url: str, message: str, partial: Answer | None = None) -
 def login_command(base_url: str) -> str:
     """The one command that mends a missing or lost session."""
     is_default = base_url in ("", DEFAULT_BASE_URL)
-    return "hfchat login" if is_default else f"hfchat login --base-url {base_url}"
+    return "hfchat login" if is_default else f"hfchat login --base-url {shlex.quote(base_url)}"
 
 
 def not_logged_in(response: Response) -> MissingAuthError:

@@ -64,9 +64,10 @@ class StoredConversation:
         Raises:
             MessageNotFoundError: There is none with this id.
         """
+        by_id = {message.id: message for message in reversed(self.messages)}
         path = [self.message(message_id)]
         while (parent := path[-1].parent_id) is not None and len(path) <= len(self.messages):
-            path.append(self.message(parent))
+            path.append(by_id.get(parent) or self.message(parent))
         return tuple(reversed(path))
 
     def latest(self) -> Message:

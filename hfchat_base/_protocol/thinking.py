@@ -11,6 +11,7 @@ The pieces that come out are a function of the text alone, not of how it was cut
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from hfchat_base.events import ReasoningDelta, TextDelta
@@ -18,20 +19,24 @@ from hfchat_base.events import ReasoningDelta, TextDelta
 OPEN: Final = "<think>"
 CLOSE: Final = "</think>"
 
+_WRITTEN: Final = re.compile(r"\S")
+"""What is no white space, which is the same to `re` as to `str`."""
+
 Delta = TextDelta | ReasoningDelta
 
 
 class ThinkSplitter:
     """Splits a growing text into text and thinking."""
 
-    __slots__ = ("_can_open", "_has_text", "_held", "_thinking", "_thought")
+    __slots__ = ("_blank", "_can_open", "_has_text", "_held", "_thinking", "_thought")
 
     def __init__(self) -> None:
         self._thinking = False
         self._thought = False  # whether any thought has begun yet
         self._can_open = True  # only white space since the last place where a thought can begin
         self._has_text = False  # whether any text was handed out yet
-        self._held = ""  # the beginning of a tag, or white space that may turn out to be nobody's
+        self._held = ""  # the beginning of a tag
+        self._blank: list[str] = []  # white space that may turn out to be nobody's
 
     def passes(self, token: str) -> bool:
         """Tell whether the next piece is text as it stands, so that it need not be fed."""
@@ -41,16 +46,24 @@ class ThinkSplitter:
         """Take the next piece of text and return what it settles."""
         if self.passes(token):
             return [TextDelta(token)]
+        if not self._has_text and not self._thinking and not self._held and token.isspace():
+            self._can_open = self._can_open or "\n" in token
+            self._blank.append(token)
+            return []
         deltas: list[Delta] = []
-        text = self._held + token
+        text = "".join(self._blank) + self._held + token
+        self._blank.clear()
         self._held = ""
-        while text:
-            text = self._think(text, deltas) if self._thinking else self._speak(text, deltas)
+        position = 0
+        while position < len(text):
+            step = self._think if self._thinking else self._speak
+            position = step(text, position, deltas)
         return deltas
 
     def end_of_segment(self) -> list[Delta]:
         """Say that the text is over, or is interrupted by a tool; return what was held back."""
-        held, self._held = self._held, ""
+        held, self._held = "".join(self._blank) + self._held, ""
+        self._blank.clear()
         thinking, self._thinking = self._thinking, False
         self._can_open = True
         deltas: list[Delta] = []
@@ -60,39 +73,45 @@ class ThinkSplitter:
             deltas.append(ReasoningDelta(held))
         return deltas
 
-    def _think(self, text: str, deltas: list[Delta]) -> str:
-        thought, tag, rest = text.partition(CLOSE)
-        if not tag:
-            cut = len(text) - _partial(text, CLOSE)
-            thought, self._held = text[:cut], text[cut:]
-        if thought:
-            deltas.append(ReasoningDelta(thought))
-        if tag:
-            self._thinking = False
-            self._can_open = True
-        return rest
+    def _think(self, text: str, start: int, deltas: list[Delta]) -> int:
+        """Hand out a thought; return where the text goes on behind its closing tag."""
+        end = text.find(CLOSE, start)
+        is_closed = end >= 0
+        if not is_closed:
+            end = len(text) - _partial(text, CLOSE, start)
+            self._held = text[end:]
+        if end > start:
+            deltas.append(ReasoningDelta(text[start:end]))
+        if not is_closed:
+            return len(text)
+        self._thinking = False
+        self._can_open = True
+        return end + len(CLOSE)
 
-    def _speak(self, text: str, deltas: list[Delta]) -> str:
-        """Hand out text up to the next thought; return what follows its opening tag."""
-        start = 0
+    def _speak(self, text: str, start: int, deltas: list[Delta]) -> int:
+        """Hand out text up to the next thought; return where that begins, behind its tag."""
+        position = start
         while True:
-            begin = self._next_opening(text, start)
+            begin = self._next_opening(text, position)
             if begin < 0:
                 break
             if text.startswith(OPEN, begin):
-                self._say(text[:begin], deltas)
+                self._say(text[start:begin], deltas)
                 self._thinking = self._thought = True
-                return text[begin + len(OPEN) :]
-            if OPEN.startswith(text[begin:]):
+                return begin + len(OPEN)
+            if len(text) - begin < len(OPEN) and OPEN.startswith(text[begin:]):
                 # White space at the end, or the beginning of a tag: wait for more.
-                keep = begin if self._has_text or text[:begin].strip() else 0
-                self._say(text[:keep], deltas)
-                self._held = text[keep:]
-                return ""
+                before = text[start:begin]
+                if self._has_text or before.strip():
+                    self._say(before, deltas)
+                else:
+                    self._blank.append(before)
+                self._held = text[begin:]
+                return len(text)
             self._can_open = False
-            start = begin
-        self._say(text, deltas)
-        return ""
+            position = begin
+        self._say(text[start:], deltas)
+        return len(text)
 
     def _next_opening(self, text: str, start: int) -> int:
         """Find where the next tag could stand: at or after `start`; -1 if nowhere."""
@@ -102,8 +121,8 @@ class ThinkSplitter:
                 return -1
             self._can_open = True
             start = newline
-        rest = text[start:]
-        return len(text) - len(rest.lstrip())
+        written = _WRITTEN.search(text, start)
+        return written.start() if written else len(text)
 
     def _say(self, text: str, deltas: list[Delta]) -> None:
         if not self._has_text:
@@ -117,9 +136,9 @@ class ThinkSplitter:
         deltas.append(TextDelta(text))
 
 
-def _partial(text: str, tag: str) -> int:
+def _partial(text: str, tag: str, start: int) -> int:
     """Tell how many characters at the end of `text` are the beginning of `tag`."""
-    for size in range(min(len(tag) - 1, len(text)), 0, -1):
+    for size in range(min(len(tag) - 1, len(text) - start), 0, -1):
         if text.endswith(tag[:size]):
             return size
     return 0

@@ -79,7 +79,7 @@ class WebAddress:
         port = int((match and match["port"]) or _DEFAULT_PORTS[parts.scheme])
         host = _host(match) if match else None
         if host is None or not 0 < port <= _MAX_PORT:
-            msg = f"{what} should name its host by a plain name or IP address, and a valid port."
+            msg = f"{what} should be a web address with a plain host name or IP, and a valid port."
             raise InvalidRequestError(msg)
         return cls(parts.scheme, host, port, _ascii(parts.path), _ascii(parts.query))
 

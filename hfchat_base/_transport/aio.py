@@ -153,6 +153,7 @@ class AsyncTransport:
     def __del__(self) -> None:
         if not getattr(self, "_loops", None) or sys.is_finalizing():
             return
+        self._release_all()
         if self._warns:
             warnings.warn(
                 f"A client of {self._connection.endpoint.origin} was dropped without close().",
@@ -160,7 +161,6 @@ class AsyncTransport:
                 source=self,
                 stacklevel=1,
             )
-        self._release_all()
 
     def after_fork(self) -> None:
         """Leave all connections to the parent of this process, and its event loop alone."""
@@ -298,6 +298,7 @@ class AsyncStream:
                 exchange.raise_error()
             if not await self._bell.wait(until):
                 raise no_answer(self._request, timeout)
+        exchange.raise_broken()
         return exchange.head(time.monotonic())
 
     async def read(self, until: float | None) -> Chunk | TimedOut | None:
@@ -351,6 +352,11 @@ class AsyncStream:
 
     def _on_end(self, ended: asyncio.Future[None]) -> None:
         self._exchange.end(None if ended.cancelled() else ended.exception())
+        if self._exchange.broken_by is not None:
+            # By then whoever waits has been woken and has raised it. If nobody waits, a Ctrl-C ends
+            # the event loop's run from here.
+            loop = ended.get_loop()
+            loop.call_soon(loop.call_soon, self._exchange.raise_interrupt)
 
 
 class _Bell:
@@ -368,9 +374,13 @@ class _Bell:
         self._timer: asyncio.TimerHandle | None = None
 
     def ring(self) -> None:
-        """Say that something has happened."""
+        """Say that something has happened, also from what libcurl calls.
+
+        A signal may break this off, and it rings again then. So nothing is changed here that could
+        be half done: a future may be "done" before it has woken anybody.
+        """
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
+            self._waiter.get_loop().call_soon(self._wake)
 
     async def wait(self, until: float | None) -> bool:
         """Wait until something has happened; False once the deadline has passed."""
@@ -385,6 +395,10 @@ class _Bell:
             return await self._waiter
         finally:
             self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
 
     def silence(self) -> None:
         """Set no more timers."""

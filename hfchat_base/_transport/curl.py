@@ -177,7 +177,7 @@ class Exchange:
         sockets: Takes note of the connection's.
 
     Attributes:
-        broken_by: An exception that was raised while libcurl was calling, until it is raised again.
+        broken_by: An exception that was raised while libcurl was calling, or None.
     """
 
     def __init__(
@@ -200,6 +200,7 @@ class Exchange:
         self.is_paused = False
         self.on_news: Callable[[], None] | None = None
         self.broken_by: BaseException | None = None
+        self._has_raised = False
         self._head_has_begun = False
         self._was_sent = False
         self._error: HuggingChatError | None = None
@@ -286,9 +287,19 @@ class Exchange:
         Raises:
             BaseException: Whatever it was.
         """
-        if self.broken_by is not None:
-            error, self.broken_by = self.broken_by, None
-            raise error
+        if self.broken_by is not None and not self._has_raised:
+            self._has_raised = True
+            raise self.broken_by
+
+    def raise_interrupt(self) -> None:
+        """Raise what was raised while libcurl was calling, if it is to end the whole program.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+            SystemExit: Such as from the handler of a signal.
+        """
+        if isinstance(self.broken_by, (KeyboardInterrupt, SystemExit)):
+            self.raise_broken()
 
     def close(self) -> None:
         """Let go of the handle, which is in no multi handle any more."""

@@ -139,6 +139,7 @@ class SyncTransport:
     def __del__(self) -> None:
         if not getattr(self, "_idle", None) or sys.is_finalizing():
             return
+        self.close()
         if self._warns:
             warnings.warn(
                 f"A client of {self._connection.endpoint.origin} was dropped without close().",
@@ -146,7 +147,6 @@ class SyncTransport:
                 source=self,
                 stacklevel=1,
             )
-        self.close()
 
     def after_fork(self) -> None:
         """Leave all connections to the parent of this process."""

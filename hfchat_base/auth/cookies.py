@@ -121,8 +121,8 @@ def merge(known: Iterable[Cookie], changes: Iterable[Cookie]) -> tuple[Cookie, .
     """Take over what a server has set; what has expired is deleted.
 
     Returns:
-        The cookies in the order in which they are sent: the longest path first. Of more than
-        browsers would keep for a server, the last ones are left out.
+        The cookies in the order in which they are sent: the longest path first. Where there are
+        as many as browsers keep for a server, no further one is taken.
     """
     kept = list(known)
     for change in changes:

@@ -244,7 +244,7 @@ class Session:
         self._saved = found.saved
         self._is_over = False
         self._epoch += 1
-        self._cookies = merge((), found.cookies)
+        self._cookies = merge(found.cookies, ())
 
     def _has_run_out(self) -> bool:
         with self._lock:

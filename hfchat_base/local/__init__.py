@@ -4,10 +4,12 @@ It speaks as chat-ui 0.20 (``current``) or 0.9.5 (``legacy``), as the recordings
 ``tests/recordings`` do, so that chains can be tested without an account or a network. It shares
 no code with the client, which it is the referee of.
 
-Known differences from the real servers: a system prompt reaches the model once (chat-ui sends it
-twice); images are passed on as they came (chat-ui re-encodes them); a failing model is not asked
-again and again for seconds; the model is told of its tools in other words; the legacy generation
-offers no tools; a parked tool call cannot be resumed by ``resumeElicitationId``.
+Known differences from the real servers: it answers to its own hosts only (`LocalServer`, ``hosts``)
+and refuses whatever pages of other origins send, so that no web page can use it; a system prompt
+reaches the model once (chat-ui sends it twice); images are passed on as they came (chat-ui encodes
+them again); a failing model is not asked again and again for seconds; the model is told of its
+tools in other words; the legacy generation offers no tools; a parked tool call cannot be resumed by
+``resumeElicitationId``.
 
 Example:
     >>> from hfchat_base.local import FunctionBackend, LocalModel, LocalServer

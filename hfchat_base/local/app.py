@@ -21,8 +21,7 @@ from hfchat_base.local.http.cut import Cutter
 from hfchat_base.local.http.gate import Gate, VaryOnEncoding
 from hfchat_base.local.http.hosts import HostGuard, is_host
 from hfchat_base.local.http.legacy import LegacyRoutes
-from hfchat_base.local.http.login import IdentityProvider, LoginRoutes, Logins
-from hfchat_base.local.http.openai import OpenAIRoutes
+from hfchat_base.local.http.login import IDENTITY_PROVIDER, IdentityProvider, LoginRoutes, Logins
 from hfchat_base.local.http.record import Recorder
 from hfchat_base.local.http.resume import ResumeRoutes
 from hfchat_base.local.http.send import SendRoutes
@@ -105,6 +104,8 @@ def create_state(
     retention: Retention | None,
 ) -> ServerState:
     """Make a server's memory; see `create_app` for the arguments."""
+    if isinstance(hosts, str):
+        raise TypeError("hosts is a list of hosts, not one text")
     for host in hosts:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")
@@ -137,12 +138,11 @@ def app_of(state: ServerState) -> Starlette:
         routes += LegacyRoutes(state).routes
     chat_ui = Gate(Router(routes, redirect_slashes=False), state, logins)
     below_base: list[BaseRoute] = [
-        Mount("/_idp", routes=IdentityProvider(logins).routes),
-        Mount("/v1", routes=OpenAIRoutes(state).routes),
+        Mount(IDENTITY_PROVIDER, routes=IdentityProvider(logins).routes),
         Mount("", app=chat_ui),
     ]
 
-    middleware = [Middleware(Recorder, records=state.records)]
+    middleware = [Middleware(Recorder, state=state)]
     if state.generation == "current":
         middleware.append(Middleware(VaryOnEncoding))
     middleware += [Middleware(HostGuard, hosts=state.hosts), Middleware(Cutter, cuts=state.cuts)]

@@ -26,7 +26,7 @@ class Limits:
         messages_per_conversation: Messages a conversation may already hold, the system's included.
         conversations: Conversations somebody may already have.
         message_length: UTF-16 code units of one message.
-        body_bytes: Bytes of one request's body.
+        body_bytes: Bytes of one request's body, on every route.
         file_bytes: Bytes of one attachment, decoded.
         window_seconds: Length of the "minute" above, in seconds; tests shorten it.
     """

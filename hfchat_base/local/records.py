@@ -33,7 +33,8 @@ class RecordedRequest:
         path: Path with the base path, percent-decoded.
         query: Query string without the question mark.
         headers: Headers with lower-case names; of repeated ones the last.
-        body: The whole body. Its `repr` is left out, like the headers', because of the cookies.
+        body: The whole body, or the beginning of one that was too large or cut short. Its `repr`
+            is left out, like the headers', because of the cookies.
         status: HTTP status, or None until the answer began.
         sent_bytes: Bytes of the answer's body that were sent so far.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,12 +89,17 @@ def _answer(request: Request) -> Response:
     return json_response({"message": "Conversation not found"}, status=404)
 
 
-def cuts_of(body: bytes) -> list[int]:
-    """Every place to cut at; of the 4096 spaces the borders and the middle."""
+def cuts_of(body: bytes, every: int) -> list[int]:
+    """Places to cut at: around each line's end, and one of so many others.
+
+    Of the 4096 spaces these are the borders and the middle.
+    """
+    ends = {found.start() + near for found in re.finditer(b"\n", body) for near in (0, 1, 2)}
     start = body.find(b" " * 4096)
     inside = range(start + 1, start + 4095) if start >= 0 else range(0)
     skipped = set(inside) - {start + 1, start + 2048, start + 4094}
-    return [cut for cut in range(1, len(body)) if cut not in skipped]
+    cuts = [cut for cut in range(1, len(body)) if cut not in skipped]
+    return [cut for number, cut in enumerate(cuts) if number % every == 0 or cut in ends]
 
 
 def stopped_in(recording: Recording) -> bool:
@@ -101,14 +107,15 @@ def stopped_in(recording: Recording) -> bool:
     return recording.scenario == "stop_generating"
 
 
+@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("recording", "index"), CUT_UP)
-def test_single_cut(recording: Recording, index: int) -> None:
+def test_single_cut(recording: Recording, index: int, every: int) -> None:
     """Wherever a stream is cut in two, events and answer are those of the whole."""
     body = body_of(recording.streams[index])
     stopped = stopped_in(recording)
     whole = play(recording.generation, [body], stopped=stopped)
     assert whole.events
-    for cut in cuts_of(body):
+    for cut in cuts_of(body, every):
         cut_up = play(recording.generation, [body[:cut], body[cut:]], stopped=stopped)
         assert cut_up.events == whole.events, cut
         assert cut_up.result == whole.result, cut

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from hfchat_base._secret import SecretText, fingerprint, hide_arguments, hide_servers, reveal
+from hfchat_base.secret import SecretText, fingerprint, hide_arguments, hide_servers, reveal
 
 SECRET = "s3cr3t-v4lue"
 

@@ -90,7 +90,7 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path, stdin: 
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
         start_new_session=True,
     )

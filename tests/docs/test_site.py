@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from filelock import FileLock
 
 import hfchat_base.local
 from tests.docs.pages import DOCS, REPOSITORY
-from tests.support import environment
+from tests.support import environment, extras
 
 pytestmark = pytest.mark.slow
 
@@ -42,15 +43,23 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
-    folder = tmp_path_factory.mktemp("site")
+def site(shared_tmp: Path) -> Path:
+    """The built site, built in one process of a parallel run alone."""
+    extras.require("docs")
+    folder = shared_tmp / "site"
+    with FileLock(shared_tmp / "site.lock"):
+        if not (folder / "done").exists():
+            _build(folder)
+            (folder / "done").touch()
+    return folder / "html"
+
+
+def _build(folder: Path) -> None:
     command = [*BUILD, "html", "-d", str(folder / "doctrees"), str(DOCS), str(folder / "html")]
     done = subprocess.run(  # noqa: S603 - our own documentation
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    return folder / "html"
 
 
 @pytest.mark.timeout(360)

@@ -1,18 +1,18 @@
 """The connection is cut at every byte, and nothing is lost and nothing comes twice.
 
 What is played back is a taped answer (`taped.py`) with thinking, a tool, characters outside of the
-basic plane, and a final text that differs from what was streamed. By default a part of the cuts is
-tried, the same ones each time; with ``HFCHAT_EXHAUSTIVE=1`` all of them are: the answer cut at
-every byte, in three ways and with both clients, and then its log at every byte as well.
+basic plane, and a final text that differs from what was streamed. The quick tests try a part of the
+cuts, the same ones each time. The slow ones try all: the answer cut at every byte, in three ways
+and with both clients, and then its log at every byte as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import itertools
 import random
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
@@ -27,15 +27,23 @@ from tests.support.faults.wire import response, unchunked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-EXHAUSTIVE: Final = os.environ.get("HFCHAT_EXHAUSTIVE", "") not in ("", "0")
-
 _PARTS_TRIED: Final = 41
-"""One in so many cuts is tried by default; a prime, so that it meets every column of a line."""
+"""One in so many cuts is tried quickly; a prime, so that it meets every column of a line."""
 
-_PAIRS_TRIED: Final = 250
+Part = Literal["some", "all"]
+"""How many of the cuts are tried."""
 
 Faults = tuple[Fault, ...]
 """What the answer meets, then what each resume meets."""
+
+
+@pytest.fixture(
+    params=["some", pytest.param("all", marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def part(request: pytest.FixtureRequest) -> Part:
+    """Some cuts quickly, and all slowly."""
+    part: Part = request.param
+    return part
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +65,16 @@ def set_up(server: FaultServer, faults: Faults) -> None:
     server.on(SEND, faults[0]).on(RESUME, *faults[1:])
 
 
-def check_all(
-    kind: str, server: FaultServer, cases: Sequence[Faults], capsys: pytest.CaptureFixture[str]
-) -> None:
+def check_all(kind: str, server: FaultServer, cases: Sequence[Faults]) -> None:
     """Ask once without a fault, then once for each case, and compare.
 
     Args:
         kind: The client, ``sync`` or ``async``.
         server: Where to ask.
         cases: The faults.
-        capsys: To say how many there were.
     """
     run = check_sync if kind == "sync" else check_async
     run(server, cases)
-    if EXHAUSTIVE:
-        with capsys.disabled():
-            print(f"\n{kind}: {len(cases)} cuts")  # noqa: T201 - the figure that is asked for
 
 
 def check_sync(server: FaultServer, cases: Sequence[Faults]) -> None:
@@ -111,9 +113,9 @@ def compare(mended: Outcome, whole: Outcome, server: FaultServer, faults: Faults
     assert server.count(SEND) == 1, faults
 
 
-def some(cases: list[Any]) -> list[Any]:
-    """All cases, or by default every so many of them."""
-    return cases if EXHAUSTIVE else cases[::_PARTS_TRIED]
+def of_part(cases: Sequence[Faults], part: Part) -> Sequence[Faults]:
+    """All cases, or one of so many of them."""
+    return cases if part == "all" else cases[::_PARTS_TRIED]
 
 
 def line_ends(raw: bytes) -> list[int]:
@@ -124,68 +126,53 @@ def line_ends(raw: bytes) -> list[int]:
     return [found.end() for found in re.finditer(rb"\}\n", raw)]
 
 
-@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_answer_cut_at_every_byte(
-    how: How, kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+    how: How, kind: str, part: Part, taped: Tape, player: FaultServer
 ) -> None:
     """A connection that ends at any byte of the answer, its head included, is not noticed."""
     cuts = [(Cut(after, how=how),) for after in range(len(taped.answer) + 1)]
-    check_all(kind, player, some(cuts), capsys)
+    check_all(kind, player, of_part(cuts, part))
 
 
-@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_answer_that_ends_properly_at_every_byte(
-    kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
+    kind: str, part: Part, taped: Tape, player: FaultServer
 ) -> None:
     """An answer whose HTTP is whole and which stops at any byte of its body is mended as well."""
     body = unchunked(taped.answer)
     cuts = [(Instead(response(body[:after], until_close=True)),) for after in range(len(body) + 1)]
-    check_all(kind, player, some(cuts), capsys)
+    check_all(kind, player, of_part(cuts, part))
 
 
-@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_log_cut_at_every_byte(
-    kind: str, taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The answer is cut behind any line, then its log at any byte: still nothing is noticed."""
-    pairs = [
+def test_log_cut_at_every_byte(kind: str, part: Part, taped: Tape, player: FaultServer) -> None:
+    """The answer is cut behind a line, each in turn, and its log at any byte: it is not noticed."""
+    firsts = itertools.cycle(line_ends(taped.answer))
+    pairs: list[Faults] = [
         (Cut(first), Cut(second))
-        for first in line_ends(taped.answer)
-        for second in range(len(taped.log) + 1)
+        for first, second in zip(firsts, range(len(taped.log) + 1), strict=False)
     ]
-    random.Random(0).shuffle(pairs)  # noqa: S311 - the same each time
-    tried = (
-        pairs if EXHAUSTIVE and kind == "sync" else pairs[: _PAIRS_TRIED * (1 + EXHAUSTIVE * 19)]
-    )
-    check_all(kind, player, tried, capsys)
+    check_all(kind, player, of_part(pairs, part))
 
 
-@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
-def test_two_cuts_anywhere(
-    taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_cuts_anywhere(part: Part, taped: Tape, player: FaultServer) -> None:
     """The answer and its log are cut at any two bytes, wherever within a line."""
     chance = random.Random(1)  # noqa: S311 - the same each time
     pairs = [
         (Cut(chance.randrange(len(taped.answer))), Cut(chance.randrange(len(taped.log)), how=how))
         for how in ("close", "reset")
-        for _ in range(10_000 if EXHAUSTIVE else _PAIRS_TRIED // 2)
+        for _ in range(2_500 if part == "all" else 60)
     ]
-    check_all("sync", player, pairs, capsys)
+    check_all("sync", player, pairs)
 
 
-@pytest.mark.timeout(0 if EXHAUSTIVE else 120)
-def test_many_cuts_in_a_row(
-    taped: Tape, player: FaultServer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_many_cuts_in_a_row(part: Part, taped: Tape, player: FaultServer) -> None:
     """Losses in a row, each a little further, end in the whole answer all the same."""
     chance = random.Random(2)  # noqa: S311 - the same each time
     cases: list[Faults] = []
-    for _ in range(2_000 if EXHAUSTIVE else 50):
+    for _ in range(1_000 if part == "all" else 30):
         cuts = sorted(chance.randrange(len(taped.log)) for _ in range(5))
         cases.append((Cut(chance.randrange(len(taped.answer))), *(Cut(after) for after in cuts)))
-    check_all("sync", player, cases, capsys)
+    check_all("sync", player, cases)

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
 BEGIN: Final = """
-import asyncio, gc, multiprocessing, os, sys, threading
+import asyncio, gc, multiprocessing, os, signal, sys, threading
 from hfchat_base import AsyncHuggingChat, HuggingChat, StreamError, TextDelta
 from hfchat_base._protocol.http import Request
 
 url = (*sys.argv[1:], None)[0]
 resting = threading.Event()
 threading.Thread(target=resting.wait, daemon=True).start()
+
+# A child that hangs ends all the same.
+os.register_at_fork(after_in_child=lambda: signal.alarm(100))
 
 def end(check=None):
     "What a child does last: all that Python does at the end of a program."

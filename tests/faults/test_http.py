@@ -27,7 +27,7 @@ from hfchat_base import (
     SessionExpired,
     TooManyConversationsError,
 )
-from hfchat_base._flows.policy import Pace
+from hfchat_base._flows.timing import Pace
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
 from tests.support.faults.kinds import Instead

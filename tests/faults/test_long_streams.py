@@ -19,11 +19,12 @@ import pytest
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
 from hfchat_base._flows.context import Server
-from hfchat_base._flows.policy import Deadlines, Policy, Resuming
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow
+from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+from hfchat_base.policy import Policy, Resuming
 from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, end
 from tests.support.faults.server import RESUME, SEND, FaultServer

@@ -6,6 +6,7 @@ or markup. What they stay is text.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from hfchat_base import HuggingChat, ProtocolError
 from hfchat_base.cli.app import app
 from tests.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.faults.test_http import refused, steps
+from tests.support import extras
 from tests.support.faults.origins import Scripted
 from tests.support.faults.server import FaultServer
 from tests.support.faults.wire import response
@@ -238,8 +240,9 @@ def test_fault_45_id_of_a_new_conversation(caller: Caller, identity: object) -> 
 
 def test_fault_45_wrappers(server: FaultServer, tmp_path: Path) -> None:
     """The wrappers hand names on as data, and write nothing."""
-    langchain = pytest.importorskip("langchain_huggingchat")
-    llama_index = pytest.importorskip("llama_index_huggingchat")
+    extras.require("langchain", "llama-index")
+    langchain = importlib.import_module("langchain_huggingchat")
+    llama_index = importlib.import_module("llama_index_huggingchat")
     chat_model = langchain.ChatHuggingChat(base_url=server.url)
     answer = chat_model.invoke("hello")
     chat_model.close()

@@ -115,7 +115,7 @@ def test_fault_36_ctrl_c(proxy: FaultServer, text: str) -> None:
         assert program.stdout is not None
         assert program.stdout.readline() == "begun\n"
         program.send_signal(signal.SIGINT)
-        said = program.communicate(timeout=60)
+        said = program.communicate(timeout=240)
     assert (program.returncode, *said) == (0, "interrupted\n", "")
     until(lambda: proxy.open_connections == 0)
     assert proxy.count(STOP) == 1
@@ -125,7 +125,7 @@ def test_fault_36_ctrl_c(proxy: FaultServer, text: str) -> None:
 def test_fault_36_end_of_the_program(current_proxy: FaultServer, text: str) -> None:
     """A program that ends with streams open closes them and stops their runs, without a word."""
     with Program(text, current_proxy.url) as program:
-        said = program.communicate(timeout=60)
+        said = program.communicate(timeout=240)
     assert (program.returncode, *said) == (0, "", "")
     until(lambda: current_proxy.open_connections == 0)
     assert current_proxy.count(STOP) == 4
@@ -139,6 +139,6 @@ stream = begin(client)
 threading.Thread(target=stream.result, daemon=True).start()
 """
     with Program(text, current_proxy.url) as program:
-        said = program.communicate(timeout=60)
+        said = program.communicate(timeout=240)
     assert (program.returncode, *said) == (0, "", "")
     until(lambda: current_proxy.open_connections == 0)

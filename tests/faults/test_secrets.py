@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import pickle
 import stat
@@ -25,6 +26,7 @@ from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.files import fetch_public_file
 from tests.faults.test_http import asking, create, refused, steps
+from tests.support import extras
 from tests.support.faults.certificates import unknown_authority
 from tests.support.faults.kinds import Instead
 from tests.support.faults.origins import Scripted
@@ -94,8 +96,9 @@ def test_fault_41_cookies_stay_out_of_langchain(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No trace, event, log or error of a chat model holds a cookie, with an answer or without."""
-    wrapper = pytest.importorskip("langchain_huggingchat")
-    collectors = pytest.importorskip("langchain_core.tracers.run_collector")
+    extras.require("langchain")
+    wrapper = importlib.import_module("langchain_huggingchat")
+    collectors = importlib.import_module("langchain_core.tracers.run_collector")
     caplog.set_level(logging.DEBUG)
     cookies = current_server.cookies()
     model = wrapper.ChatHuggingChat(
@@ -136,9 +139,10 @@ def test_fault_41_cookies_stay_out_of_llama_index(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No event, dictionary, log or error of an LLM holds a cookie, with an answer or without."""
-    wrapper = pytest.importorskip("llama_index_huggingchat")
-    instrumentation = pytest.importorskip("llama_index.core.instrumentation")
-    handlers = pytest.importorskip("llama_index.core.instrumentation.event_handlers")
+    extras.require("llama-index")
+    wrapper = importlib.import_module("llama_index_huggingchat")
+    instrumentation = importlib.import_module("llama_index.core.instrumentation")
+    handlers = importlib.import_module("llama_index.core.instrumentation.event_handlers")
     caplog.set_level(logging.DEBUG)
     cookies = current_server.cookies()
     shown: list[str] = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, scripted_tool_servers
 from hfchat_base.local.backends.scripted import default_models
-from langchain_huggingchat import ChatHuggingChat
 from tests.langchain.obedient import obey
+
+if TYPE_CHECKING:
+    from langchain_huggingchat import ChatHuggingChat
 
 
 def obedient_models() -> list[LocalModel]:
@@ -54,6 +57,8 @@ def any_server(_servers: dict[Generation, LocalServer], generation: Generation) 
 @pytest.fixture
 def model(server: LocalServer) -> Iterator[ChatHuggingChat]:
     """A chat model on a server of the current generation."""
+    from langchain_huggingchat import ChatHuggingChat
+
     model = ChatHuggingChat(base_url=server.base_url)
     yield model
     model.close()

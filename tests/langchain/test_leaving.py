@@ -75,7 +75,7 @@ asyncio.run(main())
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert leaving.stops(server) == 2

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from llama_index.core import Settings
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer
-from llama_index_huggingchat import HuggingChatLLM
-from tests.llama_index.corpus import WordEmbedding
 from tests.llama_index.reader import reader_model
+
+if TYPE_CHECKING:
+    from llama_index_huggingchat import HuggingChatLLM
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,8 @@ def _event_loop_of_synchronous_code(request: pytest.FixtureRequest) -> Iterator[
 @pytest.fixture
 def llm(server: LocalServer) -> HuggingChatLLM:
     """A guest of a server of each generation in turn, with the scripted models."""
+    from llama_index_huggingchat import HuggingChatLLM
+
     return HuggingChatLLM(base_url=server.base_url)
 
 
@@ -61,6 +64,11 @@ def reader_server(
 @pytest.fixture
 def reader(reader_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> HuggingChatLLM:
     """An LLM that can read, as LlamaIndex's default; made with no argument at all."""
+    from llama_index.core import Settings
+
+    from llama_index_huggingchat import HuggingChatLLM
+    from tests.llama_index.corpus import WordEmbedding
+
     monkeypatch.setenv("HUGGINGCHAT_BASE_URL", reader_server.base_url)
     llm = HuggingChatLLM()
     monkeypatch.setattr(Settings, "_llm", llm)

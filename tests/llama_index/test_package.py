@@ -21,7 +21,7 @@ def test_example_answers_from_its_texts(reader_server: LocalServer) -> None:
         env={**os.environ, "HUGGINGCHAT_BASE_URL": reader_server.base_url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -235,6 +235,8 @@ def test_hosts_are_checked(host: str) -> None:
     """What cannot be a host is told at once."""
     with pytest.raises(ValueError, match=re.escape(repr(host))):
         LocalServer(hosts=[host])
+    with pytest.raises(TypeError, match="list of hosts"):
+        LocalServer(hosts="chat.example")
 
 
 def test_all_addresses() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.routing import Mount, Route
 
 from hfchat_base.local import LocalServer
+from hfchat_base.local.app import app_of
 from tests.local.chat import Chat, final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from starlette.routing import BaseRoute
 
     from hfchat_base._protocol.constants import Generation
 
@@ -69,6 +76,91 @@ def test_sign_in_page_wants_a_name(closed: LocalServer) -> None:
     """A form without a name goes nowhere."""
     url = f"{closed.base_url}/_idp/authorize"
     assert httpx.post(url, data={"username": ""}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "back"),
+    [
+        ("/chat/gr%C3%BCezi", "/chat/gr%C3%BCezi"),
+        ("/chat/a%0Dx:%20y", "/chat/a%0Dx%3A%20y"),
+        ("/chat/login", "/chat/"),
+    ],
+)
+def test_login_leads_back(closed: LocalServer, path: str, back: str) -> None:
+    """Whoever was sent to log in comes back to the path that they asked for."""
+    with Chat(closed) as chat:
+        page = httpx.URL(chat.http.get(path.removeprefix("/chat")).headers["location"])
+        form = {key: page.params[key] for key in ("redirect_uri", "state")}
+        origin = {"origin": chat.origin}
+        signed = chat.http.post(page, data={**form, "username": "bob"}, headers=origin)
+        done = chat.http.get(signed.headers["location"])
+    assert (done.status_code, done.headers["location"]) == (302, back)
+    assert "x" not in done.headers
+
+
+def test_login_does_not_lead_elsewhere() -> None:
+    """A path that browsers take for another host is not come back to."""
+    with LocalServer(require_login=True) as server, Chat(server) as chat:
+        page = httpx.URL(chat.http.get(f"{server.base_url}//evil.example/x").headers["location"])
+        state = json.loads(base64.b64decode(page.params["state"]))
+    assert state["data"]["next"] == "/"
+
+
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def _paths(routes: Sequence[BaseRoute], conversation: str) -> Iterator[str]:
+    """List the paths of all routes of chat-ui, with a conversation where they have a place."""
+    for route in routes:
+        if isinstance(route, Mount) and route.path == "/_idp":
+            continue
+        if isinstance(route, Route):
+            yield re.sub(r"\{\w+(:path)?\}", conversation, route.path)
+        elif isinstance(route, Mount):
+            app: Any = route.app
+            yield from _paths(getattr(app, "_app", app).routes, conversation)
+
+
+def test_strangers_write_nothing(generation: Generation) -> None:
+    """No route lets somebody write who has to log in, whoever's conversation it names."""
+    with LocalServer(generation=generation, require_login=True) as server:
+        with Chat(server, server.cookies()) as alice:
+            conversation = alice.create()
+            alice.ask("a secret")
+            paths = list(_paths(app_of(server._state).routes, conversation))
+            before = alice.messages(conversation)
+        assert len(paths) > 15
+        prompts = len(server.prompts)
+        with Chat(server) as chat:
+            for path, method in itertools.product(paths, WRITES):
+                for body in ({"json": {"model": "echo/base"}}, {"files": {"data": (None, "{}")}}):
+                    refused = chat.http.request(
+                        method,
+                        path,
+                        headers={"origin": chat.origin},
+                        **body,
+                    )
+                    login = path.startswith(("/login", "/settings"))
+                    assert refused.status_code in ({302, 404, 405} if login else {401, 302}), path
+        assert len(server.prompts) == prompts
+        with Chat(server, server.cookies()) as alice:
+            assert alice.messages(conversation) == before
+            assert len(alice.http.get("/api/conversations").json()) == 2
+
+
+def test_strangers_see_nothing_of_others(generation: Generation) -> None:
+    """What somebody reads who has to log in is public, empty, or refused."""
+    with LocalServer(generation=generation, require_login=True) as server:
+        with Chat(server, server.cookies()) as alice:
+            conversation = alice.create(preprompt="a secret")
+            alice.send(conversation, "a secret")
+            paths = list(_paths(app_of(server._state).routes, conversation))
+        with Chat(server) as chat:
+            for path in paths:
+                for accept in ("*/*", "text/html"):
+                    shown = chat.http.get(path, headers={"accept": accept})
+                    assert "a secret" not in shown.text, path
+                    assert "alice" not in shown.text, path
 
 
 @pytest.mark.parametrize("options", [{"require_login": True}, {"allow_guests": False}])

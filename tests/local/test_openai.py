@@ -1,14 +1,12 @@
-"""OpenAI-compatible paths, and the backend that talks to such paths elsewhere."""
+"""The backend that asks models at OpenAI-compatible paths."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hfchat_base.local import (
-    FunctionBackend,
     LocalModel,
     LocalServer,
     OpenAIBackend,
@@ -17,41 +15,36 @@ from hfchat_base.local import (
     scripted_tool_servers,
 )
 from tests.local.chat import Chat, final
+from tests.support.openai_endpoint import OpenAIEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def upstream() -> Iterator[LocalServer]:
-    """A server that plays the model behind another one."""
-    with LocalServer(token_delay=0.01) as server:
-        yield server
+def upstream() -> Iterator[OpenAIEndpoint]:
+    """The models behind the server."""
+    with OpenAIEndpoint(default_models(token_delay=0.01)) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
-def chat(upstream: LocalServer) -> Iterator[Chat]:
+def chat(upstream: OpenAIEndpoint) -> Iterator[Chat]:
     """A client of a server whose models are those of the one behind it."""
-    models = openai_models(f"{upstream.base_url}/v1", "key", supports_tools=True)
+    models = openai_models(upstream.url, "key", supports_tools=True)
     server = LocalServer(models=models, tool_servers=scripted_tool_servers())
     with server, Chat(server) as chat:
         yield chat
 
 
-def _complete(chat: Chat, **body: object) -> Any:
-    messages = [{"role": "user", "content": "hi"}]
-    response = chat.http.post("/v1/chat/completions", json={"messages": messages, **body})
-    return response.json()
-
-
-def test_models_are_taken_over(chat: Chat, upstream: LocalServer) -> None:
+def test_models_are_taken_over(chat: Chat, upstream: OpenAIEndpoint) -> None:
     """All models that the endpoint lists are there, and the key was sent."""
     ids = [model["id"] for model in chat.http.get("/api/models").json()]
     assert ids == [model.id for model in default_models()]
-    assert upstream.requests[0].headers["authorization"] == "Bearer key"
+    assert upstream.headers[0]["authorization"] == "Bearer key"
 
 
-def test_text_comes_through(chat: Chat, upstream: LocalServer) -> None:
+def test_text_comes_through(chat: Chat, upstream: OpenAIEndpoint) -> None:
     """Tokens come as the model behind sends them, and it is sent the whole context."""
     events = chat.send(chat.create(preprompt="Be brief."), "hi there", selectedMcpServerNames=[])
     assert [event["token"] for event in events if event["type"] == "stream"] == [
@@ -86,10 +79,10 @@ def test_tool_calls_come_through(chat: Chat) -> None:
     ],
 )
 def test_failures_come_through(
-    upstream: LocalServer, model: str, message: str, status: int | None
+    upstream: OpenAIEndpoint, model: str, message: str, status: int | None
 ) -> None:
     """A refusal or a break of the model behind is the run's error."""
-    backend = OpenAIBackend(f"{upstream.base_url}/v1", model)
+    backend = OpenAIBackend(upstream.url, model)
     with LocalServer(models=[LocalModel("my/model", backend)]) as server, Chat(server) as chat:
         error = chat.ask("hi", "my/model")[-1]
     assert (error["message"], error.get("statusCode")) == (message, status)
@@ -106,32 +99,6 @@ def test_endpoint_that_is_not_there() -> None:
     model = LocalModel("my/model", OpenAIBackend("http://127.0.0.1:9/v1", "x"))
     with LocalServer(models=[model]) as server, Chat(server) as chat:
         assert chat.ask("hi", "my/model")[-1]["status"] == "error"
-
-
-def test_completion_in_one_piece(chat: Chat) -> None:
-    """Without streaming the whole message comes at once, thoughts and calls apart."""
-    message = _complete(chat, model="think/reasoner")["choices"][0]["message"]
-    assert message["content"] == "After thinking, the answer is 42."
-    assert message["reasoning_content"].startswith("Let me think")
-    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    choice = _complete(chat, model="tools/agent", tools=[tool])["choices"][0]
-    assert choice["finish_reason"] == "tool_calls"
-    call = choice["message"]["tool_calls"][0]["function"]
-    assert (call["name"], json.loads(call["arguments"])) == ("f", {"query": "hi"})
-    assert _complete(chat, model="broken/filtered")["choices"][0]["finish_reason"] == (
-        "content_filter"
-    )
-
-
-def test_bad_completions(upstream: LocalServer) -> None:
-    """Requests that are none, unknown models and failing models are errors in OpenAI's form."""
-    with Chat(upstream) as chat:
-        assert _complete(chat)["error"]["code"] == 400
-        assert _complete(chat, model="no/such")["error"]["code"] == 404
-        assert _complete(chat, model="broken/http429")["error"] == {
-            "message": "429 slow down",
-            "code": 429,
-        }
 
 
 def test_foreign_error_bodies() -> None:
@@ -156,10 +123,3 @@ def test_foreign_error_bodies() -> None:
             assert chat.ask("hi", "m/m")[-1]["message"] == "503 out of order"
     finally:
         running.stop(nothing)
-
-
-def test_function_models_have_the_path_too() -> None:
-    """A user's own model is served at the OpenAI path as well."""
-    model = LocalModel("my/model", FunctionBackend(lambda request: request.last_user_text))
-    with LocalServer(models=[model]) as server, Chat(server) as chat:
-        assert _complete(chat, model="my/model")["choices"][0]["message"]["content"] == "hi"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -294,6 +295,9 @@ def test_unanswered_question_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
         (ElicitationField("number", "n", integer=True), 2, 2.5),
         (ElicitationField("number", "n", minimum=1), 1, 0),
         (ElicitationField("number", "n"), 1.5, True),
+        (ElicitationField("number", "n"), 10**400, math.inf),
+        (ElicitationField("number", "n", integer=True), 10**400, math.inf),
+        (ElicitationField("number", "n", integer=True), -1.0, math.nan),
         (ElicitationField("boolean", "b"), False, 1),
         (ElicitationField("select", "s", options=("a", "b")), "a", "c"),
         (ElicitationField("select", "s", options=("a",), multiple=True), ["a"], "a"),

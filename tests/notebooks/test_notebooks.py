@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 
+from tests.support import extras
+
 _NOTEBOOKS: Final = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 _METADATA: Final = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -32,6 +34,7 @@ def path(request: pytest.FixtureRequest) -> Path:
 @pytest.mark.timeout(300)
 def test_runs_as_committed(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A run without a network shows what the committed one shows, and no error or warning."""
+    extras.require("notebooks")
     from tests.support import notebooks  # noqa: PLC0415 - a group of its own has what it needs
 
     committed = notebooks.read(path)

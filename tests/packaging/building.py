@@ -92,7 +92,7 @@ class Environment:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=240,
             check=False,
         )
 

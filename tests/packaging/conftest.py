@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.packaging.building import Built, Environment, build, find_uv
+from tests.support import extras
 from tests.support.environment import CALLER
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The wheels and the source distribution of this tree."""
     if find_uv() is None:
-        pytest.skip("what is built is built with uv, which is not here")
+        extras.give_up("what is built is built with uv: pip install uv")
     return build(tmp_path_factory.mktemp("built"))
 
 

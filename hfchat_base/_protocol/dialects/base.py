@@ -31,7 +31,7 @@ from hfchat_base._protocol.requests import (
 )
 from hfchat_base._protocol.responses import check_json
 from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base.errors import FileTooLargeError, ProtocolError
+from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, ProtocolError
 from hfchat_base.files import Upload
 from hfchat_base.types import ConversationInfo, McpServer, Message, Model, User
 
@@ -319,8 +319,20 @@ def parse_share(response: Response, endpoint: Endpoint) -> str:
 
 
 def output_file(conversation_id: str, sha: str) -> Request:
-    """Fetch a file of a conversation."""
-    path = f"/conversation/{conversation_id}/output/{quote(sha, safe='')}"
+    """Fetch a file of a conversation.
+
+    Raises:
+        FileNotAvailableError: No address can be made of what the server calls it.
+    """
+    try:
+        name = quote(sha, safe="")
+    except UnicodeEncodeError:  # a lone surrogate
+        name = ""
+    if name in ("", ".", ".."):  # the latter two are steps in a path
+        raise FileNotAvailableError(
+            "The server has no file of this name: no address can be made of it."
+        )
+    path = f"/conversation/{conversation_id}/output/{name}"
     return Request("GET", path, ACCEPT_ANY, max_bytes=limits.FILE_BYTES)
 
 

@@ -31,8 +31,8 @@ from hfchat_base._protocol.stored import (
     read_infos,
     read_user,
 )
-from hfchat_base._secret import reveal
 from hfchat_base.errors import InvalidRequestError, ProtocolError
+from hfchat_base.secret import reveal
 from hfchat_base.types import ConversationInfo, Message, User
 
 

@@ -40,6 +40,14 @@ def serve(
         typer.Option(metavar="current|legacy", help="The chat-ui to speak as: 0.20 or 0.9.5."),
     ] = _Generation.current,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:PORT]",
+            help="Also answer requests for this host, such as a proxy's; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, metavar="N", help="0 takes a free one.")
     ] = _DEFAULT_PORT,
@@ -74,16 +82,20 @@ def serve(
     if sum((demo, model is not None, openai_url is not None)) > 1:
         raise typer.BadParameter("Choose one of --demo, --model and --openai-url.")
     terminal = Terminal.detect()
-    server = LocalServer(
-        generation=generation.value,
-        models=_models(terminal, demo=demo, gguf=model, openai_url=openai_url),
-        require_login=require_login,
-        tool_servers=scripted_tool_servers(),
-        host=host,
-        port=port,
-    )
+    models = _models(terminal, demo=demo, gguf=model, openai_url=openai_url)
     try:
+        server = LocalServer(
+            generation=generation.value,
+            models=models,
+            require_login=require_login,
+            tool_servers=scripted_tool_servers(),
+            host=host,
+            port=port,
+            hosts=host_name or (),
+        )
         server.start()
+    except ValueError as error:
+        raise typer.BadParameter(clean_line(str(error))) from error
     except OSError as error:
         raise InvalidRequestError(
             f"Port {port} of {host} cannot be had ({error.strerror}). Choose another: --port 0"

@@ -48,6 +48,9 @@ _MARKER_POLL_SECONDS: Final = 0.3
 _SNAPSHOT_TICKS: Final = 30
 """Every so many keepAlives the unfinished answer is stored (S: three seconds)."""
 
+_MOST_WAITING_KEEP_ALIVES: Final = 100
+"""A reader that does not read is not sent more keepAlives than this; they would pile up."""
+
 _NO_OUTPUT: Final = "No output was generated. Something went wrong."
 _THINK_TAG: Final = re.compile(r"</?think>", re.IGNORECASE)
 
@@ -260,7 +263,8 @@ class Run:
             self._log.push(event)
         if self._current:
             self._message["updatedAt"] = now()
-        if self._attached:
+        reader_is_slow = self._lines.qsize() >= _MOST_WAITING_KEEP_ALIVES
+        if self._attached and not (event is _KEEP_ALIVE and reader_is_slow):
             self._lines.put_nowait(wire_line(event))
 
     def _note(self, event: JsonObject) -> None:

@@ -102,15 +102,17 @@ class ConversationRoutes:
             Mishap: The schema takes a value amiss.
         """
         body = await json_body(request)
-        title, model = body.get("title"), body.get("model")
-        if title is not None and not 1 <= len(str(title).strip()) <= MAX_TITLE_CHARACTERS:
-            raise Mishap("the title is too long or empty")
-        if model is not None and self._state.model(model) is None:
+        if not isinstance(body, dict):
+            raise Mishap("no object")
+        title, model = body.get("title", "unchanged"), body.get("model", self._state.models[0].id)
+        if not isinstance(title, str) or not 1 <= len(title.strip()) <= MAX_TITLE_CHARACTERS:
+            raise Mishap("the title is no text, too long or empty")
+        if not isinstance(model, str) or self._state.model(model) is None:
             raise Mishap("no such model")
         kept = own_conversation(request, self._state)
-        if title is not None:
+        if "title" in body:
             kept.title = title.strip()
-        if model is not None:
+        if "model" in body:
             kept.switch_model(model)
         return Response()
 

@@ -205,9 +205,12 @@ class CurrentRoutes:
             request: The request.
 
         Raises:
+            Mishap: The body is null.
             Refusal: The new value is not to be had, or the conversation.
         """
         body = await json_body(request)
+        if body is None:
+            raise Mishap("null has no fields")
         changes = body if isinstance(body, dict) else {}
         title, model = changes.get("title"), changes.get("model")
         if title is not None and not (

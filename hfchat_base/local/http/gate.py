@@ -13,7 +13,7 @@ from starlette.requests import Request
 from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.local.http.answers import Mishap, mishap_answer, terse_answer
 from hfchat_base.local.http.asker import note_session, route_path
-from hfchat_base.local.http.cookies import session_cookie
+from hfchat_base.local.http.cookies import read_cookies, session_cookie
 from hfchat_base.local.http.login import redirect_to_login
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Gate:
             None. Like the real hook, refusals of its own set no cookie, but a redirect does.
         """
         path = route_path(request.scope)
-        cookie = request.cookies.get(SESSION_COOKIE)
+        cookie = read_cookies(request).get(SESSION_COOKIE)
         current = self._state.generation == "current"
         if current and cookie is None and path.startswith("/api/") and _has_token(request):
             # The real server asks huggingface.co about a token, which would know none of ours.

@@ -23,7 +23,12 @@ from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.local.encoding.json_text import json_text
 from hfchat_base.local.http.answers import Refusal, html_answer
 from hfchat_base.local.http.asker import origin, public_base, session_of
-from hfchat_base.local.http.cookies import dropped_cookie, lasting_cookie, session_cookie
+from hfchat_base.local.http.cookies import (
+    dropped_cookie,
+    lasting_cookie,
+    read_cookies,
+    session_cookie,
+)
 from hfchat_base.local.store.recent import Recent
 
 if TYPE_CHECKING:
@@ -34,10 +39,14 @@ if TYPE_CHECKING:
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.store.sessions import Session
 
-__all__ = ["IdentityProvider", "LoginRoutes", "Logins", "redirect_to_login"]
+__all__ = ["IDENTITY_PROVIDER", "IdentityProvider", "LoginRoutes", "Logins", "redirect_to_login"]
+
+IDENTITY_PROVIDER: Final = "/_idp"
+"""The path that the identity provider is mounted at."""
 
 _VERIFIER_COOKIE: Final = "hfChat-codeVerifier"
 _RETRY_COOKIE: Final = "hfChat-loginRetry"
+_CALLBACK: Final = "/login/callback"
 _LOGIN_HOUR: Final = timedelta(hours=1)
 
 
@@ -119,9 +128,10 @@ def redirect_to_login(request: Request, logins: Logins, session: Session) -> Res
         session: Their session.
     """
     base = public_base(request.scope)
-    path = request.url.path
-    next_path = f"{base}/" if path.startswith(f"{base}/login") else path
-    callback = f"{origin(request)}{base}/login/callback"
+    path = quote(request.scope["path"])
+    leads_elsewhere = path.startswith((f"{base}/login", "//"))
+    next_path = f"{base}/" if leads_elsewhere else path
+    callback = f"{origin(request)}{base}{_CALLBACK}"
     verifier = secrets.token_urlsafe(32)
     state = _signed_state(callback, next_path, session)
     logins.start(state, _Started(session.secret, next_path, _challenge(verifier)))
@@ -142,7 +152,7 @@ def redirect_to_login(request: Request, logins: Logins, session: Session) -> Res
     return Response(
         status_code=302,
         headers={
-            "location": f"{origin(request)}{base}/_idp/authorize?{query}",
+            "location": f"{origin(request)}{base}{IDENTITY_PROVIDER}/authorize?{query}",
             "set-cookie": cookie,
         },
     )
@@ -161,7 +171,7 @@ class LoginRoutes:
         self._logins = logins
         self.routes: list[BaseRoute] = [
             Route("/login", self.login),
-            Route("/login/callback", self.callback),
+            Route(_CALLBACK, self.callback),
             Route("/logout", self.logout, methods=["POST"]),
         ]
 
@@ -185,15 +195,16 @@ class LoginRoutes:
             Refusal: The login did not begin here, and was already tried again once.
         """
         base = public_base(request.scope)
+        cookies = read_cookies(request)
         try:
             username, next_path = self._logins.finish(
                 request.query_params.get("state", ""),
                 request.query_params.get("code", ""),
                 session_of(request),
-                request.cookies.get(_VERIFIER_COOKIE, ""),
+                cookies.get(_VERIFIER_COOKIE, ""),
             )
         except Refusal:
-            if _RETRY_COOKIE in request.cookies:
+            if _RETRY_COOKIE in cookies:
                 raise
             again = Response(
                 status_code=302,
@@ -261,11 +272,12 @@ class IdentityProvider:
             request: The request.
 
         Raises:
-            Refusal: There is no user name or no place to go back to.
+            Refusal: There is no user name, or the place to go back to is not this server's.
         """
-        form = parse_qs((await request.body()).decode())
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
         username, redirect = (form.get(key, [""])[0] for key in ("username", "redirect_uri"))
-        if not username or not redirect:
+        base = public_base(request.scope).removesuffix(IDENTITY_PROVIDER)
+        if not username or redirect != f"{origin(request)}{base}{_CALLBACK}":
             raise Refusal(400, "Invalid request")
         query = urlencode(
             {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from hfchat_base.local.http.answers import Mishap, Refusal
+from hfchat_base.local.http.answers import Mishap, Refusal, json_value
 from hfchat_base.local.store.files import StoredFile
 
 if TYPE_CHECKING:
@@ -56,23 +55,18 @@ class MessageForm:
     references: list[JsonObject] = field(default_factory=list)
 
 
-async def read_message_form(
-    request: Request, *, generation: Generation, body_bytes: int
-) -> MessageForm:
+async def read_message_form(request: Request, *, generation: Generation) -> MessageForm:
     """Read a message.
 
     Args:
         request: The request.
         generation: Whose schema; each drops the other's keys in silence.
-        body_bytes: The largest body, in bytes.
 
     Raises:
-        Mishap: It is no such form, or the schema takes a value amiss.
+        Mishap: It is no such form, it is too large, or the schema takes a value amiss.
         Refusal: The part ``data`` is missing.
     """
     body = await request.body()
-    if len(body) > body_bytes:
-        raise Mishap("the body is too large", status=413 if generation == "current" else 500)
     form = await _parsed_form(request, len(body))
     try:
         return await _message(form, generation)
@@ -84,10 +78,7 @@ async def _message(form: FormData, generation: Generation) -> MessageForm:
     data = form.get("data")
     if not isinstance(data, str):
         raise Refusal(400, "Invalid request")
-    try:
-        fields = json.loads(data)
-    except ValueError as error:
-        raise Mishap("data is no JSON") from error
+    fields = json_value(data)
     if not isinstance(fields, dict):
         raise Mishap("data is no object")
     message = _from_fields(fields, generation)

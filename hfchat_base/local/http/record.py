@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hfchat_base.local.records import RecordedRequest, Records
+from hfchat_base.local.http.answers import Mishap
+from hfchat_base.local.records import RecordedRequest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from hfchat_base.local.state import ServerState
+
 __all__ = ["Recorder"]
+
+_DISCARDED_BYTES = 64 * 1_048_576
+"""So much of a body that is too large is still read, so that its sender hears why it is refused."""
 
 
 class Recorder:
@@ -21,12 +27,14 @@ class Recorder:
 
     Args:
         app: The app.
-        records: Where to keep them.
+        state: The server, with its records and the size of the largest body.
     """
 
-    def __init__(self, app: ASGIApp, records: Records) -> None:
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
         self._app = app
-        self._records = records
+        self._records = state.records
+        self._most_bytes = state.limits.body_bytes
+        self._too_large = 413 if state.generation == "current" else 500
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -39,7 +47,7 @@ class Recorder:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _whole_body(receive)
+        body, whole = await self._body(receive)
         request = RecordedRequest(
             method=scope["method"],
             path=scope["path"],
@@ -48,12 +56,16 @@ class Recorder:
             body=body,
         )
         key = self._records.add_request(request)
+        if not whole and len(body) <= self._most_bytes:
+            return
         unread = True
 
         async def replay() -> Message:
             nonlocal unread
             if unread:
                 unread = False
+                if len(body) > self._most_bytes:
+                    raise Mishap("the body is too large", status=self._too_large)
                 return {"type": "http.request", "body": body, "more_body": False}
             return await receive()
 
@@ -61,6 +73,9 @@ class Recorder:
             nonlocal request
             if message["type"] == "http.response.start":
                 request = replace(request, status=message["status"])
+                if not whole:
+                    headers = [*message["headers"], (b"connection", b"close")]
+                    message = {**message, "headers": headers}
             else:
                 sent = request.sent_bytes + len(message.get("body", b""))
                 request = replace(request, sent_bytes=sent)
@@ -69,11 +84,21 @@ class Recorder:
 
         await self._app(scope, replay, note)
 
+    async def _body(self, receive: Receive) -> tuple[bytes, bool]:
+        """Read a body; of one that is too large no more is kept than shows that it is.
 
-async def _whole_body(receive: Receive) -> bytes:
-    chunks = []
-    while True:
-        message = await receive()
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+        Returns:
+            What is kept of the body, and whether it was read to its end. It was not if the client
+            left before, or went on and on.
+        """
+        kept, received = bytearray(), 0
+        while received <= self._most_bytes + _DISCARDED_BYTES:
+            message = await receive()
+            if message["type"] != "http.request":
+                return bytes(kept), False
+            chunk = message.get("body", b"")
+            received += len(chunk)
+            kept += chunk[: self._most_bytes + 1 - len(kept)]
+            if not message.get("more_body", False):
+                return bytes(kept), True
+        return bytes(kept), False

@@ -69,11 +69,7 @@ class SendRoutes:
             return wrong_method_page(self._state)
         kept = own_conversation(request, self._state)
         model = self._admit(request, kept)
-        form = await read_message_form(
-            request,
-            generation=self._state.generation,
-            body_bytes=self._state.limits.body_bytes,
-        )
+        form = await read_message_form(request, generation=self._state.generation)
         self._check_sizes(form)
         run = self._begin(kept.copy(), model, form)
         run.start()
@@ -88,7 +84,7 @@ class SendRoutes:
         kept = own_conversation(request, self._state)
         try:
             point = _stop_point(await json_body(request))
-        except Mishap:
+        except (Mishap, Refusal):
             point = {}
         marker = StopMarker(asyncio.get_running_loop().time(), **point)
         kept.stop_marker = marker

@@ -33,6 +33,8 @@ _TYPES: dict[str, type] = {
     key: str if key in {"activeModel", "streamingMode", "billingOrganization"} else type(default)
     for key, default in _DEFAULTS.items()
 }
+_TEXTS = {"customPrompts", "providerOverrides", "reasoningEffortOverrides"}
+"""What is a text for each model; the others that have a value for each are true or false."""
 
 
 class SettingsRefused(Exception):  # noqa: N818 - says what happened
@@ -78,10 +80,16 @@ class Settings:
             SettingsRefused: A value has the wrong type.
         """
         for key, value in body.items():
-            if key in _TYPES and not isinstance(value, _TYPES[key]):
+            if key in _TYPES and not _is_of_type(key, value):
                 raise SettingsRefused(key)
         kept = {"welcomeModalSeenAt": (self._stored.get(owner) or {}).get("welcomeModalSeenAt")}
         if body.get("welcomeModalSeen"):
             kept["welcomeModalSeenAt"] = now()
         mine = {key: body.get(key, default) for key, default in self._defaults.items()}
         self._stored[owner] = {**mine, **kept}
+
+
+def _is_of_type(key: str, value: Any) -> bool:
+    kind = str if key in _TEXTS else bool
+    items = value.values() if isinstance(value, dict) else ()
+    return isinstance(value, _TYPES[key]) and all(isinstance(item, kind) for item in items)

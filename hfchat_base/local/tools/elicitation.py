@@ -6,6 +6,7 @@ Not here: the events that show a question (`hfchat_base/local/generation/tool_ro
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ class ElicitationField:
 
     def _number_problem(self, value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return "must be a number."
+        if not -math.inf < value < math.inf:
             return "must be a number."
         if self.integer and value != int(value):
             return "must be a whole number."

@@ -8,12 +8,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from hfchat_base.local import LocalServer
-from tests.support import environment
+from tests.support import environment, extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -24,23 +26,28 @@ def closed() -> Iterator[LocalServer]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
+def chromium(shared_tmp: Path) -> str:
     """The program of a Chromium."""
-    return _installed("chromium", "google-chrome")
+    return _installed(shared_tmp, "chromium", "google-chrome")
 
 
 @pytest.fixture(scope="session")
-def firefox() -> str:
+def firefox(shared_tmp: Path) -> str:
     """The program of a Firefox."""
-    return _installed("firefox-esr", "firefox")
+    return _installed(shared_tmp, "firefox-esr", "firefox")
 
 
-def _installed(package: str, other: str) -> str:
-    """Find a browser; where that is allowed, install it."""
+def _installed(shared_tmp: Path, package: str, other: str) -> str:
+    """Find a browser; where that is allowed, install it, in one process of a parallel run alone."""
+    with FileLock(shared_tmp / "apt.lock"):
+        return _find_or_install(package, other)
+
+
+def _find_or_install(package: str, other: str) -> str:
     if (found := shutil.which(package) or shutil.which(other)) is not None:
         return found
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
-        pytest.skip(f"there is no {package} here, and only root could install it")
+        extras.give_up(f"needs {package}: apt-get install {package}")
     for command in (["update", "-qq"], ["install", "-qqy", "--no-install-recommends", package]):
         subprocess.run(  # noqa: S603 - the tests' own need
             ["apt-get", *command],  # noqa: S607
@@ -51,5 +58,5 @@ def _installed(package: str, other: str) -> str:
         )
     found = shutil.which(package)
     if found is None:
-        pytest.skip(f"{package} could not be installed with apt-get")
+        extras.give_up(f"{package} could not be installed with apt-get")
     return found

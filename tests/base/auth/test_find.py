@@ -51,7 +51,7 @@ CASES = [
         tried=(*NOTHING[:2], "saved session: the server has thrown", "Firefox: taken"),
     ),
     Case(saved="expired", tried=(*NOTHING[:2], "saved session: that of alice has run out")),
-    Case(saved="broken", tried=(*NOTHING[:2], "saved session: /", NOTHING[2])),
+    Case(saved="broken", tried=(*NOTHING[:2], "saved session: ", NOTHING[2])),
     Case(file=True, saved="good", taken="environment", value="file"),
     Case(variable=True, file=True, saved="good", taken="environment", value="variable"),
     Case(variable=True, taken="environment", value="variable", tried=("argument: no", "env")),

@@ -6,6 +6,7 @@ Not here: what a hostile server can make of a session (`test_hostile_servers.py`
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from hfchat_base.auth.login import AuthResult
 from hfchat_base.auth.session import Found
 from hfchat_base.auth.store import SessionStore, data_folder
 from hfchat_base.types import User
+from tests.support import extras
 from tests.support.replay import RawServer, whole
 
 if TYPE_CHECKING:
@@ -132,8 +134,9 @@ def test_logs(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_langchain(current_server: LocalServer) -> None:
     """What LangChain serialises, shows, traces and caches by holds no session."""
-    load = pytest.importorskip("langchain_core.load")
-    tracers = pytest.importorskip("langchain_core.tracers.run_collector")
+    extras.require("langchain")
+    load = importlib.import_module("langchain_core.load")
+    tracers = importlib.import_module("langchain_core.tracers.run_collector")
     from langchain_huggingchat import ChatHuggingChat  # noqa: PLC0415 - an extra
 
     for cookies in (
@@ -167,7 +170,8 @@ def test_langchain(current_server: LocalServer) -> None:
 
 def test_llama_index(current_server: LocalServer) -> None:
     """What LlamaIndex serialises, shows and tells its event handlers holds no session."""
-    instrumentation = pytest.importorskip("llama_index.core.instrumentation")
+    extras.require("llama-index")
+    instrumentation = importlib.import_module("llama_index.core.instrumentation")
     from llama_index.core.instrumentation.event_handlers import (  # noqa: PLC0415 - an extra
         BaseEventHandler,
     )
@@ -243,7 +247,7 @@ def test_command_line(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert expected.encode() in result.stdout + result.stderr
     assert_clean(result.stdout, result.stderr)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import keyring
+import keyring.backend
+import keyring.backends.fail
 import pytest
 
 from hfchat_base import HuggingChatError, MissingRequirementsError
@@ -13,20 +16,17 @@ from hfchat_base.auth.store import SessionStore, data_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-keyring = pytest.importorskip("keyring")
-backends = pytest.importorskip("keyring.backend")
-
 URL = "https://huggingface.co/chat"
 COOKIES = [Cookie("hf-chat", "secret"), Cookie("token", "secret too")]
 
 
-class MemoryKeyring(backends.KeyringBackend):  # type: ignore[misc, name-defined]
+class MemoryKeyring(keyring.backend.KeyringBackend):
     """A keyring that lasts as long as a test."""
 
     priority = 1
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.passwords: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -86,7 +86,7 @@ def test_keyring_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no keyring, the error names the way back to a file."""
     monkeypatch.setenv("HUGGINGCHAT_KEYRING", "1")
     before = keyring.get_keyring()
-    keyring.set_keyring(pytest.importorskip("keyring.backends.fail").Keyring())
+    keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
     try:
         with pytest.raises(HuggingChatError, match="HUGGINGCHAT_KEYRING"):
             SessionStore().save(URL, "alice", COOKIES)

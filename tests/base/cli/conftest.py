@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
-
-from hfchat_base.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def hfchat() -> Callable[..., Result]:
     """The command, run in this process with its output in no terminal."""
+    from typer.testing import CliRunner
+
+    from hfchat_base.cli.app import app
 
     def run(*arguments: str, stdin: str = "") -> Result:
         return CliRunner().invoke(app, list(arguments), input=stdin)

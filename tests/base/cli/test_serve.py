@@ -9,14 +9,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from hfchat_base import HuggingChat, LoginRequired
-from hfchat_base.local import LocalServer
+from hfchat_base.local import default_models
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
 
+from tests.support.openai_endpoint import OpenAIEndpoint
 from tests.support.terminal_session import TerminalSession
 
 if TYPE_CHECKING:
@@ -64,6 +66,23 @@ def test_a_login_is_left_in_a_private_file() -> None:
         assert not path.exists()
 
 
+def test_another_host_can_be_named() -> None:
+    """With --host-name requests for another host are answered too; others are refused."""
+    with TerminalSession("serve", "--port", "0", "--host-name", "chat.example") as session:
+        url = f"{exported(session, 'HUGGINGCHAT_BASE_URL').strip()}/api/models"
+        for host, status in (("chat.example", 200), ("evil.example", 403)):
+            assert httpx.get(url, headers={"host": host}).status_code == status
+        session.ctrl_c()
+        assert session.wait() == 0
+
+
+def test_a_host_that_is_none(hfchat: Callable[..., Result]) -> None:
+    """A host name that cannot be one is wrong usage."""
+    result = hfchat("serve", "--port", "0", "--host-name", "http://chat.example")
+    assert result.exit_code == 2
+    assert "is not a host" in result.stderr
+
+
 def test_a_port_that_is_taken(hfchat: Callable[..., Result]) -> None:
     """A port that cannot be had is an error with a way out."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -72,10 +91,12 @@ def test_a_port_that_is_taken(hfchat: Callable[..., Result]) -> None:
     assert "--port 0" in result.stderr
 
 
-def test_models_behind_another_server(current_server: LocalServer) -> None:
-    """--openai-url answers with what is behind it; any local server has such a URL."""
-    url = f"{current_server.base_url}/v1"
-    with TerminalSession("serve", "--port", "0", "--openai-url", url) as session:
+def test_models_behind_a_url() -> None:
+    """--openai-url answers with what is behind it."""
+    with (
+        OpenAIEndpoint(default_models()) as endpoint,
+        TerminalSession("serve", "--port", "0", "--openai-url", endpoint.url) as session,
+    ):
         address = exported(session, "HUGGINGCHAT_BASE_URL")
         with HuggingChat(address) as client:
             answer = client.create_conversation("echo/base").send("through two servers")

@@ -149,6 +149,12 @@ def test_login(response: Response, *, had_session: bool) -> None:
     assert "Log in" in str(error)
 
 
+def test_advice_can_be_pasted() -> None:
+    """The command that an error gives means one address to a shell, whatever the address."""
+    response = Response(401, {}, base_url="http://h/$(touch x);y")
+    assert "hfchat login --base-url 'http://h/$(touch x);y'" in str(refusal(response, BEGIN))
+
+
 @pytest.mark.parametrize(
     ("location", "address"),
     [

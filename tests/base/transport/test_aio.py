@@ -1,11 +1,19 @@
-"""How the asynchronous driver waits: for news, and for deadlines that move."""
+"""How the asynchronous driver waits: for news, and for deadlines that move; and how it closes."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
+import pytest
+
+from hfchat_base import AsyncHuggingChat, TransportError
+from hfchat_base._flows.commands import Chunk
 from hfchat_base._transport.aio import _Bell
+from hfchat_base._transport.curl import deadline
+from tests.base.transport.driver import GET
+from tests.support.replay import RawRequest, RawServer, Wire, head, says, whole
 
 _LONG = 30.0
 
@@ -60,3 +68,51 @@ async def test_a_deadline_after_none_counts() -> None:
 async def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
     """A deadline in the past ends the waiting at once."""
     assert not await _Bell().wait(_at(-1.0))
+
+
+async def test_closing_cuts_what_is_being_read() -> None:
+    """A body that arrives while its client is closed ends with an error, not as if whole."""
+
+    def handle(_: RawRequest, wire: Wire) -> None:
+        wire.send(head(), b"half")
+        wire.closed_within(30)
+
+    with RawServer(handle) as server:
+        client = AsyncHuggingChat(server.base_url)
+        stream, _ = await client._transport.open(GET)
+        piece = await stream.read(deadline(_LONG))
+        await client.close()
+        with pytest.raises(TransportError):
+            await stream.read(deadline(_LONG))
+        stream.close()
+    assert isinstance(piece, Chunk)
+    assert piece.data == b"half"
+
+
+async def test_closing_leaves_no_task() -> None:
+    """All that a client does in its event loop has ended when `close` returns."""
+    with RawServer(says(whole("{}"))) as server:
+        async with AsyncHuggingChat(server.base_url) as client:
+            await client._transport.send(GET)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_closing_in_one_loop_closes_the_other() -> None:
+    """A client that was used in several event loops is closed in all of them."""
+    closed = threading.Event()
+
+    def handle(_: RawRequest, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        if wire.closed_within(30):
+            closed.set()
+
+    with RawServer(handle) as server:
+        client = AsyncHuggingChat(server.base_url)
+        first = asyncio.new_event_loop()
+        first.run_until_complete(client._transport.send(GET))
+        asyncio.run(client.close())
+        first.run_until_complete(asyncio.sleep(0))
+        assert closed.wait(30)
+        first.run_until_complete(asyncio.sleep(0))
+        assert not asyncio.all_tasks(first)
+        first.close()

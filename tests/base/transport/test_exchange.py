@@ -210,7 +210,7 @@ def test_slow_reader_holds_the_server_up(driver: Driver) -> None:
     def handle(_: RawRequest, wire: Wire) -> None:
         nonlocal sent
         wire.send(head())
-        wire._connection.settimeout(0.5)
+        wire._connection.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
             while sent < 64:
                 wire.send(bytes(1_000_000))

@@ -60,6 +60,13 @@ class Asked:
         return head + b"\r\nconnection: close\r\n\r\n" + self.body
 
 
+def is_whole(request: bytes) -> bool:
+    """Tell whether a request has come to its end."""
+    head, separator, body = request.partition(b"\r\n\r\n")
+    length = int(found[1]) if (found := _LENGTH.search(head)) else 0
+    return bool(separator) and len(body) >= length
+
+
 def read_request(client: socket.socket) -> Asked | None:
     """Read one request; None if the client leaves before it is whole."""
     data = b""

@@ -1,81 +1,107 @@
-"""The same models at OpenAI-compatible paths, ``/v1/models`` and ``/v1/chat/completions``.
+"""Models at OpenAI-compatible paths: what may stand behind a local server, or beside a client.
 
-chat-ui has no such paths. They are here to compare clients on equal terms.
+chat-ui has no such paths, and nor has the local server. Tests put one of these behind it, and the
+benchmarks ask it through OpenAI's own clients.
 """
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response, StreamingResponse
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hfchat_base.local.backends import ChatRequest, Finish, Reasoning, Text, ToolCall, UpstreamError
-from hfchat_base.local.encoding.json_text import json_text
-from hfchat_base.local.http.answers import Mishap, json_answer, json_body
-from hfchat_base.local.records import SentPrompt
+from hfchat_base.local.server import _Running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any
 
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
+    from typing_extensions import Self
 
+    from hfchat_base.local import LocalModel
     from hfchat_base.local.backends import Piece
-    from hfchat_base.local.encoding.values import JsonObject
-    from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.state import ServerState
 
-__all__ = ["OpenAIRoutes"]
+    JsonObject = dict[str, Any]
 
 
-class OpenAIRoutes:
-    """``/v1/models`` and ``/v1/chat/completions``.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class OpenAIEndpoint:
+    """Serves models at ``/v1/models`` and ``/v1/chat/completions``, on a free port of loopback.
 
     Args:
-        state: The server.
+        models: The models.
+
+    Attributes:
+        headers: The headers of every request, in order.
+        prompts: What the models were asked, in order.
     """
 
-    def __init__(self, state: ServerState) -> None:
-        self._state = state
-        self.routes: list[BaseRoute] = [
-            Route("/models", self.models),
-            Route("/chat/completions", self.complete, methods=["POST"]),
-        ]
+    def __init__(self, models: Sequence[LocalModel]) -> None:
+        self._models = {model.id: model for model in models}
+        self.headers: list[Mapping[str, str]] = []
+        self.prompts: list[ChatRequest] = []
 
-    async def models(self, _request: Request) -> Response:
-        """List the models."""
+    @property
+    def url(self) -> str:
+        """Its URL, up to and with the version."""
+        return f"http://{self._running.address}/v1"
+
+    def __enter__(self) -> Self:
+        app = Starlette(
+            routes=[
+                Route("/v1/models", self._list),
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            ]
+        )
+        self._running = _Running(app, "127.0.0.1", 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._running.stop(_nothing)
+
+    async def _list(self, request: Request) -> Response:
+        self.headers.append(request.headers)
         entries = [
-            {"id": model.id, "object": "model", "created": 0, "owned_by": "local"}
-            for model in self._state.models
+            {"id": name, "object": "model", "created": 0, "owned_by": "local"}
+            for name in self._models
         ]
-        return json_answer({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": entries})
 
-    async def complete(self, request: Request) -> Response:
-        """Complete a chat, streaming or not.
-
-        Args:
-            request: The request.
-        """
-        try:
-            body = await json_body(request)
-            model = self._state.model(body["model"])
-            chat = ChatRequest(
-                body["model"], body["messages"], body.get("tools") or [], body.get("temperature")
-            )
-        except (Mishap, KeyError, TypeError, AttributeError):
-            return _error(400, "The body must be an object with model and messages.")
+    async def _complete(self, request: Request) -> Response:
+        self.headers.append(request.headers)
+        body = await request.json()
+        chat = ChatRequest(
+            body["model"], body["messages"], body.get("tools") or [], body.get("temperature")
+        )
+        model = self._models.get(chat.model)
         if model is None:
             return _error(404, f"There is no model {chat.model}.")
-        self._state.records.add_prompt(SentPrompt(chat.model, chat.messages, chat.tools))
+        self.prompts.append(chat)
         if body.get("stream"):
             return StreamingResponse(
                 _stream(model, chat), headers={"content-type": "text/event-stream"}
             )
         return await _whole(model, chat)
+
+
+async def _nothing() -> None:
+    """There is no work of its own to end."""
 
 
 async def _stream(model: LocalModel, chat: ChatRequest) -> AsyncIterator[str]:
@@ -86,7 +112,7 @@ async def _stream(model: LocalModel, chat: ChatRequest) -> AsyncIterator[str]:
     def event(delta: JsonObject, finish_reason: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         chunk = _envelope(completion_id, chat, "chat.completion.chunk", choice)
-        return f"data: {json_text(chunk)}\n\n"
+        return f"data: {_compact(chunk)}\n\n"
 
     yield event({"role": "assistant", "content": ""})
     try:
@@ -103,7 +129,7 @@ async def _stream(model: LocalModel, chat: ChatRequest) -> AsyncIterator[str]:
                 elif isinstance(piece, Finish):
                     finish = piece.reason
     except UpstreamError as error:
-        yield f"data: {json_text({'error': {'message': str(error), 'code': error.status}})}\n\n"
+        yield f"data: {_compact({'error': {'message': str(error), 'code': error.status}})}\n\n"
         return
     yield event({}, finish)
     yield "data: [DONE]\n\n"
@@ -133,7 +159,7 @@ async def _whole(model: LocalModel, chat: ChatRequest) -> Response:
     if calls:
         message["tool_calls"] = calls
     choice = {"index": 0, "message": message, "finish_reason": finish}
-    return json_answer(_envelope(_completion_id(), chat, "chat.completion", choice))
+    return JSONResponse(_envelope(_completion_id(), chat, "chat.completion", choice))
 
 
 def _pieces(model: LocalModel, chat: ChatRequest) -> AsyncGenerator[Piece, None]:
@@ -166,4 +192,4 @@ def _completion_id() -> str:
 
 
 def _error(status: int, message: str) -> Response:
-    return json_answer({"error": {"message": message, "code": status}}, status=status)
+    return JSONResponse({"error": {"message": message, "code": status}}, status_code=status)

@@ -19,7 +19,7 @@ from typing_extensions import Self
 if TYPE_CHECKING:
     from hfchat_base.types import McpServer
 
-__all__ = ["SecretText", "fingerprint", "hide_arguments", "hide_servers", "reveal"]
+__all__ = ["SecretText", "fingerprint", "hide_arguments", "hide_servers", "reveal", "reveal_values"]
 
 MASK: Final = "**********"
 
@@ -92,6 +92,13 @@ def reveal(text: Any) -> Any:
     return unwrap() if callable(unwrap) else text
 
 
+def reveal_values(value: Any) -> Any:
+    """A secret as it is sent, or a mapping with its values as they are sent."""
+    if isinstance(value, Mapping):
+        return {name: reveal(inner) for name, inner in value.items()}
+    return reveal(value)
+
+
 def hide_servers(servers: Any) -> Any:
     """Hide what may be a secret in tool servers: the values of headers, and keys in addresses.
 
@@ -138,7 +145,7 @@ def fingerprint(*values: Any) -> str:
 def _hide_argument(name: str, value: Any) -> Any:
     if name == "mcp_servers":
         return hide_servers(value)
-    if name == "tools" and isinstance(value, Sequence):
+    if name == "tools" and isinstance(value, (list, tuple)):
         return [_hide_tool(tool) for tool in value]
     if name == "llm_kwargs" and isinstance(value, Mapping):
         return hide_arguments(value)
