@@ -20,8 +20,8 @@ from typing_extensions import Self, Unpack
 
 from hfchat_base._flows import account, chat, conversations, discovery
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server
-from hfchat_base._flows.index import History
+from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
@@ -117,15 +117,13 @@ class ClientBase(ABC):
         self._timeouts = policy.timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
-        session = self._session = find_session(reveal_values(cookies), endpoint, account)
-        self._history = History()
-        self.server = Server(
+        self._on_retry = on_retry
+        self._session = find_session(reveal_values(cookies), endpoint, account)
+        self._history = ConversationIndex()
+        self.server = ServerInfo(
             endpoint,
-            # No reference to the client, so that dropping it is enough to have it collected.
-            has_account=lambda: not session.is_guest,
             policy=policy,
             max_body_bytes=max_body_bytes,
-            on_retry=on_retry,
             messages_per_minute=messages_per_minute,
         )
         self._connection = Connection(
@@ -143,7 +141,7 @@ class ClientBase(ABC):
         """Make the transport."""
 
     @classmethod
-    def beside(cls, other: ClientBase) -> Self:
+    def sharing(cls, other: ClientBase) -> Self:
         """Make a client that shares everything but the transport with another."""
         twin = cls.__new__(cls)
         twin.__dict__.update(other.__dict__)
@@ -234,7 +232,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        ask = chat.Ask(
+        ask = chat.ChatRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -318,6 +316,7 @@ class HuggingChat(ClientBase):
             self._session,
             response_timeout=timeouts.response,
             head_timeout=timeouts.first_event,
+            on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
 
@@ -329,11 +328,11 @@ class HuggingChat(ClientBase):
 
     def to_sync(self) -> HuggingChat:
         """Make a synchronous client with the same session, settings, model list and history."""
-        return HuggingChat.beside(self)
+        return HuggingChat.sharing(self)
 
     def to_async(self) -> AsyncHuggingChat:
         """Make an asynchronous client with the same session, settings, model list and history."""
-        return AsyncHuggingChat.beside(self)
+        return AsyncHuggingChat.sharing(self)
 
     def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
@@ -384,7 +383,7 @@ class HuggingChat(ClientBase):
             TooManyConversationsError: The account is full.
         """
         return Conversation(
-            self, ConversationState.of(self.run_flow(self._create(model, system_prompt)))
+            self, ConversationState.from_stored(self.run_flow(self._create(model, system_prompt)))
         )
 
     def get_conversation(self, conversation_id: str) -> Conversation:
@@ -394,7 +393,9 @@ class HuggingChat(ClientBase):
             ConversationNotFoundError: There is none.
             AccessDeniedError: It is somebody else's.
         """
-        return Conversation(self, ConversationState.of(self.run_flow(self._read(conversation_id))))
+        return Conversation(
+            self, ConversationState.from_stored(self.run_flow(self._read(conversation_id)))
+        )
 
     def list_conversations(self) -> Generator[ConversationInfo, None, None]:
         """List all conversations, the newest first; pages are read as they are needed."""
@@ -429,7 +430,7 @@ class HuggingChat(ClientBase):
         Raises:
             ConversationNotFoundError: There is no such share.
         """
-        return Conversation(self, ConversationState.of(self.run_flow(self._import(share))))
+        return Conversation(self, ConversationState.from_stored(self.run_flow(self._import(share))))
 
     def stream_chat(
         self,
@@ -519,6 +520,7 @@ class AsyncHuggingChat(ClientBase):
             self._session,
             response_timeout=timeouts.response,
             head_timeout=timeouts.first_event,
+            on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
 
@@ -530,11 +532,11 @@ class AsyncHuggingChat(ClientBase):
 
     def to_sync(self) -> HuggingChat:
         """Make a synchronous client with the same session, settings, model list and history."""
-        return HuggingChat.beside(self)
+        return HuggingChat.sharing(self)
 
     def to_async(self) -> AsyncHuggingChat:
         """Make an asynchronous client with the same session, settings, model list and history."""
-        return AsyncHuggingChat.beside(self)
+        return AsyncHuggingChat.sharing(self)
 
     async def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
@@ -560,12 +562,12 @@ class AsyncHuggingChat(ClientBase):
     ) -> AsyncConversation:
         """Begin a conversation; see `HuggingChat.create_conversation`."""
         stored = await self.run_flow(self._create(model, system_prompt))
-        return AsyncConversation(self, ConversationState.of(stored))
+        return AsyncConversation(self, ConversationState.from_stored(stored))
 
     async def get_conversation(self, conversation_id: str) -> AsyncConversation:
         """Take up a conversation; see `HuggingChat.get_conversation`."""
         return AsyncConversation(
-            self, ConversationState.of(await self.run_flow(self._read(conversation_id)))
+            self, ConversationState.from_stored(await self.run_flow(self._read(conversation_id)))
         )
 
     async def list_conversations(self) -> AsyncGenerator[ConversationInfo, None]:
@@ -588,7 +590,7 @@ class AsyncHuggingChat(ClientBase):
     async def import_share(self, share: str) -> AsyncConversation:
         """Make a conversation out of a share; see `HuggingChat.import_share`."""
         return AsyncConversation(
-            self, ConversationState.of(await self.run_flow(self._import(share)))
+            self, ConversationState.from_stored(await self.run_flow(self._import(share)))
         )
 
     def stream_chat(

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 
 from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.messages import ConversationState, Options
 from hfchat_base._flows.run import stop_run
 from hfchat_base._flows.run_state import RunState
@@ -44,7 +44,7 @@ _Opening = tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]
 class _ConversationBase:
     """What needs no server: what is known, and which flow does what."""
 
-    def __init__(self, server: Server, state: ConversationState) -> None:
+    def __init__(self, server: ServerInfo, state: ConversationState) -> None:
         self._server = server
         self._state = state
 
@@ -127,8 +127,8 @@ def _divide(
 def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
     """Make attachments of one file or of several."""
     if isinstance(files, (list, tuple)):
-        return tuple(Upload.of(file) for file in files)
-    return (Upload.of(files),)
+        return tuple(Upload.from_source(file) for file in files)
+    return (Upload.from_source(files),)
 
 
 class Conversation(_ConversationBase):

@@ -80,7 +80,9 @@ class Upload:
             object.__setattr__(self, "mime", _detect(self.data, self.name))
 
     @classmethod
-    def of(cls, source: FileInput, *, name: str | None = None, mime: str | None = None) -> Upload:
+    def from_source(
+        cls, source: FileInput, *, name: str | None = None, mime: str | None = None
+    ) -> Upload:
         """Make an attachment out of what a caller has.
 
         Args:
@@ -327,7 +329,7 @@ def _fetch(address: WebAddress, until: float) -> Upload | str:
     if status != _OK:
         raise InvalidRequestError(f"The file's address answers with status {status}.")
     name = unquote(address.path).rpartition("/")[2] or None
-    return Upload.of(body.data(), name=name)
+    return Upload.from_source(body.data(), name=name)
 
 
 class _Body:

@@ -50,6 +50,7 @@ class SecretText(str):
     _value: str | None
 
     def __new__(cls, value: str | None, shown: str = MASK) -> Self:
+        """Make one; see the class."""
         text = super().__new__(cls, shown)
         text._value = value
         return text

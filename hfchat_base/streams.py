@@ -1,113 +1,95 @@
-"""What runs a flow that reads a stream, for the streams that a caller holds (`streams.py`).
+"""An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
 
-Here such a flow meets its driver: commands are carried out, events handed out, and whoever leaves
-early, by any door, leaves nothing behind. A core does not know the object that the caller holds, so
-that dropping the object is enough to leave.
-
-An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
-
-These are the objects that a caller holds; what runs behind them is in `streams.py`.
+`AnswerStream` and `AsyncAnswerStream` are what a caller holds. Behind each is a core, which
+advances the flow that reads the answer, and cleans up when the caller leaves, by whatever door. A core does
+not know the object that the caller holds, so that dropping the object is enough to leave.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import inspect
 import sys
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import nullcontext, suppress
 from types import AsyncGeneratorType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, cast
 from weakref import WeakSet
 
 from typing_extensions import Self
 
-from hfchat_base._flows.commands import Ask, Deliver, Flow, Now, Open, Read, Send, Sleep
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.commands import Flow
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import clean_up_run, stop_run
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._forks import register
-from hfchat_base._transport.aio import AsyncStream, AsyncTransport
-from hfchat_base._transport.sync import SyncStream, SyncTransport
-from hfchat_base.errors import HuggingChatError, InvalidRequestError, StreamError
-from hfchat_base.events import ElicitationRequest, Event, TextDelta
+from hfchat_base._transport.aio import AsyncTransport
+from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
+from hfchat_base._transport.sync import SyncTransport
+from hfchat_base.errors import StreamError
+from hfchat_base.events import Event, TextDelta
 from hfchat_base.types import Answer, OnElicitation
 
-__all__ = ["AnswerStream", "AsyncAnswerStream", "AsyncCore", "SyncCore", "leave_at_exit"]
-_Transport = TypeVar("_Transport", bound="SyncTransport | AsyncTransport")
+__all__ = ["AnswerStream", "AsyncAnswerStream", "AsyncCore", "SyncCore", "close_at_exit"]
 
-_FAREWELL_SECONDS: Final = 5.0
-"""How long leaving may take to tell the server that its run is not wanted."""
+_CLEANUP_SECONDS: Final = 5.0
+"""How long closing a stream may wait for the server to hear that its run is not wanted."""
 
-_left_at_exit: Final[WeakSet[Generator[Event, None, None]]] = WeakSet()
+_closed_at_exit: Final[WeakSet[Generator[Event, None, None]]] = WeakSet()
 
 
-def leave_at_exit(events: Generator[Event, None, None]) -> None:
-    """Leave a synchronous stream when the program ends, if it is still open then."""
-    _left_at_exit.add(events)
+def close_at_exit(events: Generator[Event, None, None]) -> None:
+    """Close a synchronous stream when the program ends, if it is still open then."""
+    _closed_at_exit.add(events)
 
 
 @atexit.register
-def _leave_all() -> None:
-    """Leave what is open when the program ends, as long as all that this takes is still there."""
-    for events in list(_left_at_exit):
+def _close_all() -> None:
+    """Close what is open when the program ends, as long as all that this takes is still there."""
+    for events in list(_closed_at_exit):
         with suppress(ValueError):  # another thread is reading it
             events.close()
 
 
-class _Core(Generic[_Transport]):
-    """What both streams share: a flow, the run that it reads, and who answers questions."""
+class _Core:
+    """What both cores share: the run that the flow reads, and what is owed to the server."""
 
-    def __init__(
-        self,
-        server: Server,
-        transport: _Transport,
-        flow: Flow[Answer],
-        run: RunState,
-        *,
-        on_elicitation: OnElicitation | None,
-        stops_on_leave: bool,
-    ) -> None:
+    def __init__(self, server: ServerInfo, run: RunState, *, stops_on_leave: bool) -> None:
         self.server = server
-        self.transport = transport
         self.run = run
         self.answer: Answer | None = None
         self.is_held = False
         """Whether the caller is in a `with` block, whose end is when the stream is left."""
-        self._flow = flow
-        self._on_elicitation = on_elicitation
         self._stops_on_leave = stops_on_leave
         self._closed = False
-        self._is_parents = False
+        self._belongs_to_parent = False
         register(self)
 
     @property
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
-        return self.answer or self.run.accumulator.answer()
+        return self.answer or self.run.answer()
 
     @property
-    def is_left_later(self) -> bool:
+    def is_closed_later(self) -> bool:
         """Whether the answer is whole and its conversation still wanted: the `with` block ends it.
 
         Files of an answer can be fetched as long as its conversation is there.
         """
         return self.is_held and self.answer is not None
 
-    def farewell(self) -> Flow[None]:
-        """What is still to be told to the server."""
+    def cleanup(self) -> Flow[None]:
+        """What is still to be done on the server."""
         return clean_up_run(self.server, self.run, stops=self._stops_on_leave)
 
-    def owes_farewell(self) -> bool:
-        """Whether anything is, and there is still an interpreter to tell it with."""
-        if self._is_parents or sys.is_finalizing():
+    def needs_cleanup(self) -> bool:
+        """Whether anything is, and there is still a Python to do it with."""
+        if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
         return stops or self.run.to_delete is not None
 
-    def end(self, stop: StopIteration) -> None:
+    def take_result(self, answer: Answer | None) -> None:
         """Take the answer that the flow has ended with.
 
         Raises:
@@ -118,20 +100,11 @@ class _Core(Generic[_Transport]):
                 "The stream was closed while it was read. What had arrived is in .partial.",
                 partial=self.current,
             )
-        self.answer = stop.value
-
-    def let_go(self) -> bool:
-        """Close the flow; False if that was done before."""
-        if self._closed:
-            return False
-        self._closed = True
-        with suppress(ValueError) if self._is_parents else nullcontext():
-            self._flow.close()  # in the parent another thread may have been running it
-        return True
+        self.answer = answer
 
     def after_fork(self) -> None:
         """Leave the stream and its run to the parent of this process."""
-        self._is_parents = True
+        self._belongs_to_parent = True
 
     def check_owner(self) -> None:
         """Refuse to go on with what the parent of this process has begun.
@@ -139,124 +112,99 @@ class _Core(Generic[_Transport]):
         Raises:
             StreamError: This is the child of a fork.
         """
-        if self._is_parents:
+        if self._belongs_to_parent:
             raise StreamError(
                 "This stream was opened before the process was forked, and goes on in the parent"
                 " alone. Open a stream of its own in the child.",
                 partial=self.current,
             )
 
+    def _release(self, interpreter: SyncInterpreter[Answer] | AsyncInterpreter[Answer]) -> bool:
+        """End the flow and drop its connection; False if that was done before."""
+        if self._closed:
+            return False
+        self._closed = True
+        # In the parent another thread may have been running the flow.
+        with suppress(ValueError) if self._belongs_to_parent else nullcontext():
+            interpreter.close()
+        return True
 
-class SyncCore(_Core[SyncTransport]):
+
+class SyncCore(_Core):
     """Runs a flow that reads a stream, blocking."""
 
-    _stream: SyncStream | None = None
+    def __init__(
+        self,
+        server: ServerInfo,
+        transport: SyncTransport,
+        flow: Flow[Answer],
+        run: RunState,
+        *,
+        on_elicitation: OnElicitation | None,
+        stops_on_leave: bool,
+    ) -> None:
+        super().__init__(server, run, stops_on_leave=stops_on_leave)
+        self.transport = transport
+        self._interpreter = SyncInterpreter(transport, flow, on_elicitation=on_elicitation)
 
     def events(self) -> Generator[Event, None, None]:
         """What the flow delivers; closing the generator leaves the stream."""
         try:
-            while (batch := self._advance()) is not None:
+            self.check_owner()
+            while (batch := self._interpreter.advance()) is not None:
                 yield from batch
+                self.check_owner()
+            self.take_result(self._interpreter.result)
         finally:
-            if not self.is_left_later:
+            if not self.is_closed_later:
                 self.close()
 
     def close(self) -> None:
-        """Close the flow and the connection, and tell the server."""
-        if not self.let_go():
-            return
-        self._drop()
-        if self.owes_farewell():
-            self.transport.run(self.farewell(), last_seconds=_FAREWELL_SECONDS)
-
-    def _advance(self) -> list[Event] | None:
-        """Run the flow until it has events for the caller; None once it is over."""
-        self.check_owner()
-        result: Any = None
-        error: HuggingChatError | None = None
-        try:
-            while True:
-                command = self._flow.throw(error) if error else self._flow.send(result)
-                result = error = None
-                if command.__class__ is Deliver:
-                    if command.events:
-                        return command.events
-                    continue
-                try:
-                    if command.__class__ is Read:
-                        result = self._stream.read(command.until) if self._stream else None
-                        if result is None:
-                            self._drop()
-                    else:
-                        result = self._perform(command)
-                except HuggingChatError as raised:
-                    error = raised
-        except StopIteration as stop:
-            self.end(stop)
-            return None
-
-    def _perform(self, command: Any) -> Any:
-        if isinstance(command, Send):
-            return self.transport.send(command.request)
-        if isinstance(command, Open):
-            self._drop()
-            self._stream, head = self.transport.open(command.request)
-            return head
-        if isinstance(command, Ask):
-            return self._ask(command.request)
-        if isinstance(command, Now):
-            return time.monotonic()
-        if isinstance(command, Sleep):
-            self.transport.sleep(command)
-        else:
-            self._drop()
-        return None
-
-    def _drop(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
-    def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
-        reply = self._on_elicitation(question) if self._on_elicitation else None
-        if inspect.isawaitable(reply):
-            if inspect.iscoroutine(reply):
-                reply.close()
-            msg = (
-                "on_elicitation is a coroutine function; the synchronous client takes a plain one."
-            )
-            raise InvalidRequestError(msg)
-        return reply
+        """Close the flow and the connection, and clean up on the server."""
+        if self._release(self._interpreter) and self.needs_cleanup():
+            self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
 
 
-class AsyncCore(_Core[AsyncTransport]):
+class AsyncCore(_Core):
     """Runs a flow that reads a stream, in the event loop."""
 
-    _stream: AsyncStream | None = None
+    def __init__(
+        self,
+        server: ServerInfo,
+        transport: AsyncTransport,
+        flow: Flow[Answer],
+        run: RunState,
+        *,
+        on_elicitation: OnElicitation | None,
+        stops_on_leave: bool,
+    ) -> None:
+        super().__init__(server, run, stops_on_leave=stops_on_leave)
+        self.transport = transport
+        self._interpreter = AsyncInterpreter(transport, flow, on_elicitation=on_elicitation)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """What the flow delivers; closing the generator leaves the stream."""
         try:
-            while (batch := await self._advance()) is not None:
+            self.check_owner()
+            while (batch := await self._interpreter.advance()) is not None:
                 for event in batch:
                     yield event
+                self.check_owner()
+            self.take_result(self._interpreter.result)
         finally:
-            if not self.is_left_later:
+            if not self.is_closed_later:
                 await self.close()
 
     async def close(self) -> None:
-        """Close the flow and the connection, and tell the server."""
+        """Close the flow and the connection, and clean up on the server."""
         if isinstance(sys.exc_info()[1], GeneratorExit):
             self.abandon()
-        if not self.let_go():
-            return
-        self._drop()
-        if self.owes_farewell():
+        if self._release(self._interpreter) and self.needs_cleanup():
             # A cancelled task may wait here, but neither for ever nor half-way.
-            farewell = asyncio.ensure_future(self.transport.run(self.farewell()))
-            _, late = await asyncio.wait({farewell}, timeout=_FAREWELL_SECONDS)
+            cleanup = asyncio.ensure_future(self.transport.run(self.cleanup()))
+            _, late = await asyncio.wait({cleanup}, timeout=_CLEANUP_SECONDS)
             if late:
-                farewell.cancel()
+                cleanup.cancel()
 
     def abandon(self) -> None:
         """Close without waiting, where a generator is closed by the garbage collector.
@@ -264,66 +212,12 @@ class AsyncCore(_Core[AsyncTransport]):
         The event loop may be about to end then: it cancels whoever waits, and complains of
         generators that are still closing.
         """
-        if not self.let_go():
-            return
-        self._drop()
-        if self.owes_farewell():
-            self.transport.run_apart(self.farewell(), _FAREWELL_SECONDS)
+        if self._release(self._interpreter) and self.needs_cleanup():
+            self.transport.run_in_background(self.cleanup(), _CLEANUP_SECONDS)
 
     def __del__(self) -> None:
-        self.abandon()
-
-    async def _advance(self) -> list[Event] | None:
-        """Run the flow until it has events for the caller; None once it is over."""
-        self.check_owner()
-        result: Any = None
-        error: HuggingChatError | None = None
-        try:
-            while True:
-                command = self._flow.throw(error) if error else self._flow.send(result)
-                result = error = None
-                if command.__class__ is Deliver:
-                    if command.events:
-                        return command.events
-                    continue
-                try:
-                    if command.__class__ is Read:
-                        result = await self._stream.read(command.until) if self._stream else None
-                        if result is None:
-                            self._drop()
-                    else:
-                        result = await self._perform(command)
-                except HuggingChatError as raised:
-                    error = raised
-        except StopIteration as stop:
-            self.end(stop)
-            return None
-
-    async def _perform(self, command: Any) -> Any:
-        if isinstance(command, Send):
-            return await self.transport.send(command.request)
-        if isinstance(command, Open):
-            self._drop()
-            self._stream, head = await self.transport.open(command.request)
-            return head
-        if isinstance(command, Ask):
-            return await self._ask(command.request)
-        if isinstance(command, Now):
-            return time.monotonic()
-        if isinstance(command, Sleep):
-            await self.transport.sleep(command)
-        else:
-            self._drop()
-        return None
-
-    def _drop(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
-    async def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
-        reply = self._on_elicitation(question) if self._on_elicitation else None
-        return await reply if isinstance(reply, Awaitable) else reply
+        if hasattr(self, "_interpreter"):
+            self.abandon()
 
 
 class AnswerStream:
@@ -341,7 +235,7 @@ class AnswerStream:
     def __init__(self, core: SyncCore) -> None:
         self._core = core
         self._events = core.events()
-        leave_at_exit(self._events)
+        close_at_exit(self._events)
 
     def __iter__(self) -> Iterator[Event]:
         return self._events

@@ -145,9 +145,11 @@ class _Converter:
         url = block.get("url")
         if data := block.get("base64"):
             data_url = f"data:{mime or ''};base64,{_as_text(data)}"
-            return Upload.of(data_url, name=name, mime=mime)
+            return Upload.from_source(data_url, name=name, mime=mime)
         if url:
-            return Upload.of(url, name=name, mime=mime) if _is_data(url) else self._fetch(url)
+            return (
+                Upload.from_source(url, name=name, mime=mime) if _is_data(url) else self._fetch(url)
+            )
         raise InvalidRequestError(
             "A file given by an id cannot be sent: give its bytes (base64) or its address (url)."
         )

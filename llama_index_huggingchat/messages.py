@@ -115,7 +115,7 @@ def _upload(block: ImageBlock | DocumentBlock) -> Upload:
     if content is None and block.path is None and block.url is not None:
         url = str(block.url)
         is_data = url.startswith("data:")
-        return Upload.of(url, name=name) if is_data else fetch_public_file(url)
+        return Upload.from_source(url, name=name) if is_data else fetch_public_file(url)
     try:
         if isinstance(block, ImageBlock):
             data = block.resolve_image().read()
@@ -126,4 +126,4 @@ def _upload(block: ImageBlock | DocumentBlock) -> Upload:
         raise InvalidRequestError(msg) from error
     if block.path is not None:
         name = Path(block.path).name
-    return Upload.of(data, name=name, mime=mime)
+    return Upload.from_source(data, name=name, mime=mime)

@@ -15,7 +15,7 @@ from benchmarks.measuring import Measured, Subject, measure_in_turn
 from benchmarks.report import Lines, Table
 from benchmarks.servers import local_server
 from benchmarks.settings import Settings
-from hfchat_base._flows.index import History
+from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.stream_reader import LineReader
 from hfchat_base.local.generation.wire import wire_line
 from hfchat_base.types import Answer, ChatMessage, Role
@@ -133,7 +133,7 @@ def _growth(series: _Series, costs: Measured) -> list[float]:
 def _plan(messages: int) -> Subject:
     """Plan a call whose history is known but for its last message."""
     talk = [ChatMessage(role, text) for role, text in _talk(messages)]
-    history = History()
+    history = ConversationIndex()
     _remember(history, talk[:-1])
     return _planning(history, talk, times=max(20_000 // messages, 1))
 
@@ -198,9 +198,9 @@ def _talk(messages: int) -> list[tuple[Role, str]]:
     ]
 
 
-def _full(conversations: int) -> History:
+def _full(conversations: int) -> ConversationIndex:
     """An index with so many conversations."""
-    history = History(max_entries=conversations)
+    history = ConversationIndex(max_entries=conversations)
     for number in range(conversations):
         _remember(history, _one_of_many(number))
     return history
@@ -210,13 +210,13 @@ def _one_of_many(number: int) -> list[ChatMessage]:
     return [ChatMessage("user", f"{_TEXT} {number}"), ChatMessage("assistant", _TEXT)]
 
 
-def _remember(history: History, talk: list[ChatMessage]) -> None:
+def _remember(history: ConversationIndex, talk: list[ChatMessage]) -> None:
     """Let an index know a history, whose last message is the answer, by its first message."""
     answer = Answer(text=talk[-1].content, message_id="answer")
     history.done(history.plan(_MODEL, talk[:-1], fresh=True), talk[0].content, answer)
 
 
-def _planning(history: History, talk: list[ChatMessage], *, times: int) -> Subject:
+def _planning(history: ConversationIndex, talk: list[ChatMessage], *, times: int) -> Subject:
     """Plan a call, again and again.
 
     Raises:

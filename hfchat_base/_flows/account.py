@@ -6,7 +6,7 @@ from typing import Final
 
 from hfchat_base._flows import commands, discovery
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server, send
+from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import base
 from hfchat_base.errors import SessionExpired
@@ -16,14 +16,14 @@ _DONE: Final = (200, 302, 303)
 """Current redirects home with 302, legacy with 303, or says so in JSON (S)."""
 
 
-def whoami(server: Server) -> Flow[User | None]:
+def whoami(server: ServerInfo) -> Flow[User | None]:
     """Ask the server who we are: None for a guest."""
     dialect = yield from discovery.dialect(server)
     request = dialect.get_user()
     return dialect.parse_user((yield from send(server, request)), request)
 
 
-def logout(server: Server) -> Flow[None]:
+def logout(server: ServerInfo) -> Flow[None]:
     """End the session on the server; a session that is over already is no error.
 
     Raises:

@@ -14,8 +14,8 @@ from typing import Final
 
 from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server
-from hfchat_base._flows.index import History, Plan
+from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.index import ConversationIndex, Plan
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import OutgoingMessage
@@ -41,7 +41,7 @@ _GONE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ChatRequest:
     """What a caller wants: an answer to a history.
 
     Attributes:
@@ -61,38 +61,48 @@ class Ask:
 
 
 def chat(
-    server: Server, history: History, ask: Ask, run: RunState, *, ephemeral: bool
+    server: ServerInfo,
+    history: ConversationIndex,
+    request: ChatRequest,
+    run: RunState,
+    *,
+    ephemeral: bool,
 ) -> Flow[Answer]:
     """Answer a history.
 
     Args:
         server: Who answers.
         history: The client's index.
-        ask: What is wanted.
+        request: What is wanted.
         run: Where the driver looks at the run.
         ephemeral: Whether to delete the conversation at once, so that the account keeps no trace.
 
     Raises:
         HuggingChatError: See `conversations.create` and `run.answer`.
     """
-    model = yield from _model_id(server, ask)
+    model = yield from _model_id(server, request)
     if ephemeral:
-        return (yield from _ephemeral(server, ask, run, model))
-    plan = history.plan(model, ask.messages)
+        return (yield from _ephemeral(server, request, run, model))
+    plan = history.plan(model, request.messages)
     if plan.conversation_id is not None:
         try:
-            return (yield from _send(server, history, ask, run, model, plan))
+            return (yield from _send(server, history, request, run, model, plan))
         except HuggingChatError as error:
             if not (yield from _has_gone(server, plan, run, error)):
                 raise
             _log.info("conversation %s cannot be continued (%s)", plan.conversation_id, error)
             history.forget(plan.conversation_id)
-        plan = history.plan(model, ask.messages, fresh=True)
-    return (yield from _send(server, history, ask, run, model, plan))
+        plan = history.plan(model, request.messages, fresh=True)
+    return (yield from _send(server, history, request, run, model, plan))
 
 
 def _send(
-    server: Server, history: History, ask: Ask, run: RunState, model: str, plan: Plan
+    server: ServerInfo,
+    history: ConversationIndex,
+    request: ChatRequest,
+    run: RunState,
+    model: str,
+    plan: Plan,
 ) -> Flow[Answer]:
     answered = False
     conversation_id, parent_id = plan.conversation_id, plan.parent_id
@@ -105,9 +115,9 @@ def _send(
             if created.model and created.model != model:
                 # It was a short name; the history is known under the model's id from now on.
                 model = created.model
-                plan = history.plan(model, ask.messages, fresh=True)
+                plan = history.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
-            server, _outgoing_message(ask, plan, conversation_id, parent_id), run, model=model
+            server, _outgoing_message(request, plan, conversation_id, parent_id), run, model=model
         )
         answered = True
     finally:
@@ -121,24 +131,24 @@ def _send(
         history.forget(conversation_id)
         history.release(plan)
     else:
-        known_as = ask.as_history(answer) if ask.as_history else None
+        known_as = request.as_history(answer) if request.as_history else None
         history.done(plan, conversation_id, answer, known_as)
     return answer
 
 
-def _ephemeral(server: Server, ask: Ask, run: RunState, model: str) -> Flow[Answer]:
-    plan = History().plan(model, ask.messages)
+def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: str) -> Flow[Answer]:
+    plan = ConversationIndex().plan(model, request.messages)
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.reads_message_id = False
     run.to_delete = created.id
     parent_id = created.root_message_id or created.latest().id
-    message = _outgoing_message(ask, plan, created.id, parent_id)
+    message = _outgoing_message(request, plan, created.id, parent_id)
     return (yield from run_answer(server, message, run, model=model))
 
 
 def _outgoing_message(
-    ask: Ask, plan: Plan, conversation_id: str, parent_id: str
+    request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -146,12 +156,12 @@ def _outgoing_message(
         text=plan.text,
         generation_id=str(uuid.uuid4()),
         files=plan.files,
-        web_search=ask.web_search,
-        mcp_servers=ask.mcp_servers,
+        web_search=request.web_search,
+        mcp_servers=request.mcp_servers,
     )
 
 
-def _has_gone(server: Server, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
+def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
     """Tell whether an error means that a conversation cannot be continued.
 
     If the message may have arrived there before it went, sending it to another is a further attempt
@@ -173,9 +183,9 @@ def _has_gone(server: Server, plan: Plan, run: RunState, error: HuggingChatError
     return all(message.id != plan.parent_id for message in stored.messages)
 
 
-def _model_id(server: Server, ask: Ask) -> Flow[str]:
-    if any(upload.is_image for message in ask.messages for upload in message.files):
-        return (yield from discovery.vision_model(server, ask.model)).id
-    if ask.model is None:
+def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
+    if any(upload.is_image for message in request.messages for upload in message.files):
+        return (yield from discovery.vision_model(server, request.model)).id
+    if request.model is None:
         return (yield from discovery.default_model(server)).id
-    return server.catalog.resolve(ask.model).id if server.catalog else ask.model
+    return server.catalog.resolve(request.model).id if server.catalog else request.model

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, Union
 
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base.events import ElicitationRequest, Event
+from hfchat_base.types import Retry
 
 T = TypeVar("T")
 
@@ -74,10 +75,22 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Elicit:
     """Put a tool's question to the caller: the content to accept with, or None to decline."""
 
-    request: ElicitationRequest
+    question: ElicitationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the caller of a pause before another attempt."""
+
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
+class HasAccount:
+    """Ask whether the client's session is one that somebody logged in with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class Now:
     """Ask what time it is on the driver's monotonic clock, in seconds."""
 
 
-Command = Union[Send, Open, Read, Close, Deliver, Ask, Sleep, Now]
+Command = Union[Send, Open, Read, Close, Deliver, Elicit, Notify, HasAccount, Sleep, Now]
 
 Flow = Generator[Command, Any, T]
 """A flow that ends in a T."""
@@ -126,6 +139,12 @@ def now() -> Flow[float]:
     """Ask what time it is, typed."""
     at: float = yield Now()
     return at
+
+
+def has_account() -> Flow[bool]:
+    """Ask whether the client's session is an account's, typed."""
+    answer: bool = yield HasAccount()
+    return answer
 
 
 def sleep(seconds: float, *, is_due: bool = False) -> Flow[None]:

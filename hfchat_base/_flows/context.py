@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
 from typing import Final
 
 from hfchat_base._flows import commands
-from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.timing import Pace
+from hfchat_base._flows.commands import Flow, Notify
+from hfchat_base._flows.timing import RateLimiter
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.constants import MAX_BODY_BYTES
 from hfchat_base._protocol.dialects import Dialect
@@ -36,15 +35,13 @@ from hfchat_base.types import Retry, RetryReason
 _dialects: Final[dict[str, Dialect]] = {}
 
 
-class Server:
+class ServerInfo:
     """One server, as far as it is known.
 
     Args:
         endpoint: Where it is.
-        has_account: Tells whether the client's session is one that somebody logged in with.
         policy: How long to wait, and what to try again how often.
         max_body_bytes: The largest request body that it takes.
-        on_retry: Told of every pause before another attempt.
         messages_per_minute: The server's limit, or None to learn it when it is met.
 
     Raises:
@@ -55,21 +52,17 @@ class Server:
         self,
         endpoint: Endpoint,
         *,
-        has_account: Callable[[], bool] = lambda: False,
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.has_account = has_account
         self.policy = policy or Policy()
         self.max_body_bytes = max_body_bytes
-        self.on_retry = on_retry
         if messages_per_minute is not None:
             check_count("messages_per_minute", messages_per_minute)
         pacing = self.policy.pacing
-        self.pace = Pace(messages_per_minute, window=pacing.window, margin=pacing.margin)
+        self.pace = RateLimiter(messages_per_minute, window=pacing.window, margin=pacing.margin)
         self.catalog: Catalog | None = None
 
     @property
@@ -103,7 +96,7 @@ class Attempts:
         failed: How many have failed so far, those left out that met a limit.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerInfo) -> None:
         self._server = server
         self._policy = server.policy.retries
         self._limited = 0
@@ -158,7 +151,7 @@ class Attempts:
             yield from _pause(self._server, Retry(reason, attempt, asked + seconds), is_due=True)
 
 
-def send(server: Server, request: Request) -> Flow[Response]:
+def send(server: ServerInfo, request: Request) -> Flow[Response]:
     """Send a request and wait for the whole response, again where that is safe.
 
     Raises:
@@ -194,7 +187,7 @@ def _reason(request: Request, response: Response) -> RetryReason | None:
     return None
 
 
-def check_pause(server: Server, error: HuggingChatError) -> float | None:
+def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
     """Tell how many seconds a refusal asks to wait, or None if it does not.
 
     Raises:
@@ -212,7 +205,7 @@ def check_pause(server: Server, error: HuggingChatError) -> float | None:
     return asked
 
 
-def heed(server: Server, error: ResponseError) -> Flow[None]:
+def heed(server: ServerInfo, error: ResponseError) -> Flow[None]:
     """Wait as long as a refusal asks for, if it does.
 
     Raises:
@@ -223,7 +216,7 @@ def heed(server: Server, error: ResponseError) -> Flow[None]:
         yield from _pause(server, Retry("overloaded", 1, asked), is_due=True)
 
 
-def keep_pace(server: Server) -> Flow[None]:
+def keep_pace(server: ServerInfo) -> Flow[None]:
     """Wait for a place in the server's window of messages, if it is known to count them.
 
     Raises:
@@ -238,10 +231,9 @@ def keep_pace(server: Server) -> Flow[None]:
         yield from _pause(server, Retry("pace", 0, seconds), is_due=True)
 
 
-def _pause(server: Server, retry: Retry, *, is_due: bool = False) -> Flow[None]:
+def _pause(server: ServerInfo, retry: Retry, *, is_due: bool = False) -> Flow[None]:
     is_quiet = retry.wait < server.policy.limits.quiet_pause
     level = logging.INFO if is_quiet else logging.WARNING
     _log.log(level, "waiting %.1f seconds (%s)", retry.wait, retry.reason)
-    if server.on_retry is not None:
-        server.on_retry(retry)
+    yield Notify(retry)
     yield from commands.sleep(retry.wait, is_due=is_due)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hfchat_base._flows import discovery
 from hfchat_base._flows.account import whoami
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server, send
+from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.http import Response
@@ -20,7 +20,7 @@ _log = logging.getLogger("hfchat")
 
 
 def create(
-    server: Server, model: str | None = None, system_prompt: str | None = None
+    server: ServerInfo, model: str | None = None, system_prompt: str | None = None
 ) -> Flow[StoredConversation]:
     """Make a conversation.
 
@@ -43,7 +43,7 @@ def create(
     return (yield from _created(server, response))
 
 
-def read(server: Server, conversation_id: str) -> Flow[StoredConversation]:
+def read(server: ServerInfo, conversation_id: str) -> Flow[StoredConversation]:
     """Read a conversation with all its messages; also a share, by its id (current).
 
     Raises:
@@ -56,7 +56,7 @@ def read(server: Server, conversation_id: str) -> Flow[StoredConversation]:
     return dialect.parse_conversation(response, request, conversation_id)
 
 
-def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], bool]]:
+def list_page(server: ServerInfo, page: int) -> Flow[tuple[list[ConversationInfo], bool]]:
     """Read one page of the list, counted from 0; tell whether more follow.
 
     To a session that it does not know, a server answers with an empty list (R: ``login_required``).
@@ -71,7 +71,7 @@ def list_page(server: Server, page: int) -> Flow[tuple[list[ConversationInfo], b
     return infos, has_more and bool(infos) and page + 1 < server.policy.limits.pages
 
 
-def _warn_if_unknown(server: Server) -> Flow[None]:
+def _warn_if_unknown(server: ServerInfo) -> Flow[None]:
     if (yield from whoami(server)) is None:
         _log.warning(
             "%s does not know this session, so it shows no conversations; to log in: %s",
@@ -80,35 +80,35 @@ def _warn_if_unknown(server: Server) -> Flow[None]:
         )
 
 
-def update(server: Server, conversation_id: str, changes: Mapping[str, str]) -> Flow[None]:
+def update(server: ServerInfo, conversation_id: str, changes: Mapping[str, str]) -> Flow[None]:
     """Change the title or the model of a conversation."""
     dialect = yield from discovery.dialect(server)
     request = dialect.update_conversation(server.endpoint, conversation_id, changes)
     responses.check((yield from send(server, request)), request)
 
 
-def delete(server: Server, conversation_id: str) -> Flow[None]:
+def delete(server: ServerInfo, conversation_id: str) -> Flow[None]:
     """Delete a conversation."""
     dialect = yield from discovery.dialect(server)
     request = dialect.delete_conversation(server.endpoint, conversation_id)
     responses.check((yield from send(server, request)), request)
 
 
-def delete_message(server: Server, conversation_id: str, message_id: str) -> Flow[None]:
+def delete_message(server: ServerInfo, conversation_id: str, message_id: str) -> Flow[None]:
     """Delete a message and all that follow it."""
     dialect = yield from discovery.dialect(server)
     request = dialect.delete_message(server.endpoint, conversation_id, message_id)
     responses.check((yield from send(server, request)), request)
 
 
-def share(server: Server, conversation_id: str) -> Flow[str]:
+def share(server: ServerInfo, conversation_id: str) -> Flow[str]:
     """Make a public copy of a conversation and return its address."""
     request = base.share_conversation(server.endpoint, conversation_id)
     response = responses.check_json((yield from send(server, request)), request)
     return base.parse_share(response, server.endpoint)
 
 
-def import_share(server: Server, share_id: str) -> Flow[StoredConversation]:
+def import_share(server: ServerInfo, share_id: str) -> Flow[StoredConversation]:
     """Make a conversation of one's own out of a share.
 
     Raises:
@@ -121,7 +121,7 @@ def import_share(server: Server, share_id: str) -> Flow[StoredConversation]:
     return (yield from read(server, dialect.parse_imported(response)))
 
 
-def download(server: Server, conversation_id: str, sha: str) -> Flow[bytes]:
+def download(server: ServerInfo, conversation_id: str, sha: str) -> Flow[bytes]:
     """Fetch a file of a conversation.
 
     Raises:
@@ -131,7 +131,7 @@ def download(server: Server, conversation_id: str, sha: str) -> Flow[bytes]:
     return responses.check((yield from send(server, request)), request).body
 
 
-def fetch_files(server: Server, answer: Answer) -> Flow[list[FetchedFile]]:
+def fetch_files(server: ServerInfo, answer: Answer) -> Flow[list[FetchedFile]]:
     """Fetch the files of an answer that has arrived.
 
     The answer is worth more than any file of it, so a file that cannot be fetched, for whatever
@@ -151,7 +151,7 @@ def fetch_files(server: Server, answer: Answer) -> Flow[list[FetchedFile]]:
 
 
 def stop(
-    server: Server, conversation_id: str, generation_id: str | None, seen_units: int
+    server: ServerInfo, conversation_id: str, generation_id: str | None, seen_units: int
 ) -> Flow[None]:
     """Stop a run. Not to be sent after its end: the marker would stop the next one (S)."""
     dialect = yield from discovery.dialect(server)
@@ -159,14 +159,14 @@ def stop(
     responses.check((yield from send(server, request)), request)
 
 
-def _model_id(server: Server, model: str | None) -> Flow[str]:
+def _model_id(server: ServerInfo, model: str | None) -> Flow[str]:
     if model is None:
         return (yield from discovery.default_model(server)).id
     # Without the list a name is taken at its word; a refusal brings the list.
     return server.catalog.resolve(model).id if server.catalog else model
 
 
-def _explain_refused_model(server: Server, name: str) -> Flow[str]:
+def _explain_refused_model(server: ServerInfo, name: str) -> Flow[str]:
     known = yield from discovery.models(server)
     model = known.find(name)
     if model is None:
@@ -177,7 +177,7 @@ def _explain_refused_model(server: Server, name: str) -> Flow[str]:
     return model.id
 
 
-def _created(server: Server, response: Response) -> Flow[StoredConversation]:
+def _created(server: ServerInfo, response: Response) -> Flow[StoredConversation]:
     created = parse_created(response)
     server.dialect = created.dialect
     return created.stored or (yield from read(server, created.id))

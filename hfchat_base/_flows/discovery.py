@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Sequence
 from itertools import groupby
 
-from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import Server, send
+from hfchat_base._flows.commands import Flow, has_account
+from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol.dialects import (
     Dialect,
     ModelList,
@@ -31,7 +31,7 @@ from hfchat_base.types import Model
 _log = logging.getLogger("hfchat")
 
 
-def dialect(server: Server) -> Flow[Dialect]:
+def dialect(server: ServerInfo) -> Flow[Dialect]:
     """Find out which protocol a server speaks; no request if it is known.
 
     Both generations answer the current route for models with 200, legacy with a page (R:
@@ -49,7 +49,7 @@ def dialect(server: Server) -> Flow[Dialect]:
     return server.dialect
 
 
-def models(server: Server, *, refresh: bool = False) -> Flow[Catalog]:
+def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     """Find out which models a server has: the JSON routes, then the page, then a dated list.
 
     Raises:
@@ -60,7 +60,7 @@ def models(server: Server, *, refresh: bool = False) -> Flow[Catalog]:
         return server.catalog
     found = yield from _list_models(server)
     active = found.active
-    if found.models and active is None and server.has_account():
+    if found.models and active is None and (yield from has_account()):
         active = yield from _active_model(server)
     if not found.models:
         warnings.warn(
@@ -77,7 +77,7 @@ def models(server: Server, *, refresh: bool = False) -> Flow[Catalog]:
     return server.catalog
 
 
-def _list_models(server: Server) -> Flow[ModelList]:
+def _list_models(server: ServerInfo) -> Flow[ModelList]:
     refused: MissingAuthError | None = None
     by_request = groupby(model_sources(server.dialect), key=lambda source: source.request)
     for request, sources in [(request, list(sources)) for request, sources in by_request]:
@@ -100,7 +100,7 @@ def _list_models(server: Server) -> Flow[ModelList]:
 
 
 def _try_sources(
-    server: Server, request: Request, sources: Sequence[ModelSource]
+    server: ServerInfo, request: Request, sources: Sequence[ModelSource]
 ) -> Flow[ModelList | None]:
     """Send one request and read it as each generation would; None if it lists no model."""
     response: Response = yield from send(server, request)
@@ -123,7 +123,7 @@ def _try_sources(
     return None
 
 
-def _active_model(server: Server) -> Flow[str | None]:
+def _active_model(server: ServerInfo) -> Flow[str | None]:
     """The model that the account has chosen; a preference, so a failure to read it is ignored."""
     try:
         spoken = yield from dialect(server)
@@ -134,7 +134,7 @@ def _active_model(server: Server) -> Flow[str | None]:
         return None
 
 
-def default_model(server: Server) -> Flow[Model]:
+def default_model(server: ServerInfo) -> Flow[Model]:
     """The model to use when none is named.
 
     Raises:
@@ -146,7 +146,7 @@ def default_model(server: Server) -> Flow[Model]:
     return found
 
 
-def vision_model(server: Server, name: str | None) -> Flow[Model]:
+def vision_model(server: ServerInfo, name: str | None) -> Flow[Model]:
     """The named model if it accepts images, or else the server's default for images.
 
     Raises:

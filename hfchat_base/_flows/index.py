@@ -74,7 +74,7 @@ class Plan:
     _thread: _Thread | None
 
 
-class History:
+class ConversationIndex:
     """The index of one client.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow, sleep
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._forks import Lock
@@ -51,7 +51,7 @@ class ConversationState:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
-    def of(cls, stored: StoredConversation) -> ConversationState:
+    def from_stored(cls, stored: StoredConversation) -> ConversationState:
         """Begin where a stored conversation was written to last."""
         state = cls(stored.id)
         state.note(stored)
@@ -95,7 +95,7 @@ class Options:
 
 
 def say(
-    server: Server,
+    server: ServerInfo,
     state: ConversationState,
     run: RunState,
     text: str,
@@ -109,7 +109,7 @@ def say(
 
 
 def retry(
-    server: Server,
+    server: ServerInfo,
     state: ConversationState,
     run: RunState,
     options: Options,
@@ -122,7 +122,7 @@ def retry(
 
 
 def edit(
-    server: Server,
+    server: ServerInfo,
     state: ConversationState,
     run: RunState,
     text: str,
@@ -137,7 +137,7 @@ def edit(
 
 
 def _run_held(
-    server: Server,
+    server: ServerInfo,
     state: ConversationState,
     run: RunState,
     text: str | None,
@@ -160,7 +160,7 @@ def _run_held(
         state.let_go()
 
 
-def _target(server: Server, state: ConversationState, redoes: Role | None) -> Flow[str]:
+def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -> Flow[str]:
     """The message that a turn is about if none is named."""
     if redoes is not None:
         return (yield from _last(server, state, redoes))
@@ -172,7 +172,7 @@ def _target(server: Server, state: ConversationState, redoes: Role | None) -> Fl
 
 
 def _run(
-    server: Server,
+    server: ServerInfo,
     state: ConversationState,
     run: RunState,
     message_id: str,
@@ -205,7 +205,7 @@ def _run(
     return answer
 
 
-def _ensure_sight(server: Server, state: ConversationState, options: Options) -> Flow[None]:
+def _ensure_sight(server: ServerInfo, state: ConversationState, options: Options) -> Flow[None]:
     """Give the conversation a model that sees, if there are images and its own does not."""
     if not any(upload.is_image for upload in options.files):
         return
@@ -215,7 +215,7 @@ def _ensure_sight(server: Server, state: ConversationState, options: Options) ->
         state.model = model.id
 
 
-def _settle(server: Server, state: ConversationState) -> Flow[None]:
+def _settle(server: ServerInfo, state: ConversationState) -> Flow[None]:
     """After a run that was left: wait until the server is done with it.
 
     It stores the whole message list at its end, so a message sent before would be lost (R:
@@ -236,7 +236,7 @@ def _settle(server: Server, state: ConversationState) -> Flow[None]:
         state.has_stop_marker = False
 
 
-def _last(server: Server, state: ConversationState, role: Role) -> Flow[str]:
+def _last(server: ServerInfo, state: ConversationState, role: Role) -> Flow[str]:
     """The id of the last message of a role on the branch that the conversation stands on."""
     stored = yield from conversations.read(server, state.id)
     path = stored.path_to(state.message_id or stored.latest().id)

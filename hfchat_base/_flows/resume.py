@@ -15,7 +15,7 @@ from typing import Literal
 
 from hfchat_base._flows import context, conversations
 from hfchat_base._flows.commands import Close, Deliver, Flow, now, open_stream, sleep
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LogReader, follow, read_refusal
 from hfchat_base._flows.timing import Deadlines
@@ -40,7 +40,7 @@ _log = logging.getLogger("hfchat")
 
 
 def resume(
-    server: Server,
+    server: ServerInfo,
     message: OutgoingMessage,
     run: RunState,
     deadlines: Deadlines | None,
@@ -99,7 +99,7 @@ def resume(
     ) from lost
 
 
-def _drain(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[None]:
+def _drain(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Flow[None]:
     """Get what follows the final answer. The answer is whole, so a failure takes nothing away."""
     policy = server.policy.resuming
     for attempt in range(policy.looks_after_final):
@@ -116,7 +116,7 @@ def _drain(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[N
 
 
 def _look(
-    server: Server, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
+    server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
 ) -> Flow[tuple[_State, HuggingChatError | None]]:
     """Look for the rest of a run once, and tell what stood in the way, if something did."""
     nothing_seen = run.has_seen_nothing
@@ -136,7 +136,7 @@ def _look(
         return "over", error
 
 
-def _heed(server: Server, error: ResponseError) -> Flow[_State]:
+def _heed(server: ServerInfo, error: ResponseError) -> Flow[_State]:
     """Wait before the next look as long as a refusal asks for; there is none if it is too long."""
     try:
         yield from context.heed(server, error)
@@ -146,7 +146,7 @@ def _heed(server: Server, error: ResponseError) -> Flow[_State]:
 
 
 def _try(
-    server: Server, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
+    server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
 ) -> Flow[_State]:
     """Look for the rest of a run once; tell what is known of it if that did not bring the end."""
     if run.generation_id is not None:
@@ -169,7 +169,7 @@ def _try(
     return "over"
 
 
-def _replay(server: Server, run: RunState, deadlines: Deadlines | None) -> Flow[str | None]:
+def _replay(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Flow[str | None]:
     """Replay the log of a run; tell how it ended, None if it was cut off."""
     assert run.generation_id is not None  # noqa: S101 - legacy has no log
     request = base.resume(run.conversation_id, run.generation_id)

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from hfchat_base._flows import context, conversations, discovery, resume
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
 from hfchat_base._flows.timing import Deadlines
@@ -42,7 +42,7 @@ _log = logging.getLogger("hfchat")
 
 
 def answer(
-    server: Server, message: OutgoingMessage, run: RunState, *, model: str = ""
+    server: ServerInfo, message: OutgoingMessage, run: RunState, *, model: str = ""
 ) -> Flow[Answer]:
     """Send a turn and read its answer to the end.
 
@@ -72,7 +72,7 @@ def answer(
     return run.answer(finish_reason)
 
 
-def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]:
+def _read(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[None]:
     """Send a turn and read its stream, and what was lost of it.
 
     It is sent again, under a new id, only if it is known never to have begun.
@@ -104,7 +104,7 @@ def _read(server: Server, message: OutgoingMessage, run: RunState) -> Flow[None]
 
 
 def _send(
-    server: Server, message: OutgoingMessage, run: RunState, attempts: context.Attempts
+    server: ServerInfo, message: OutgoingMessage, run: RunState, attempts: context.Attempts
 ) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
     """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
     dialect = yield from discovery.dialect(server)
@@ -128,7 +128,7 @@ def _send(
 
 
 def _open(
-    server: Server, run: RunState, request: Request, attempts: context.Attempts
+    server: ServerInfo, run: RunState, request: Request, attempts: context.Attempts
 ) -> Flow[Response]:
     """Send a message until the server takes it, as far as that is safe and allowed."""
     while True:
@@ -155,7 +155,7 @@ def _open(
 
 
 def _continue_after_reply(
-    server: Server, message: OutgoingMessage, run: RunState
+    server: ServerInfo, message: OutgoingMessage, run: RunState
 ) -> Flow[OutgoingMessage]:
     """Go on with a run that had ended to wait for the reply to a tool's question (S)."""
     message_id = yield from _message_id(server, message, run)
@@ -189,7 +189,7 @@ def _finish_reason(run: RunState) -> FinishReason:
     )
 
 
-def _message_id(server: Server, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
+def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
     """Find out the answer's own id: a stream carries none.
 
     The answer is whole by now, so a failure here must not take it away.
@@ -202,7 +202,7 @@ def _message_id(server: Server, message: OutgoingMessage, run: RunState) -> Flow
         return None
 
 
-def stop_run(server: Server, run: RunState) -> Flow[bool]:
+def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
     """Ask the server to stop a run that is going on; tell whether there was one."""
     if not run.can_be_stopped:
         return False
@@ -213,7 +213,7 @@ def stop_run(server: Server, run: RunState) -> Flow[bool]:
     return True
 
 
-def clean_up_run(server: Server, run: RunState, *, stops: bool) -> Flow[None]:
+def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None]:
     """Stop what is still running, so that no quota burns unseen, and delete what was ephemeral.
 
     Nothing of this may hide the error, or the success, with which the caller leaves.

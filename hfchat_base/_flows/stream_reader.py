@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from hfchat_base._flows.commands import Ask, Chunk, Close, Deliver, Flow, Read, read_all, send
-from hfchat_base._flows.context import OVERLOADED, Attempts, Server
+from hfchat_base._flows.commands import Chunk, Close, Deliver, Elicit, Flow, Read, read_all, send
+from hfchat_base._flows.context import OVERLOADED, Attempts, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import encodings, responses
@@ -129,7 +129,7 @@ class LogReader:
         return TextDelta(text) if text else None
 
 
-def follow(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[None]:
+def follow(server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[None]:
     """Read the open stream to its end and deliver its events.
 
     Raises:
@@ -151,7 +151,9 @@ def follow(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) 
         yield Deliver(run.take(rest))
 
 
-def _take_chunks(server: Server, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[bool]:
+def _take_chunks(
+    server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines
+) -> Flow[bool]:
     """Deliver the events of all chunks; tell whether the next progress is overdue.
 
     This loop runs for every token, so it makes few calls.
@@ -188,7 +190,7 @@ def _take_chunks(server: Server, run: RunState, reader: Reader, deadlines: Deadl
 
 
 def _take_status(
-    server: Server, run: RunState, status: Status, deadlines: Deadlines, at: float
+    server: ServerInfo, run: RunState, status: Status, deadlines: Deadlines, at: float
 ) -> None:
     if status.status == "finished":
         run.finished()
@@ -198,7 +200,7 @@ def _take_status(
         raise _failed(server, run, status)
 
 
-def read_refusal(server: Server, head: Response) -> Flow[Response]:
+def read_refusal(server: ServerInfo, head: Response) -> Flow[Response]:
     """Read the body of a response that is no stream of events."""
     until = after(head.at, server.policy.timeouts.response)
     body = yield from read_all(until, ERROR_BYTES)
@@ -214,7 +216,7 @@ def stalled(run: RunState, deadlines: Deadlines) -> StreamStalled:
     )
 
 
-def _failed(server: Server, run: RunState, status: Status) -> HuggingChatError:
+def _failed(server: ServerInfo, run: RunState, status: Status) -> HuggingChatError:
     """Say why the server has ended a run, as it says itself (S)."""
     message = status.message or "no reason given"
     base_url = server.endpoint.base_url
@@ -234,7 +236,9 @@ def _failed(server: Server, run: RunState, status: Status) -> HuggingChatError:
     )
 
 
-def _answer_elicitation(server: Server, run: RunState, question: ElicitationRequest) -> Flow[float]:
+def _answer_elicitation(
+    server: ServerInfo, run: RunState, question: ElicitationRequest
+) -> Flow[float]:
     """Put a tool's question to the caller and send the reply, while the stream stays open.
 
     Returns:
@@ -248,7 +252,7 @@ def _answer_elicitation(server: Server, run: RunState, question: ElicitationRequ
     if run.count_question() > most:
         msg = f"The tools of the server asked more than {most} questions in one answer."
         raise ProtocolError(msg)
-    content = yield Ask(question)
+    content = yield Elicit(question)
     request = base.answer_elicitation(
         server.endpoint, run.conversation_id, question.elicitation_id, content
     )
@@ -267,7 +271,7 @@ def _answer_elicitation(server: Server, run: RunState, question: ElicitationRequ
     return response.at
 
 
-def _reply(server: Server, request: Request) -> Flow[Response]:
+def _reply(server: ServerInfo, request: Request) -> Flow[Response]:
     """Send a reply until it is known to have arrived; without one the run waits for an hour.
 
     That is safe, because the first one that arrives counts, and a further one is a 409 (S).

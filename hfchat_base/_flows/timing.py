@@ -66,7 +66,7 @@ def after(at: float, seconds: float | None) -> float | None:
 _DEFAULT: Final = Pacing()
 
 
-class Pace:
+class RateLimiter:
     """The places in a window of messages. Safe between threads.
 
     Args:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from curl_cffi import AsyncCurl, CurlECode, CurlError, CurlMOpt, ffi, lib
 from typing_extensions import Self
 
-from hfchat_base._flows.commands import Chunk, Command, Flow, Now, Send, Sleep, TimedOut
+from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Sockets, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import callbacks, pauses
@@ -29,6 +29,7 @@ from hfchat_base._transport.curl import (
     deadline,
     no_answer,
 )
+from hfchat_base._transport.interpreters import AsyncInterpreter, OnRetry
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError
@@ -44,6 +45,7 @@ class AsyncTransport:
         session: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
+        on_retry: Told of every pause before another attempt.
         warns: Whether to warn if it is dropped with connections open.
     """
 
@@ -54,12 +56,14 @@ class AsyncTransport:
         *,
         response_timeout: float | None,
         head_timeout: float | None,
+        on_retry: OnRetry | None = None,
         warns: bool = True,
     ) -> None:
         self._connection = connection
         self._session = session
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
+        self.on_retry = on_retry
         self._warns = warns
         self._loops: dict[asyncio.AbstractEventLoop, AsyncCurl] = {}
         self._sockets = Sockets()
@@ -98,27 +102,23 @@ class AsyncTransport:
             raise
 
     async def run(self, flow: Flow[T]) -> T:
-        """Run a flow that opens no stream.
+        """Run a flow.
 
         Raises:
             HuggingChatError: What the flow raises.
         """
-        try:
-            command = next(flow)
-            while True:
-                try:
-                    outcome = await self._perform(command)
-                except HuggingChatError as error:
-                    command = flow.throw(error)
-                else:
-                    command = flow.send(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        finally:
-            flow.close()
+        return await AsyncInterpreter(self, flow).run()
 
-    def run_apart(self, flow: Flow[None], seconds: float) -> None:
+    def now(self) -> float:
+        """Seconds on the monotonic clock that all deadlines are on."""
+        return time.monotonic()
+
+    @property
+    def has_account(self) -> bool:
+        """Whether the session is one that somebody logged in with."""
+        return not self._session.is_guest
+
+    def run_in_background(self, flow: Flow[None], seconds: float) -> None:
         """Run a flow without waiting for it, whatever becomes of the event loop.
 
         Args:
@@ -135,7 +135,7 @@ class AsyncTransport:
             finally:
                 transport.close()
 
-        threading.Thread(target=run, name="hfchat-farewell").start()
+        threading.Thread(target=run, name="hfchat-cleanup").start()
 
     async def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
@@ -209,15 +209,6 @@ class AsyncTransport:
             # It may be in a file, or in a browser's profile.
             await asyncio.to_thread(self._session.resolve)
 
-    async def _perform(self, command: Command) -> Response | float | None:
-        if isinstance(command, Now):
-            return time.monotonic()
-        if isinstance(command, Sleep):
-            await self.sleep(command)
-            return None
-        assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
-        return await self.send(command.request)
-
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""
         return Exchange(
@@ -278,8 +269,8 @@ class AsyncStream:
         self._transport = transport  # which would close the connection if it was dropped
         self._acurl = transport.curl()
         self._exchange = transport.exchange(request, is_stream=is_stream)
-        self._bell = _Bell()
-        self._exchange.on_news = self._bell.ring
+        self._waker = _Waker()
+        self._exchange.on_news = self._waker.wake
         self._ended = self._acurl.add_handle(self._exchange.curl)
         self._is_open = True
         register(self)
@@ -296,7 +287,7 @@ class AsyncStream:
         while not exchange.head_is_complete:
             if exchange.is_done:
                 exchange.raise_error()
-            if not await self._bell.wait(until):
+            if not await self._waker.wait(until):
                 raise no_answer(self._request, timeout)
         exchange.raise_broken()
         return exchange.head(time.monotonic())
@@ -317,7 +308,7 @@ class AsyncStream:
             if exchange.is_done:
                 exchange.raise_error()
                 return None
-            if not await self._bell.wait(until):
+            if not await self._waker.wait(until):
                 return TimedOut(time.monotonic())
 
     def close(self) -> None:
@@ -325,7 +316,7 @@ class AsyncStream:
         if not self._is_open:
             return
         self._is_open = False
-        self._bell.silence()
+        self._waker.cancel()
         self._ended.remove_done_callback(self._on_end)
         if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
             if self._acurl.loop.is_closed():
@@ -359,7 +350,7 @@ class AsyncStream:
             loop.call_soon(loop.call_soon, self._exchange.raise_interrupt)
 
 
-class _Bell:
+class _Waker:
     """Wakes whoever waits for news of an exchange, or when a deadline passes.
 
     It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
@@ -373,7 +364,7 @@ class _Bell:
         self._until: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Say that something has happened, also from what libcurl calls.
 
         A signal may break this off, and it rings again then. So nothing is changed here that could
@@ -400,7 +391,7 @@ class _Bell:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def silence(self) -> None:
+    def cancel(self) -> None:
         """Set no more timers."""
         if self._timer is not None:
             self._timer.cancel()

@@ -16,11 +16,12 @@ from typing import Any, Final, TypeVar
 from curl_cffi import CurlECode, CurlError, ffi, lib
 from typing_extensions import Self
 
-from hfchat_base._flows.commands import Chunk, Command, Flow, Now, Send, Sleep, TimedOut
+from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Lock, Sockets, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import pauses
 from hfchat_base._transport.curl import Connection, Exchange, deadline, new_multi, no_answer
+from hfchat_base._transport.interpreters import OnRetry, SyncInterpreter
 from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
 
@@ -43,6 +44,7 @@ class SyncTransport:
         session: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
+        on_retry: Told of every pause before another attempt.
         warns: Whether to warn if it is dropped with connections open.
     """
 
@@ -53,12 +55,14 @@ class SyncTransport:
         *,
         response_timeout: float | None,
         head_timeout: float | None,
+        on_retry: OnRetry | None = None,
         warns: bool = True,
     ) -> None:
         self._connection = connection
         self._session = session
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
+        self.on_retry = on_retry
         self._warns = warns
         self._idle: list[Any] = []
         self._sockets = Sockets()
@@ -102,7 +106,7 @@ class SyncTransport:
             raise
 
     def run(self, flow: Flow[T], *, last_seconds: float | None = None) -> T:
-        """Run a flow that opens no stream.
+        """Run a flow.
 
         Args:
             flow: The flow.
@@ -111,18 +115,16 @@ class SyncTransport:
         Raises:
             HuggingChatError: What the flow raises.
         """
-        try:
-            command = next(flow)
-            while True:
-                try:
-                    outcome = self._perform(command, last_seconds)
-                except HuggingChatError as error:
-                    command = flow.throw(error)
-                else:
-                    command = flow.send(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        return SyncInterpreter(self, flow, last_seconds=last_seconds).run()
+
+    def now(self) -> float:
+        """Seconds on the monotonic clock that all deadlines are on."""
+        return time.monotonic()
+
+    @property
+    def has_account(self) -> bool:
+        """Whether the session is one that somebody logged in with."""
+        return not self._session.is_guest
 
     def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
@@ -170,15 +172,6 @@ class SyncTransport:
                 self._idle.append(multi)
                 return
         lib.curl_multi_cleanup(multi)
-
-    def _perform(self, command: Command, last_seconds: float | None) -> Response | float | None:
-        if isinstance(command, Now):
-            return time.monotonic()
-        if isinstance(command, Sleep):
-            self.sleep(command)
-            return None
-        assert isinstance(command, Send), command  # noqa: S101 - a flow's contract
-        return self.send(command.request, last_seconds=last_seconds)
 
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""

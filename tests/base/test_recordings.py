@@ -23,7 +23,7 @@ from hfchat_base import (
     ToolResult,
     UpstreamRateLimitError,
 )
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage, dialect_named
@@ -55,7 +55,7 @@ def play(
     generation: Generation, pieces: Iterable[bytes], *, stopped: bool = False
 ) -> Outcome[Answer]:
     """Run one turn whose stream comes in these pieces."""
-    server = Server(Endpoint.parse(f"http://{generation}.invalid"))
+    server = ServerInfo(Endpoint.parse(f"http://{generation}.invalid"))
     server.dialect = dialect_named(generation)
     run = RunState(reads_message_id=False)
     turn = OutgoingMessage(CONVERSATION, MESSAGE, "hi", GENERATION)
@@ -236,7 +236,7 @@ def test_elicitation_asks_once() -> None:
     """A tool's question reaches the caller with its fields, and gets the reply."""
     asked: list[ElicitationRequest] = []
     recording = load("current", "elicitation_accepted")
-    server = Server(Endpoint.parse("http://current.invalid"))
+    server = ServerInfo(Endpoint.parse("http://current.invalid"))
     server.dialect = CURRENT
     run = RunState(reads_message_id=False)
     turn = OutgoingMessage(CONVERSATION, MESSAGE, "hi", GENERATION)

@@ -37,7 +37,7 @@ PNG = picture()
 )
 def test_bytes(data: bytes, name: str, mime: str) -> None:
     """What bytes are is found out from the bytes."""
-    upload = Upload.of(data)
+    upload = Upload.from_source(data)
     assert (upload.data, upload.mime) == (data, mime)
     assert upload.name == name
 
@@ -45,7 +45,7 @@ def test_bytes(data: bytes, name: str, mime: str) -> None:
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_other_bytes(kind: type) -> None:
     """Other kinds of bytes are as good."""
-    assert Upload.of(kind(PNG)).data == PNG
+    assert Upload.from_source(kind(PNG)).data == PNG
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -53,7 +53,7 @@ def test_path(tmp_path: Path, *, as_text: bool) -> None:
     """A path gives bytes and name; what a picture is, its bytes know better than its name."""
     path = tmp_path / "picture.txt"
     path.write_bytes(PNG)
-    upload = Upload.of(str(path) if as_text else path)
+    upload = Upload.from_source(str(path) if as_text else path)
     assert (upload.name, upload.data, upload.mime) == ("picture.txt", PNG, "image/png")
 
 
@@ -61,7 +61,7 @@ def test_type_of_a_text_is_in_its_name(tmp_path: Path) -> None:
     """Of texts the name says what they are."""
     path = tmp_path / "table.csv"
     path.write_text("a,b\n")
-    assert Upload.of(path).mime == "text/csv"
+    assert Upload.from_source(path).mime == "text/csv"
 
 
 def test_open_file(tmp_path: Path) -> None:
@@ -69,15 +69,15 @@ def test_open_file(tmp_path: Path) -> None:
     path = tmp_path / "note.txt"
     path.write_bytes(b"hi")
     with path.open("rb") as file:
-        upload = Upload.of(file)
+        upload = Upload.from_source(file)
     assert (upload.name, upload.data, upload.mime) == ("note.txt", b"hi", "text/plain")
-    assert Upload.of(io.BytesIO(b"hi")).name == "attachment.txt"
+    assert Upload.from_source(io.BytesIO(b"hi")).name == "attachment.txt"
 
 
 def test_file_open_as_text() -> None:
     """A file that is open as text is refused."""
     with pytest.raises(InvalidRequestError, match="mode 'rb'"):
-        Upload.of(io.StringIO("hi"))
+        Upload.from_source(io.StringIO("hi"))
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_file_open_as_text() -> None:
 )
 def test_data_url(url: str, data: bytes, mime: str) -> None:
     """A data URL tells its type, or its bytes do."""
-    upload = Upload.of(url)
+    upload = Upload.from_source(url)
     assert (upload.data, upload.mime) == (data, mime)
 
 
 def test_image_of_pil() -> None:
     """An image of PIL is sent as a PNG."""
-    upload = Upload.of(Image.new("RGB", (2, 2)))
+    upload = Upload.from_source(Image.new("RGB", (2, 2)))
     assert (upload.name, upload.mime) == ("image.png", "image/png")
     assert Image.open(io.BytesIO(upload.data)).size == (2, 2)
 
@@ -106,13 +106,13 @@ def test_image_of_pil() -> None:
 def test_upload_is_taken_as_it_is() -> None:
     """An upload of one's own is not changed; a type that is left out is found out."""
     upload = Upload("x.bin", PNG, "application/x-own")
-    assert Upload.of(upload) is upload
+    assert Upload.from_source(upload) is upload
     assert Upload("x.bin", PNG).mime == "image/png"
 
 
 def test_own_name_and_type() -> None:
     """Name and type can be given."""
-    upload = Upload.of(b"hi", name="a.md", mime="text/x-own")
+    upload = Upload.from_source(b"hi", name="a.md", mime="text/x-own")
     assert (upload.name, upload.mime) == ("a.md", "text/x-own")
 
 
@@ -132,7 +132,7 @@ def test_own_name_and_type() -> None:
 def test_what_is_no_attachment(source: object, words: str) -> None:
     """What cannot be attached is refused with what to do."""
     with pytest.raises(InvalidRequestError, match=words):
-        Upload.of(source)
+        Upload.from_source(source)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path", "file"])
@@ -142,12 +142,12 @@ def test_too_large(tmp_path: Path, kind: str) -> None:
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     with path.open("rb") as file, pytest.raises(FileTooLargeError, match="at most 10,485,760"):
-        Upload.of({"bytes": path.read_bytes(), "path": path, "file": file}[kind])
+        Upload.from_source({"bytes": path.read_bytes(), "path": path, "file": file}[kind])
 
 
 def test_at_the_limit() -> None:
     """A file of exactly the limit is taken."""
-    assert len(Upload.of(b"x" * MAX_FILE_BYTES).data) == MAX_FILE_BYTES
+    assert len(Upload.from_source(b"x" * MAX_FILE_BYTES).data) == MAX_FILE_BYTES
 
 
 def test_repr_shows_no_content() -> None:

@@ -27,7 +27,7 @@ from hfchat_base import (
     SessionExpired,
     TooManyConversationsError,
 )
-from hfchat_base._flows.timing import Pace
+from hfchat_base._flows.timing import RateLimiter
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
 from tests.support.faults.kinds import Instead
@@ -90,7 +90,7 @@ def send(conversation: Any) -> Any:
 
 def short_window(client: Any) -> Any:
     """Let a client believe that the server's minute is a short one."""
-    client.server.pace = Pace(window=WINDOW_SECONDS)
+    client.server.pace = RateLimiter(window=WINDOW_SECONDS)
     return client
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow
 from hfchat_base._flows.timing import Deadlines
@@ -186,7 +186,7 @@ class Hours:
     def __init__(self, timeouts: Timeouts) -> None:
         self.run = RunState()
         self.run.sending()
-        server = Server(Endpoint.parse("http://127.0.0.1:9"), policy=Policy(timeouts=timeouts))
+        server = ServerInfo(Endpoint.parse("http://127.0.0.1:9"), policy=Policy(timeouts=timeouts))
         self._flow = follow(server, self.run, LineReader(), Deadlines(server.policy, 0.0))
         self.waits_until = self._next_read(None)
 

@@ -9,7 +9,7 @@ import pytest
 
 from hfchat_base import RateLimitError, ResponseError, Retries, Retry, ServerError
 from hfchat_base._flows import context
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._protocol.responses import retry_after
@@ -72,7 +72,7 @@ def test_none_without_the_header() -> None:
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_reading_waits_so_long(status: int) -> None:
     """A refusal of a read is waited for in full, and by no two clients for exactly as long."""
-    server = Server(Endpoint.parse("http://127.0.0.1:9"))
+    server = ServerInfo(Endpoint.parse("http://127.0.0.1:9"))
     answers = iter([Response(status, {"retry-after": "30"}), Response(200)])
     outcome = drive(context.send(server, READING), answer=lambda _: next(answers))
     assert outcome.value.status == 200
@@ -84,7 +84,7 @@ def test_reading_waits_so_long(status: int) -> None:
 def test_more_than_is_allowed(status: int) -> None:
     """A pause longer than the policy allows is an error that says so, at once."""
     policy = Policy(retries=Retries(longest_retry_after=29))
-    server = Server(Endpoint.parse("http://127.0.0.1:9"), policy=policy)
+    server = ServerInfo(Endpoint.parse("http://127.0.0.1:9"), policy=policy)
     outcome = drive(
         context.send(server, READING), answer=lambda _: Response(status, {"retry-after": "30"})
     )
@@ -98,7 +98,7 @@ def test_more_than_is_allowed(status: int) -> None:
 
 def test_waits_are_bounded_by_the_attempts() -> None:
     """A gateway that asks to come back each time is given up after all attempts."""
-    server = Server(Endpoint.parse("http://127.0.0.1:9"))
+    server = ServerInfo(Endpoint.parse("http://127.0.0.1:9"))
     outcome = drive(
         context.send(server, READING), answer=lambda _: Response(503, {"retry-after": "1"})
     )

@@ -22,7 +22,7 @@ from tests.langchain.pictures import PNG
 
 
 def _fetch_png(url: str) -> Upload:
-    return Upload.of(PNG, name=url.rpartition("/")[2])
+    return Upload.from_source(PNG, name=url.rpartition("/")[2])
 
 
 @pytest.mark.filterwarnings("ignore::langchain_huggingchat.parameters.IgnoredParameterWarning")

@@ -213,7 +213,9 @@ def test_image_brings_a_model_that_sees(
 def test_text_attachment(begin: Callable[..., Conversation]) -> None:
     """A text file goes with the message."""
     conversation = begin()
-    answer = conversation.send("What is in the file?", Upload.of(b"Nothing.", name="note.txt"))
+    answer = conversation.send(
+        "What is in the file?", Upload.from_source(b"Nothing.", name="note.txt")
+    )
     user = next(message for message in conversation.messages() if message.role == "user")
     assert answer.text
     assert [file.name for file in user.files] == ["note.txt"]

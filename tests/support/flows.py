@@ -1,7 +1,7 @@
-"""A driver of flows without a network: what comes, and in which pieces, is in the test's hand.
+"""A transport without a network: what comes, and in which pieces, is in the test's hand.
 
-Flows do no work themselves, so driving them by hand is the shortest way to look at one. That the
-real drivers do the same is shown over sockets, in `tests/base/transport` and elsewhere.
+The interpreter of commands is the real one. That real transports do the same is shown over sockets,
+in `tests/base/transport` and elsewhere.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hfchat_base._flows.commands import Ask, Chunk, Deliver, Now, Open, Read, Send, Sleep
+from hfchat_base._flows.commands import Chunk, Sleep
 from hfchat_base._protocol.http import Response
+from hfchat_base._transport.interpreters import SyncInterpreter
 from hfchat_base.errors import HuggingChatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hfchat_base._flows.commands import Flow
     from hfchat_base._protocol.http import Request
@@ -51,54 +52,90 @@ class Outcome(Generic[T]):
         return self.result
 
 
-def drive(  # noqa: C901 - a table of commands
+class _ScriptedStream:
+    """A stream whose pieces are given; an error among them is raised."""
+
+    def __init__(self, pieces: Iterator[bytes | HuggingChatError | None]) -> None:
+        self._pieces = pieces
+
+    def read(self, until: float | None) -> Chunk | None:  # noqa: ARG002 - nothing is waited for
+        piece = next(self._pieces, None)
+        if isinstance(piece, HuggingChatError):
+            raise piece
+        return None if piece is None else Chunk(piece, 0.0)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _ScriptedTransport:
+    """A transport that answers from a script, and whose time is what was slept."""
+
+    on_retry = None
+
+    def __init__(
+        self,
+        outcome: Outcome[Any],
+        answer: Callable[[Request], Response],
+        pieces: Iterator[bytes | HuggingChatError | None],
+        head: Response,
+        *,
+        has_account: bool,
+    ) -> None:
+        self.has_account = has_account
+        self._outcome = outcome
+        self._answer = answer
+        self._stream = _ScriptedStream(pieces)
+        self._head = head
+
+    def send(self, request: Request, *, last_seconds: float | None = None) -> Response:  # noqa: ARG002 - nothing is waited for
+        self._outcome.requests.append(request)
+        return self._answer(request)
+
+    def open(self, request: Request) -> tuple[_ScriptedStream, Response]:
+        self._outcome.requests.append(request)
+        return self._stream, self._head
+
+    def sleep(self, pause: Sleep) -> None:
+        self._outcome.slept.append(pause.seconds)
+
+    def now(self) -> float:
+        return sum(self._outcome.slept)
+
+
+def drive(
     flow: Flow[T],
     *,
     answer: Callable[[Request], Response] | None = None,
-    pieces: Iterable[bytes | HuggingChatError] = (),
+    pieces: Iterable[bytes | HuggingChatError | None] = (),
     head: Response | None = None,
     reply: Callable[[ElicitationRequest], Mapping[str, Any] | None] = lambda _: None,
+    has_account: bool = False,
 ) -> Outcome[T]:
-    """Run a flow to its end.
+    """Run a flow to its end, with the synchronous interpreter.
 
     Args:
         flow: The flow.
         answer: What to answer requests with; 404 by default.
-        pieces: What streams consist of, one piece a `Read`; an error is raised into the flow.
+        pieces: What streams consist of, one piece a `Read`; None ends one, an error is raised into
+            the flow.
         head: The response that streams begin with.
         reply: What to answer tools' questions with.
+        has_account: Whether the session is one that somebody logged in with.
     """
     outcome: Outcome[T] = Outcome()
-    answer = answer or (lambda _: json_response({"message": "not found"}, status=404))
-    coming = iter(pieces)
-    result: Any = None
-    error: HuggingChatError | None = None
+    transport = _ScriptedTransport(
+        outcome,
+        answer or (lambda _: json_response({"message": "not found"}, status=404)),
+        iter(pieces),
+        head or Response(200, {"content-type": "application/jsonl"}),
+        has_account=has_account,
+    )
+    interpreter = SyncInterpreter(transport, flow, on_elicitation=reply)
     try:
-        while True:
-            command = flow.throw(error) if error is not None else flow.send(result)
-            result = error = None
-            if isinstance(command, Deliver):
-                outcome.events += command.events
-            elif isinstance(command, Read):
-                piece = next(coming, None)
-                if isinstance(piece, HuggingChatError):
-                    error = piece
-                elif piece is not None:
-                    result = Chunk(piece, 0.0)
-            elif isinstance(command, Send):
-                outcome.requests.append(command.request)
-                result = answer(command.request)
-            elif isinstance(command, Open):
-                outcome.requests.append(command.request)
-                result = head or Response(200, {"content-type": "application/jsonl"})
-            elif isinstance(command, Ask):
-                result = reply(command.request)
-            elif isinstance(command, Sleep):
-                outcome.slept.append(command.seconds)
-            elif isinstance(command, Now):
-                result = sum(outcome.slept)
-    except StopIteration as stop:
-        outcome.result = stop.value
+        while (events := interpreter.advance()) is not None:
+            outcome.events += events
+        outcome.result = interpreter.result
     except HuggingChatError as raised:
         outcome.error = raised
     return outcome

@@ -62,7 +62,7 @@ def ask(
 
     text = _whole_question(question)
     terminal = Terminal.detect()
-    uploads = [Upload.of(path.expanduser()) for path in file or ()]
+    uploads = [Upload.from_source(path.expanduser()) for path in file or ()]
     servers = parse_mcp_servers(mcp or ())
     folder = Downloads(downloads)
     with connect(base_url) as client:

@@ -56,7 +56,7 @@ def chat(
         system_prompt=system,
         web_search=web_search,
         mcp_servers=parse_mcp_servers(mcp or ()),
-        files=[Upload.of(path.expanduser()) for path in file or ()],
+        files=[Upload.from_source(path.expanduser()) for path in file or ()],
     )
     with connect(base_url) as client:
         terminal = Terminal.detect()

@@ -182,7 +182,7 @@ class Repl:
         Raises:
             InvalidRequestError: It cannot be read, or is too large.
         """
-        upload = Upload.of(Path(path.strip("'\"")).expanduser())
+        upload = Upload.from_source(Path(path.strip("'\"")).expanduser())
         self.settings.files.append(upload)
         self.say(
             f"Goes with the next message: {clean_line(upload.name)} ({clean_line(upload.mime)})."

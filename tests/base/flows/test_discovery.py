@@ -10,7 +10,7 @@ import pytest
 
 from hfchat_base import HuggingChatError, InvalidRequestError, LoginRequired, ProtocolError, User
 from hfchat_base._flows import account, discovery
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.dialects import CURRENT as CURRENT_DIALECT
 from hfchat_base._protocol.dialects import dialect_named
 from hfchat_base._protocol.http import Response
@@ -33,10 +33,10 @@ CURRENT = json_response({"json": [{"id": "a/b"}]})
 LEGACY = json_response([{"id": "a/b"}])
 
 
-def new_server(*, has_account: bool = False) -> Server:
+def new_server() -> ServerInfo:
     """A server of which nothing is known yet."""
     address = f"http://host-{next(_numbers)}.invalid/chat"
-    return Server(Endpoint.parse(address), has_account=lambda: has_account)
+    return ServerInfo(Endpoint.parse(address))
 
 
 def answers(table: dict[str, Response]) -> Callable[[Request], Response]:
@@ -146,8 +146,11 @@ def test_active_model_of_an_account(settings: Response, default: str) -> None:
         "/api/v2/models": json_response({"json": [{"id": "first"}, {"id": "a/b"}]}),
         "/api/v2/user/settings": settings,
     }
-    server = new_server(has_account=True)
-    assert drive(discovery.default_model(server), answer=answers(table)).value.id == default
+    server = new_server()
+    assert (
+        drive(discovery.default_model(server), answer=answers(table), has_account=True).value.id
+        == default
+    )
 
 
 def test_guest_has_no_active_model() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfchat_base import Answer, ChatMessage, HuggingChat, InvalidRequestError, Upload
-from hfchat_base._flows.index import History, Plan, render
+from hfchat_base._flows.index import ConversationIndex, Plan, render
 from hfchat_base.local import Limits, LocalServer
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def messages(*texts: str, first: Role = "user") -> list[ChatMessage]:
     return [ChatMessage(roles[i % 2], text) for i, text in enumerate(texts)]
 
 
-def answered(history: History, asked: list[ChatMessage], answer: str = "A", at: str = "m1") -> Plan:
+def answered(
+    history: ConversationIndex, asked: list[ChatMessage], answer: str = "A", at: str = "m1"
+) -> Plan:
     """Plan for a history and note its answer."""
     plan = history.plan(MODEL, asked)
     conversation_id = plan.conversation_id or "c1"
@@ -40,13 +42,13 @@ def answered(history: History, asked: list[ChatMessage], answer: str = "A", at: 
 
 def test_first_message_starts_a_conversation() -> None:
     """A lone message is sent as it is."""
-    plan = History().plan(MODEL, messages("hi"))
+    plan = ConversationIndex().plan(MODEL, messages("hi"))
     assert (plan.conversation_id, plan.parent_id, plan.text) == (None, None, "hi")
 
 
 def test_next_message_follows_the_answer() -> None:
     """Only what is new is sent, as a child of the answer."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("hi"))
     plan = history.plan(MODEL, messages("hi", "A", "more"))
     assert (plan.conversation_id, plan.parent_id, plan.text) == ("c1", "m1", "more")
@@ -54,14 +56,14 @@ def test_next_message_follows_the_answer() -> None:
 
 def test_trimmed_answer_is_recognised() -> None:
     """An output parser may have trimmed the answer."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("hi"), " A\n")
     assert history.plan(MODEL, messages("hi", "A", "more")).conversation_id == "c1"
 
 
 def test_edited_message_branches() -> None:
     """After an edit the longest beginning that is known is continued."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("one"), "A", "m1")
     answered(history, messages("one", "A", "two"), "B", "m2")
     plan = history.plan(MODEL, messages("one", "A", "TWO"))
@@ -74,7 +76,7 @@ def test_edited_message_branches() -> None:
 )
 def test_other_beginning_is_another_conversation(model: str, system: str, answer: str) -> None:
     """Another model, system prompt or answer is another conversation."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("hi"))
     asked = [ChatMessage("system", system)] if system else []
     plan = history.plan(model, asked + messages("hi", answer, "more"))
@@ -85,12 +87,14 @@ def test_other_beginning_is_another_conversation(model: str, system: str, answer
 def test_system_messages_are_joined() -> None:
     """Leading system messages become the system prompt, empty ones are left out."""
     leading = [ChatMessage("system", text) for text in ("One.", "", "Two.")]
-    assert History().plan(MODEL, [*leading, *messages("hi")]).system_prompt == "One.\n\nTwo."
+    assert (
+        ConversationIndex().plan(MODEL, [*leading, *messages("hi")]).system_prompt == "One.\n\nTwo."
+    )
 
 
 def test_attachments_belong_to_the_beginning() -> None:
     """The same words with another attachment are another message."""
-    history = History()
+    history = ConversationIndex()
     one = [ChatMessage("user", "hi", [Upload("a.txt", b"1")])]
     two = [ChatMessage("user", "hi", [Upload("a.txt", b"2")])]
     answered(history, one)
@@ -101,7 +105,7 @@ def test_attachments_belong_to_the_beginning() -> None:
 
 def test_busy_conversation_is_not_shared() -> None:
     """While one call uses a conversation, another gets its own; then it is free again."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("hi"))
     asked = messages("hi", "A", "more")
     first = history.plan(MODEL, asked)
@@ -113,7 +117,7 @@ def test_busy_conversation_is_not_shared() -> None:
 
 def test_conversation_that_has_gone_is_forgotten() -> None:
     """Nothing of a conversation that has gone is remembered."""
-    history = History()
+    history = ConversationIndex()
     answered(history, messages("hi"))
     answered(history, messages("hi", "A", "more"), "B", "m2")
     history.forget("c1")
@@ -123,7 +127,7 @@ def test_conversation_that_has_gone_is_forgotten() -> None:
 
 def test_answer_without_an_id() -> None:
     """An answer whose id is not known cannot be continued from, and frees its conversation."""
-    history = History()
+    history = ConversationIndex()
     plan = history.plan(MODEL, messages("hi"))
     history.done(plan, "c1", Answer(text="A"))
     assert len(history) == 0
@@ -131,7 +135,7 @@ def test_answer_without_an_id() -> None:
 
 def test_memory_is_bounded() -> None:
     """Beginnings that were not used for longest go first."""
-    history = History(max_entries=2)
+    history = ConversationIndex(max_entries=2)
     for text in ("one", "two"):
         answered(history, messages(text))
     history.release(history.plan(MODEL, messages("one", "A", "more")))
@@ -145,7 +149,7 @@ def test_memory_is_bounded() -> None:
 def test_nothing_to_answer(asked: list[ChatMessage]) -> None:
     """A history without a message to answer is refused."""
     with pytest.raises(InvalidRequestError, match="no message to answer"):
-        History().plan(MODEL, asked)
+        ConversationIndex().plan(MODEL, asked)
 
 
 # --- how what is new is put into one message ------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from hfchat_base import RateLimitError, Retries, Timeouts, _flows
 from hfchat_base._flows import context, conversations
-from hfchat_base._flows.context import Server
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.resume import resume
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage
@@ -25,9 +25,9 @@ ID = "0123456789abcdef01234567"
 RUN = "00000000-0000-4000-8000-000000000000"
 
 
-def server_with(**parts: Any) -> Server:
+def server_with(**parts: Any) -> ServerInfo:
     """A current server with a policy of a test's own."""
-    server = Server(Endpoint.parse("http://policy.invalid"), policy=Policy(**parts))
+    server = ServerInfo(Endpoint.parse("http://policy.invalid"), policy=Policy(**parts))
     server.dialect = CURRENT
     return server
 
@@ -90,13 +90,12 @@ def test_waiting_for_a_place_ends() -> None:
     assert outcome.slept == [10.0, 10.0, 10.0]
 
 
-def resuming(server: Server, *frames: bytes) -> Any:
+def resuming(server: ServerInfo, *frames: bytes) -> Any:
     """Look for the rest of an answer of which each look at the log brings a little more."""
     message = OutgoingMessage(ID, RUN, "hello", RUN)
     run = RunState()
     run.begin(message, CURRENT, "")
     run.sending()
-    run.begin(turn, "current", "m")
     pieces = [piece for frame in frames for piece in (frame, None)]
     head = Response(200, {"content-type": "text/event-stream"})
     stored = {"messages": [{"id": "a", "from": "assistant", "generationId": RUN, "content": ""}]}

@@ -1,0 +1,301 @@
+"""The two interpreters of commands: each carries out what a flow asks for, one thing at a time.
+
+They are the same but for how they wait, and can be read side by side. A flow is a generator: it
+yields a command and is sent what came of it, or has the error raised into it. Events that it
+delivers are handed to whoever advances it; what it returns is the result.
+
+Reading a token is `Read` and `Deliver`, so these two are looked at first and by their class.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from hfchat_base._flows.commands import (
+    Chunk,
+    Close,
+    Deliver,
+    Elicit,
+    Flow,
+    HasAccount,
+    Notify,
+    Now,
+    Open,
+    Read,
+    Send,
+    Sleep,
+    TimedOut,
+)
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base.errors import HuggingChatError, InvalidRequestError
+from hfchat_base.events import ElicitationRequest, Event
+from hfchat_base.types import OnElicitation, Retry
+
+T = TypeVar("T")
+
+OnRetry = Callable[[Retry], object]
+
+
+class SyncResponseStream(Protocol):
+    """An open response of the synchronous transport."""
+
+    def read(self, until: float | None) -> Chunk | TimedOut | None: ...
+    def close(self) -> None: ...
+
+
+class SyncSender(Protocol):
+    """What the synchronous interpreter needs of its transport."""
+
+    @property
+    def has_account(self) -> bool: ...
+    @property
+    def on_retry(self) -> OnRetry | None: ...
+    def send(self, request: Request, *, last_seconds: float | None = None) -> Response: ...
+    def open(self, request: Request) -> tuple[SyncResponseStream, Response]: ...
+    def sleep(self, pause: Sleep) -> None: ...
+    def now(self) -> float: ...
+
+
+class SyncInterpreter(Generic[T]):
+    """Runs one flow, blocking.
+
+    Args:
+        transport: Sends, opens and sleeps.
+        flow: The flow.
+        on_elicitation: Answers the questions of tools; None declines them.
+        last_seconds: For a flow that may run on a closed client: how long to wait for a response.
+
+    Attributes:
+        result: What the flow has returned, once `advance` has returned None.
+    """
+
+    def __init__(
+        self,
+        transport: SyncSender,
+        flow: Flow[T],
+        *,
+        on_elicitation: OnElicitation | None = None,
+        last_seconds: float | None = None,
+    ) -> None:
+        self.result: T | None = None
+        self._transport = transport
+        self._flow = flow
+        self._on_elicitation = on_elicitation
+        self._last_seconds = last_seconds
+        self._stream: SyncResponseStream | None = None
+
+    def advance(self) -> list[Event] | None:
+        """Run the flow until it has events for the caller; None once it is over.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        outcome: Any = None
+        error: HuggingChatError | None = None
+        try:
+            while True:
+                command = self._flow.throw(error) if error else self._flow.send(outcome)
+                outcome = error = None
+                if command.__class__ is Deliver:
+                    if command.events:
+                        return command.events
+                    continue
+                try:
+                    if command.__class__ is Read:
+                        outcome = self._stream.read(command.until) if self._stream else None
+                        if outcome is None:
+                            self.drop()
+                    else:
+                        outcome = self._perform(command)
+                except HuggingChatError as raised:
+                    error = raised
+        except StopIteration as stop:
+            self.result = stop.value
+            return None
+
+    def _perform(self, command: Any) -> Any:
+        match command:
+            case Send(request):
+                return self._transport.send(request, last_seconds=self._last_seconds)
+            case Open(request):
+                self.drop()
+                self._stream, head = self._transport.open(request)
+                return head
+            case Close():
+                self.drop()
+            case Sleep():
+                self._transport.sleep(command)
+            case Now():
+                return self._transport.now()
+            case HasAccount():
+                return self._transport.has_account
+            case Elicit(question):
+                return self._ask(question)
+            case Notify(retry) if self._transport.on_retry is not None:
+                self._transport.on_retry(retry)
+        return None
+
+    def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
+        reply = self._on_elicitation(question) if self._on_elicitation else None
+        if inspect.isawaitable(reply):
+            if inspect.iscoroutine(reply):
+                reply.close()
+            raise InvalidRequestError(
+                "on_elicitation is a coroutine function; the synchronous client takes a plain one."
+            )
+        return reply
+
+    def run(self) -> T:
+        """Run the flow to its end, and drop what events it delivers.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        try:
+            while self.advance() is not None:
+                pass
+        finally:
+            self.close()
+        return self.result  # type: ignore[return-value]  # the flow has ended
+
+    def drop(self) -> None:
+        """Drop the open stream's connection now."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def close(self) -> None:
+        """End the flow where it stands, and drop its connection."""
+        try:
+            self._flow.close()
+        finally:
+            self.drop()
+
+
+class AsyncResponseStream(Protocol):
+    """An open response of the asynchronous transport."""
+
+    async def read(self, until: float | None) -> Chunk | TimedOut | None: ...
+    def close(self) -> None: ...
+
+
+class AsyncSender(Protocol):
+    """What the asynchronous interpreter needs of its transport."""
+
+    @property
+    def has_account(self) -> bool: ...
+    @property
+    def on_retry(self) -> OnRetry | None: ...
+    async def send(self, request: Request) -> Response: ...
+    async def open(self, request: Request) -> tuple[AsyncResponseStream, Response]: ...
+    async def sleep(self, pause: Sleep) -> None: ...
+    def now(self) -> float: ...
+
+
+class AsyncInterpreter(Generic[T]):
+    """Runs one flow in the event loop.
+
+    Args:
+        transport: Sends, opens and sleeps.
+        flow: The flow.
+        on_elicitation: Answers the questions of tools; None declines them.
+
+    Attributes:
+        result: What the flow has returned, once `advance` has returned None.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncSender,
+        flow: Flow[T],
+        *,
+        on_elicitation: OnElicitation | None = None,
+    ) -> None:
+        self.result: T | None = None
+        self._transport = transport
+        self._flow = flow
+        self._on_elicitation = on_elicitation
+        self._stream: AsyncResponseStream | None = None
+
+    async def advance(self) -> list[Event] | None:
+        """Run the flow until it has events for the caller; None once it is over.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        outcome: Any = None
+        error: HuggingChatError | None = None
+        try:
+            while True:
+                command = self._flow.throw(error) if error else self._flow.send(outcome)
+                outcome = error = None
+                if command.__class__ is Deliver:
+                    if command.events:
+                        return command.events
+                    continue
+                try:
+                    if command.__class__ is Read:
+                        outcome = await self._stream.read(command.until) if self._stream else None
+                        if outcome is None:
+                            self.drop()
+                    else:
+                        outcome = await self._perform(command)
+                except HuggingChatError as raised:
+                    error = raised
+        except StopIteration as stop:
+            self.result = stop.value
+            return None
+
+    async def _perform(self, command: Any) -> Any:
+        match command:
+            case Send(request):
+                return await self._transport.send(request)
+            case Open(request):
+                self.drop()
+                self._stream, head = await self._transport.open(request)
+                return head
+            case Close():
+                self.drop()
+            case Sleep():
+                await self._transport.sleep(command)
+            case Now():
+                return self._transport.now()
+            case HasAccount():
+                return self._transport.has_account
+            case Elicit(question):
+                return await self._ask(question)
+            case Notify(retry) if self._transport.on_retry is not None:
+                self._transport.on_retry(retry)
+        return None
+
+    async def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
+        reply = self._on_elicitation(question) if self._on_elicitation else None
+        return await reply if isinstance(reply, Awaitable) else reply
+
+    async def run(self) -> T:
+        """Run the flow to its end, and drop what events it delivers.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        try:
+            while await self.advance() is not None:
+                pass
+        finally:
+            self.close()
+        return self.result  # type: ignore[return-value]  # the flow has ended
+
+    def drop(self) -> None:
+        """Drop the open stream's connection now."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def close(self) -> None:
+        """End the flow where it stands, and drop its connection."""
+        try:
+            self._flow.close()
+        finally:
+            self.drop()
