@@ -176,12 +176,14 @@ class Limits:
 
     Attributes:
         questions: Questions of tools in one answer, each of which wants a reply to be sent.
+        beginnings: Beginnings of histories that a client remembers.
         pages: Pages of the list of conversations, of thirty each.
         quiet_pause: Pauses before another attempt that are longer, in seconds, are logged as a
             warning.
     """
 
     questions: int = 100
+    beginnings: int = 4096
     pages: int = 10_000
     quiet_pause: float = 1.0
 

@@ -1,8 +1,8 @@
 """An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
 
 `AnswerStream` and `AsyncAnswerStream` are what a caller holds. Behind each is a core, which
-advances the flow that reads the answer, and cleans up when the caller leaves, by whatever door. A core does
-not know the object that the caller holds, so that dropping the object is enough to leave.
+advances the flow that reads the answer, and cleans up when the caller leaves, by whatever door. A
+core does not know the object that the caller holds, so that dropping the object is enough to leave.
 """
 
 from __future__ import annotations

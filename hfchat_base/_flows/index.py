@@ -24,15 +24,12 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload
+from hfchat_base.policy import Limits
 from hfchat_base.types import Answer, ChatMessage
-
-DEFAULT_MAX_ENTRIES: Final = 4096
-"""How many beginnings are remembered; the least recently used go first."""
 
 _Key = bytes
 
@@ -78,10 +75,10 @@ class ConversationIndex:
     """The index of one client.
 
     Args:
-        max_entries: How many beginnings to remember.
+        max_entries: How many beginnings to remember; the least recently used go first.
     """
 
-    def __init__(self, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
+    def __init__(self, max_entries: int = Limits().beginnings) -> None:
         self._max_entries = max_entries
         self._places: OrderedDict[_Key, _Place] = OrderedDict()
         self._lock = Lock()

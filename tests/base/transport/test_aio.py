@@ -25,7 +25,7 @@ def _at(seconds: float) -> float:
 async def test_news_wakes() -> None:
     """Whoever waits is woken by news, long before the deadline."""
     waker = _Waker()
-    asyncio.get_running_loop().call_soon(waker.ring)
+    asyncio.get_running_loop().call_soon(waker.wake)
     assert await waker.wait(_at(_LONG))
     waker.cancel()
 
@@ -40,7 +40,7 @@ async def test_a_deadline_ends_the_waiting() -> None:
 async def test_a_later_deadline_counts() -> None:
     """A deadline that was put off by progress is waited for, whatever the earlier one was."""
     waker = _Waker()
-    asyncio.get_running_loop().call_soon(waker.ring)
+    asyncio.get_running_loop().call_soon(waker.wake)
     assert await waker.wait(_at(0.01))
     until = _at(0.05)
     assert not await waker.wait(until)
@@ -50,7 +50,7 @@ async def test_a_later_deadline_counts() -> None:
 async def test_an_earlier_deadline_counts() -> None:
     """A deadline that was brought forward ends the waiting, although a later one was set before."""
     waker = _Waker()
-    asyncio.get_running_loop().call_soon(waker.ring)
+    asyncio.get_running_loop().call_soon(waker.wake)
     assert await waker.wait(_at(_LONG))
     assert not await asyncio.wait_for(waker.wait(_at(0.01)), _LONG / 2)
 
@@ -58,9 +58,9 @@ async def test_an_earlier_deadline_counts() -> None:
 async def test_a_deadline_after_none_counts() -> None:
     """A deadline counts although there was none a moment ago."""
     waker = _Waker()
-    asyncio.get_running_loop().call_soon(waker.ring)
+    asyncio.get_running_loop().call_soon(waker.wake)
     assert await waker.wait(_at(_LONG))
-    asyncio.get_running_loop().call_soon(waker.ring)
+    asyncio.get_running_loop().call_soon(waker.wake)
     assert await waker.wait(None)
     assert not await asyncio.wait_for(waker.wait(_at(0.01)), _LONG / 2)
 

@@ -101,7 +101,7 @@ def resuming(server: ServerInfo, *frames: bytes) -> Any:
     stored = {"messages": [{"id": "a", "from": "assistant", "generationId": RUN, "content": ""}]}
     return drive(
         resume(server, message, run, None, None),
-        pieces=pieces,  # type: ignore[arg-type]
+        pieces=pieces,
         head=head,
         answer=lambda _: json_response({"json": stored}),
     )
