@@ -371,7 +371,9 @@ class _Waker:
         be half done: a future may be "done" before it has woken anybody.
         """
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.get_loop().call_soon(self._wake)
+            loop = self._waiter.get_loop()
+            if not loop.is_closed():
+                loop.call_soon(self._wake)
 
     async def wait(self, until: float | None) -> bool:
         """Wait until something has happened; False once the deadline has passed."""

@@ -27,6 +27,9 @@ EXHAUSTIVE: Final = os.environ.get("HFCHAT_EXHAUSTIVE", "") not in ("", "0")
 _PARTS_TRIED: Final = 211
 """One in so many cuts is tried by default."""
 
+_MESSAGES_EACH: Final = 20
+"""How many messages a conversation gets, because long ones take long to look into."""
+
 _HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -44,6 +47,7 @@ def cuts(whole: Exchanged) -> list[int]:
 async def check(
     proxy: CuttingProxy,
     server: LocalServer,
+    begin: Callable[[], Awaitable[None]],
     send: Callable[[str], Awaitable[str]],
     how: How,
     *,
@@ -54,10 +58,13 @@ async def check(
     Returns:
         How many cuts there were.
     """
+    await begin()
     assert await send("hello") == "You said: hello"
     whole = next(e for e in reversed(proxy.exchanges) if e.request.startswith(b"POST "))
     places = cuts(whole)
-    for after in places:
+    for number, after in enumerate(places):
+        if number % _MESSAGES_EACH == 0:
+            await begin()
         server.clear_requests()
         begun = len(proxy.exchanges)
         proxy.cut_next(after, how)
@@ -84,21 +91,27 @@ def test_cut_before_the_answer(
     """A connection that ends at any byte before the answer is not noticed, and costs no prompt."""
 
     async def run() -> int:
-        if not is_async:
-            with HuggingChat(proxy.url) as client:
-                conversation = client.create_conversation("echo/base")
+        if is_async:
+            async with AsyncHuggingChat(proxy.url) as aclient:
+                ahere = [await aclient.create_conversation("echo/base")]
 
-                async def send(text: str) -> str:
-                    return conversation.send(text).text
+                async def abegin() -> None:
+                    ahere[0] = await aclient.create_conversation("echo/base")
 
-                return await check(proxy, server, send, how, is_reused=is_reused)
-        async with AsyncHuggingChat(proxy.url) as aclient:
-            aconversation = await aclient.create_conversation("echo/base")
+                async def asend(text: str) -> str:
+                    return (await ahere[0].send(text)).text
 
-            async def asend(text: str) -> str:
-                return (await aconversation.send(text)).text
+                return await check(proxy, server, abegin, asend, how, is_reused=is_reused)
+        with HuggingChat(proxy.url) as client:
+            here = [client.create_conversation("echo/base")]
 
-            return await check(proxy, server, asend, how, is_reused=is_reused)
+            async def begin() -> None:
+                here[0] = client.create_conversation("echo/base")
+
+            async def send(text: str) -> str:
+                return here[0].send(text).text
+
+            return await check(proxy, server, begin, send, how, is_reused=is_reused)
 
     with CuttingProxy(server.base_url, keeps=is_reused) as proxy:
         count = asyncio.run(run())
