@@ -214,7 +214,7 @@ def _check_object(name: str, value: Any, kind: Any) -> None:
 @functools.cache
 def _form_of(kind: Any) -> Any:
     """The fields of a dataclass as a TypedDict, since pydantic takes instances unseen."""
-    hints = get_type_hints(kind, localns={"Upload": Upload})
+    hints = get_type_hints(kind, localns={"Attachment": Upload})
     return TypedDict(kind.__name__, hints)  # type: ignore[operator]  # made at run time
 
 

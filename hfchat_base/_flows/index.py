@@ -27,9 +27,8 @@ from dataclasses import dataclass
 
 from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.files import Upload
 from hfchat_base.policy import Limits
-from hfchat_base.types import Answer, ChatMessage
+from hfchat_base.types import Answer, Attachment, ChatMessage
 
 _Key = bytes
 
@@ -66,7 +65,7 @@ class Plan:
     parent_id: str | None
     system_prompt: str
     text: str
-    files: tuple[Upload, ...]
+    files: tuple[Attachment, ...]
     _end: _Key
     _thread: _Thread | None
 
@@ -191,7 +190,7 @@ class ConversationIndex:
 
 def render(
     turns: Sequence[ChatMessage], *, continues: bool = False
-) -> tuple[str, tuple[Upload, ...]]:
+) -> tuple[str, tuple[Attachment, ...]]:
     """Put messages into the one that the server takes.
 
     User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with
