@@ -25,7 +25,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from hfchat_base import Answer, ChatMessage, Upload
 from hfchat_base._flows import conversations
 from hfchat_base.files import fetch_public_file
-from hfchat_base.tools import Dialog
+from hfchat_base.tools import ToolSession
 from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors
@@ -157,7 +157,7 @@ class AskingChatModel(HuggingChatSettings):
         kwargs: Mapping[str, Any],
         *,
         streams: bool,
-    ) -> tuple[Dialog, dict[str, Any]]:
+    ) -> tuple[ToolSession, dict[str, Any]]:
         """What is to be asked, and with which arguments of `stream_chat`."""
         left = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
         tools = ToolSet.of(
@@ -165,7 +165,7 @@ class AskingChatModel(HuggingChatSettings):
             left.pop("tool_choice", None),
             parallel=left.pop("parallel_tool_calls", None) is not False,
         )
-        dialog = Dialog(
+        dialog = ToolSession(
             history,
             tools.offer,
             stops=self.stop or () if stop is None else stop,

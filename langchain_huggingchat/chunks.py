@@ -20,8 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from hfchat_base import Answer, AnswerFile, ReasoningDelta, Sources, ToolCall, ToolError, ToolResult
 from hfchat_base.events import Event
-from hfchat_base.tools import BrokenCall, Call, Piece
-from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.tools import CALL_OPEN, FunctionCall, InvalidToolCall, Piece
 from hfchat_base.unchecked import Template
 
 __all__ = ["PROVIDER", "ChunkMaker", "broken_call_text", "metadata_of", "register_blocks"]
@@ -43,10 +42,10 @@ class ChunkMaker:
         """The chunk for a piece of the answer, or None if there is nothing to tell of it."""
         if isinstance(piece, str):
             return text_chunk(piece)
-        if isinstance(piece, Call):
+        if isinstance(piece, FunctionCall):
             arguments = json.dumps(piece.arguments, ensure_ascii=False)
             return self._call(piece.name, arguments, piece.id)
-        if isinstance(piece, BrokenCall):
+        if isinstance(piece, InvalidToolCall):
             return self._call(piece.name, broken_call_text(piece), piece.id)
         additional = self._additional(piece)
         return _chunk(additional) if additional else None
@@ -118,7 +117,7 @@ def _chunk(additional: dict[str, Any]) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def broken_call_text(call: BrokenCall) -> str:
+def broken_call_text(call: InvalidToolCall) -> str:
     """The text of a broken call, with its tag.
 
     Without the tag core would complete cut-off arguments when it adds up chunks, and make a call

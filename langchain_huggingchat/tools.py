@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from hfchat_base import InvalidRequestError, McpServer
-from hfchat_base.tools import Offer, Tool
+from hfchat_base.tools import Tool, ToolConfig
 
 __all__ = ["ToolSet", "response_schema"]
 
@@ -29,7 +29,7 @@ class ToolSet:
         mcp_servers: Tool servers for the server to use.
     """
 
-    offer: Offer
+    offer: ToolConfig
     web_search: bool = False
     mcp_servers: tuple[McpServer, ...] = ()
 
@@ -59,7 +59,7 @@ class ToolSet:
                 servers.append(_mcp_server(converted))
             else:
                 raise InvalidRequestError(f"A HuggingChat server has no tool of type {kind!r}.")
-        offer = Offer.of(own, choice, parallel=parallel)
+        offer = ToolConfig.from_choice(own, choice, parallel=parallel)
         return cls(offer, web_search, tuple(servers))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import hfchat_base
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.tools import Offer
+from hfchat_base.tools import ToolConfig
 from hfchat_base.types import McpServer
 from llama_index_huggingchat.responses import Reply
 from llama_index_huggingchat.tools import offer_of
@@ -29,7 +29,7 @@ class Ask:
     """
 
     history: Sequence[hfchat_base.ChatMessage]
-    offer: Offer
+    offer: ToolConfig
     stops: Sequence[str]
     options: Mapping[str, Any]
 
