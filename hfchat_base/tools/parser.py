@@ -41,7 +41,7 @@ from hfchat_base.tools.forms.json_forms import (
     read_json,
     repaired_calls,
 )
-from hfchat_base.tools.forms.marks import CLOSING, ENDING, INNER, OPENING, RESULTS, Marks
+from hfchat_base.tools.forms.marks import CLOSING, ENDING, INNER, OPENING, RESULTS
 from hfchat_base.tools.forms.named_forms import ACTIONS, read_action, read_harmony, read_named
 from hfchat_base.tools.forms.python_forms import (
     LONGEST_NAME,
@@ -50,7 +50,7 @@ from hfchat_base.tools.forms.python_forms import (
 )
 from hfchat_base.tools.forms.values import AnyCall, Context, Found, ToolIndex, load_loose
 from hfchat_base.tools.forms.xml_forms import ELEMENTS, read_element
-from hfchat_base.tools.source import JsonScanner, Reading, Source
+from hfchat_base.tools.source import JsonScanner, Marks, Reading, Source
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
 __all__ = ["ToolCallParser"]
@@ -103,6 +103,8 @@ _MOST_TICKS: Final = 32
 _LINE_CHARACTERS: Final = 300
 """How much of a line is kept to see whether it announces an example."""
 
+_MOST_LINE_CHARACTERS: Final = 2 * _LINE_CHARACTERS
+
 
 class ToolCallParser:
     """Finds the calls in one answer.
@@ -139,6 +141,12 @@ class ToolCallParser:
         if not self._is_on:
             return [piece] if piece else []
         source = self._source
+        if self._passes(piece):
+            source.text = piece
+            self._at = self._cut_off_at = 0
+            self._say(len(piece))
+            parsed, self._parsed = self._parsed, []
+            return parsed
         # What nothing else holds grows in place.
         text, source.text = source.text, ""
         if self._can_trim and self._at:
@@ -148,6 +156,16 @@ class ToolCallParser:
         text += piece
         source.text = text
         return self._settled()
+
+    def _passes(self, piece: str) -> bool:
+        """Whether a piece is text as it stands, as most are."""
+        return (
+            self._can_trim
+            and not self._line_is_blank
+            and not self._is_over
+            and self._at == len(self._source.text)
+            and _TRIGGER.search(piece) is None
+        )
 
     def end(self) -> list[Parsed]:
         """Say that the text is over, and return what was held back."""
@@ -205,7 +223,7 @@ class ToolCallParser:
         if source.text[start] in "<[{`~":
             return False
         marks = self._line_starts
-        end = yield from source.one_of(marks.pattern, marks.beginnings, start)
+        end = yield from source.one_of(marks, start)
         mark = source.text[start:end]
         if mark == _OBSERVATION:
             self._is_over = self._called
@@ -270,7 +288,7 @@ class ToolCallParser:
     def _read_mark(self) -> Reading[bool]:
         """Read what begins with a mark; False if there is none."""
         source, start = self._source, self._at
-        end = yield from source.one_of(_MARKS.pattern, _MARKS.beginnings, start)
+        end = yield from source.one_of(_MARKS, start)
         if end == start:
             return False
         mark = source.text[start:end]
@@ -337,7 +355,7 @@ class ToolCallParser:
         source, behind = self._source, at
         while True:
             at = yield from source.skip(at)
-            end = yield from source.one_of(_BETWEEN.pattern, _BETWEEN.beginnings, at)
+            end = yield from source.one_of(_BETWEEN, at)
             if end > at:
                 at = behind = end
                 continue
@@ -379,7 +397,7 @@ class ToolCallParser:
         if source.text[at : at + 1] in {"", "\n", "\r", "{", "["}:
             return True
         marks = _MARKS
-        return (yield from source.one_of(marks.pattern, marks.beginnings, at)) > at
+        return (yield from source.one_of(marks, at)) > at
 
     def _read_unmarked(self, start: int) -> Reading[Found | None]:
         """Read one object, or one list, that may be a call, or calls."""
@@ -484,7 +502,7 @@ class ToolCallParser:
 
     def _ends_answer(self, at: int) -> Reading[bool]:
         """Whether nothing follows, or only what the model has made up."""
-        end = yield from self._source.one_of(RESULTS.pattern, RESULTS.beginnings, at)
+        end = yield from self._source.one_of(RESULTS, at)
         return end > at or at == len(self._source.text)
 
     def _next_block(self, at: int) -> Reading[int | None]:
@@ -616,14 +634,17 @@ class ToolCallParser:
         self._at = end
         if not said:
             return
-        before, line_break, line = said.rpartition("\n")
-        if line_break:
+        if "\n" in said:
+            before, _, line = said.rpartition("\n")
             above = (self._line + before).rstrip().rpartition("\n")[2]
             self._line_above = above[-_LINE_CHARACTERS:] or self._line_above
-            self._line = ""
-            self._line_is_blank = True
-        self._line = (self._line + line)[-_LINE_CHARACTERS:]
-        self._line_is_blank = self._line_is_blank and not line.strip()
+            self._line = line
+            self._line_is_blank = not line.strip()
+        else:
+            self._line += said
+            self._line_is_blank = self._line_is_blank and said.isspace()
+        if len(self._line) > _MOST_LINE_CHARACTERS:
+            self._line = self._line[-_LINE_CHARACTERS:]
         bare = said.rstrip()
         if not bare:
             self._space += said

@@ -12,7 +12,7 @@ import re
 from collections.abc import Generator
 from typing import Final, TypeVar
 
-__all__ = ["JsonScanner", "Reading", "Source", "missing_closers"]
+__all__ = ["JsonScanner", "Marks", "Reading", "Source", "missing_closers"]
 
 _T = TypeVar("_T")
 Reading = Generator[None, None, _T]
@@ -20,6 +20,33 @@ Reading = Generator[None, None, _T]
 
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _SPACES: Final = re.compile(r"[ \t]*")
+
+
+class Marks:
+    """Some strings, for the questions of `Source`.
+
+    Args:
+        strings: The strings.
+
+    Attributes:
+        strings: The strings.
+        pattern: Fits them, the longest first.
+        beginnings: All beginnings of them, themselves excluded unless one of them is the beginning
+            of another.
+        longest: How long the longest is.
+    """
+
+    def __init__(self, *strings: str) -> None:
+        self.strings = frozenset(strings)
+        by_length = sorted(strings, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
+        self.beginnings = frozenset(
+            string[:size] for string in strings for size in range(len(string))
+        )
+        self.longest = max(map(len, strings), default=0)
+
+    def __or__(self, other: Marks) -> Marks:
+        return Marks(*self.strings, *other.strings)
 
 
 class Source:
@@ -52,21 +79,17 @@ class Source:
             if not literal.startswith(part) or not (yield from self.wait()):
                 return False
 
-    def one_of(self, pattern: re.Pattern[str], beginnings: frozenset[str], at: int) -> Reading[int]:
+    def one_of(self, marks: Marks, at: int) -> Reading[int]:
         """Tell where the longest of some strings that stand at a position ends; `at` if none does.
 
         Args:
-            pattern: Fits the strings, the longest first.
-            beginnings: All beginnings of all of them, themselves excluded unless one of them is the
-                beginning of another.
+            marks: The strings.
             at: The position.
         """
-        longest = _longest(beginnings)
         while True:
-            rest = self.text[at : at + longest + 1]
-            may_grow = rest in beginnings
-            found = pattern.match(self.text, at)
+            may_grow = self.text[at : at + marks.longest + 1] in marks.beginnings
             if not may_grow or not (yield from self.wait()):
+                found = marks.pattern.match(self.text, at)
                 return found.end() if found else at
 
     def skip(self, at: int, *, lines: bool = True) -> Reading[int]:
@@ -95,22 +118,19 @@ class Source:
             if end < len(self.text) or end == at + most or not (yield from self.wait()):
                 return self.text[at:end]
 
-    def find(
-        self, pattern: re.Pattern[str], at: int, longest: int
-    ) -> Reading[re.Match[str] | None]:
+    def find(self, marks: Marks, at: int) -> Reading[re.Match[str] | None]:
         """Find the first of some strings.
 
         Args:
-            pattern: Fits the strings, none of which may stand in another.
+            marks: The strings, none of which may stand in another.
             at: Where to begin.
-            longest: How long the longest of them is.
         """
         start = at
         while True:
-            found = pattern.search(self.text, start)
+            found = marks.pattern.search(self.text, start)
             if found is not None:
                 return found
-            start = max(at, len(self.text) - longest + 1)
+            start = max(at, len(self.text) - marks.longest + 1)
             if not (yield from self.wait()):
                 return None
 
@@ -119,10 +139,6 @@ class Source:
         scanner.scan(self.text)
         while scanner.end is None and scanner.illegal_at is None and (yield from self.wait()):
             scanner.scan(self.text)
-
-
-def _longest(strings: frozenset[str]) -> int:
-    return max(map(len, strings), default=0)
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hfchat_base.tools.forms.marks import CLOSING, LONGEST_CLOSING, OPENING
+from hfchat_base.tools.forms.marks import CLOSING, OPENING
 from hfchat_base.tools.forms.values import (
     AnyCall,
     Context,
@@ -62,9 +62,8 @@ _OPENING: Final = re.compile(
         (?P<value_end>(?P=inner))?)?)?)?)?""",
     re.VERBOSE,
 )
-_ENDS: Final = (CLOSING | OPENING).pattern
+_ENDS: Final = CLOSING | OPENING
 _CUT_CLOSERS: Final = frozenset(("}", "]", "}]"))
-_LONGEST_END: Final = max(LONGEST_CLOSING, OPENING.longest)
 
 
 def read_json(source: Source, at: int, context: Context) -> Reading[Found | None]:
@@ -102,7 +101,7 @@ def unreadable(
         error: What is wrong, if that is known.
         name: The tool, if it is known.
     """
-    found = yield from source.find(_ENDS, at, _LONGEST_END)
+    found = yield from source.find(_ENDS, at)
     end = len(source.text) if found is None else found.start()
     written = source.text[at:end].strip()
     calls = repaired_calls(written, context, is_cut=found is None)

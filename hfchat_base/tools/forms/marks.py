@@ -7,45 +7,18 @@ and behind calls, and what begins a result that the model has made up.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
+
+from hfchat_base.tools.source import Marks
 
 __all__ = [
     "CLOSING",
     "ENDING",
     "INNER",
-    "LONGEST_CLOSING",
     "OPENING",
     "RESULTS",
-    "Marks",
 ]
-
-
-class Marks:
-    """Some strings, for the questions of `Source`.
-
-    Args:
-        strings: The strings.
-
-    Attributes:
-        strings: The strings.
-        pattern: Fits them, the longest first.
-        beginnings: All beginnings of them.
-        longest: How long the longest is.
-    """
-
-    def __init__(self, *strings: str) -> None:
-        self.strings = frozenset(strings)
-        by_length = sorted(strings, key=len, reverse=True)
-        self.pattern = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
-        self.beginnings = frozenset(
-            string[:size] for string in strings for size in range(len(string))
-        )
-        self.longest = max(map(len, strings), default=0)
-
-    def __or__(self, other: Marks) -> Marks:
-        return Marks(*self.strings, *other.strings)
 
 
 def _tags(names: Iterable[str]) -> list[str]:
@@ -121,8 +94,6 @@ CLOSING: Final = (
     | ENDING
 )
 """What may stand behind a call."""
-
-LONGEST_CLOSING: Final = CLOSING.longest
 
 INNER: Final = Marks(
     "<|plugin|>",

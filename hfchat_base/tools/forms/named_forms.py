@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from hfchat_base.tools.forms.json_forms import read_arguments, read_json, unreadable
 from hfchat_base.tools.forms.literals import LiteralReader
-from hfchat_base.tools.forms.marks import CLOSING, INNER, Marks
+from hfchat_base.tools.forms.marks import CLOSING, INNER
 from hfchat_base.tools.forms.python_forms import LONGEST_NAME, read_python_call
 from hfchat_base.tools.forms.values import Context, Found, ToolIndex, load_loose, typed_value
 from hfchat_base.tools.forms.xml_forms import (
@@ -28,7 +28,7 @@ from hfchat_base.tools.forms.xml_forms import (
     read_element,
     read_key_values,
 )
-from hfchat_base.tools.source import Reading, Source
+from hfchat_base.tools.source import Marks, Reading, Source
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = ["ACTIONS", "read_action", "read_harmony", "read_named"]
@@ -71,9 +71,9 @@ def read_named(source: Source, at: int, context: Context) -> Reading[Found | Non
             return (yield from _read_gemma(source, at, end, name, context))
         found = yield from read_arguments(source, at, end, name, context)
         return (yield from _closed_fence(source, found)) if is_fenced and found else found
-    if (yield from source.one_of(ELEMENTS.pattern, ELEMENTS.beginnings, end)) > end:
+    if (yield from source.one_of(ELEMENTS, end)) > end:
         return (yield from read_element(source, end, context))
-    if (yield from source.one_of(ARGUMENT_KEYS.pattern, ARGUMENT_KEYS.beginnings, end)) > end:
+    if (yield from source.one_of(ARGUMENT_KEYS, end)) > end:
         is_meant = context.is_certain or context.tools.find(name)
         return (yield from read_key_values(source, at, end, name, context)) if is_meant else None
     return (yield from _read_name_alone(source, at, end, name, context))
@@ -83,7 +83,7 @@ def _read_name_alone(
     source: Source, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read a name that no arguments follow."""
-    is_closed = (yield from source.one_of(CLOSING.pattern, CLOSING.beginnings, at)) > at
+    is_closed = (yield from source.one_of(CLOSING, at)) > at
     known = context.tools.find(name)
     if known is None or not (is_closed or at == len(source.text)):
         return None
@@ -100,7 +100,7 @@ def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
     is_fenced = False
     while True:
         at = yield from source.skip(at)
-        end = yield from source.one_of(INNER.pattern, INNER.beginnings, at)
+        end = yield from source.one_of(INNER, at)
         if end == at and (yield from source.starts_with(_CALL_ID, at)):
             end = at + len(_CALL_ID)
             end += len((yield from source.take(_CALL_ID_TEXT, end, LONGEST_NAME)))
@@ -127,7 +127,7 @@ def _read_gemma(
         return None
     depth, end, quote = 0, at, ""
     while True:
-        found = yield from source.find(_STRING_ENDS.pattern, end, _STRING_ENDS.longest)
+        found = yield from source.find(_STRING_ENDS, end)
         if found is None or (not quote and found[0] in CLOSING.strings):
             return (yield from unreadable(source, start, context, name=known or name))
         end = found.end()
@@ -174,7 +174,7 @@ def read_action(source: Source, at: int, context: Context) -> Reading[Found | No
         return (yield from read_python_call(source, name_at, context))
     end += len((yield from source.take(_BEHIND_NAME, end, 8)))
     line = yield from source.skip(end)
-    opened = yield from source.one_of(_INPUTS.pattern, _INPUTS.beginnings, line)
+    opened = yield from source.one_of(_INPUTS, line)
     if opened == line:
         return None
     value_at, is_fenced = yield from _skip_inner(source, opened)
@@ -232,7 +232,7 @@ def read_harmony(source: Source, at: int, context: Context) -> Reading[Found | N
     value_at = yield from source.skip(start)
     if (yield from source.starts_with("{", value_at)):
         return (yield from read_arguments(source, value_at, value_at, name, context))
-    closed = yield from source.one_of(CLOSING.pattern, CLOSING.beginnings, value_at)
+    closed = yield from source.one_of(CLOSING, value_at)
     known = context.tools.find(name)
     is_empty = closed > value_at or value_at == len(source.text)
     if known and is_empty and not context.tools.needs_arguments(known):

@@ -17,9 +17,8 @@ import re
 from typing import Any, Final
 
 from hfchat_base.tools.forms.json_forms import read_arguments, unreadable
-from hfchat_base.tools.forms.marks import Marks
 from hfchat_base.tools.forms.values import Context, Found, load_loose, typed_value
-from hfchat_base.tools.source import Reading, Source
+from hfchat_base.tools.source import Marks, Reading, Source
 
 __all__ = ["ARGUMENT_KEYS", "ELEMENTS", "read_element", "read_key_values"]
 
@@ -80,7 +79,7 @@ _LONGEST_TAG: Final = 200
 
 def read_element(source: Source, at: int, context: Context) -> Reading[Found | None]:
     """Read a call that is an element."""
-    end = yield from source.one_of(ELEMENTS.pattern, ELEMENTS.beginnings, at)
+    end = yield from source.one_of(ELEMENTS, at)
     if end == at:
         return None
     name, _, end = yield from _read_tag(source, end)
@@ -93,8 +92,8 @@ def read_element(source: Source, at: int, context: Context) -> Reading[Found | N
         if not arguments and (yield from source.starts_with("{", end)):
             found = yield from read_arguments(source, at, end, name, context)
             return (yield from _closed(source, found)) if found else None
-        closed = yield from source.one_of(_CLOSERS.pattern, _CLOSERS.beginnings, end)
-        if closed > end or (yield from source.one_of(_OUTER.pattern, _OUTER.beginnings, end)) > end:
+        closed = yield from source.one_of(_CLOSERS, end)
+        if closed > end or (yield from source.one_of(_OUTER, end)) > end:
             end = closed
             break
         if end == len(source.text):
@@ -102,7 +101,7 @@ def read_element(source: Source, at: int, context: Context) -> Reading[Found | N
                 break
             error = "It is cut off in the middle."
             return (yield from unreadable(source, at, context, error, known or name))
-        opened = yield from source.one_of(_PARAMETERS.pattern, _PARAMETERS.beginnings, end)
+        opened = yield from source.one_of(_PARAMETERS, end)
         if opened == end:
             error = "Something stands between its arguments that is none."
             return (yield from unreadable(source, at, context, error, known or name))
@@ -140,7 +139,7 @@ def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
     """Read the value of an argument, and where it ends."""
     start = at
     while True:
-        found = yield from source.find(_VALUE_ENDS.pattern, at, _VALUE_ENDS.longest)
+        found = yield from source.find(_VALUE_ENDS, at)
         if found is None:
             return None
         if found[0] not in _VALUE_CLOSERS.strings:
@@ -148,7 +147,7 @@ def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
                 found.start()
             )
         after = yield from source.skip(found.end())
-        next_end = yield from source.one_of(_AFTER_VALUE.pattern, _AFTER_VALUE.beginnings, after)
+        next_end = yield from source.one_of(_AFTER_VALUE, after)
         if next_end > after or after == len(source.text):
             return source.text[start : found.start()], found.end()
         at = found.end()
@@ -157,7 +156,7 @@ def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
 def _closed(source: Source, found: Found) -> Reading[Found]:
     """Take the closing tag behind the arguments to them."""
     at = yield from source.skip(found.end)
-    end = yield from source.one_of(_CLOSERS.pattern, _CLOSERS.beginnings, at)
+    end = yield from source.one_of(_CLOSERS, at)
     return Found(end if end > at else found.end, found.calls)
 
 
@@ -177,17 +176,15 @@ def read_key_values(
     arguments: dict[str, Any] = {}
     end = at
     while True:
-        key_start = yield from source.one_of(ARGUMENT_KEYS.pattern, ARGUMENT_KEYS.beginnings, end)
+        key_start = yield from source.one_of(ARGUMENT_KEYS, end)
         if key_start == end:
             break
-        key_end = yield from source.find(_KEY_ENDS.pattern, key_start, _KEY_ENDS.longest)
+        key_end = yield from source.find(_KEY_ENDS, key_start)
         if key_end is None:
             return (yield from unreadable(source, start, context, name=known or name))
         key = source.text[key_start : key_end.start()].strip()
         value_tag = yield from source.skip(key_end.end())
-        value_start = yield from source.one_of(
-            _VALUE_TAGS.pattern, _VALUE_TAGS.beginnings, value_tag
-        )
+        value_start = yield from source.one_of(_VALUE_TAGS, value_tag)
         value = yield from _read_key_value(source, value_start)
         if value is None or value_start == value_tag:
             error = f"The argument {key!r} has no value that ends."
@@ -205,13 +202,11 @@ def read_key_values(
 def _read_key_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
     start = at
     while True:
-        found = yield from source.find(_KEY_VALUE_ENDS.pattern, at, _KEY_VALUE_ENDS.longest)
+        found = yield from source.find(_KEY_VALUE_ENDS, at)
         if found is None:
             return None
         after = yield from source.skip(found.end())
-        next_end = yield from source.one_of(
-            _AFTER_KEY_VALUE.pattern, _AFTER_KEY_VALUE.beginnings, after
-        )
+        next_end = yield from source.one_of(_AFTER_KEY_VALUE, after)
         if next_end > after or after == len(source.text):
             return source.text[start : found.start()], found.end()
         at = found.end()
