@@ -26,7 +26,7 @@ from hfchat_base import Answer, ChatMessage, Upload
 from hfchat_base._flows import conversations
 from hfchat_base.files import fetch_public_file
 from hfchat_base.tools import ToolSession
-from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks
+from langchain_huggingchat.chunks import ChunkMaker, metadata_of, register_blocks, with_errors
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.messages import base_messages, has_web_files
@@ -54,7 +54,7 @@ class AskingChatModel(HuggingChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._ask(messages, stop, kwargs, streams=False))
+        return with_errors(generate_from_stream(self._ask(messages, stop, kwargs, streams=False)))
 
     async def _agenerate(
         self,
@@ -63,7 +63,8 @@ class AskingChatModel(HuggingChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._aask(messages, stop, kwargs, streams=False))
+        chunks = self._aask(messages, stop, kwargs, streams=False)
+        return with_errors(await agenerate_from_stream(chunks))
 
     def _stream(
         self,

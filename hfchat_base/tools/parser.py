@@ -49,7 +49,7 @@ from hfchat_base.tools.forms.python_forms import (
     read_python_list,
 )
 from hfchat_base.tools.forms.values import AnyCall, Context, Found, ToolIndex, load_loose
-from hfchat_base.tools.forms.xml_forms import ELEMENTS, read_element
+from hfchat_base.tools.forms.xml_forms import ELEMENTS, read_children, read_element
 from hfchat_base.tools.source import JsonScanner, Marks, Reading, Source
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
@@ -91,7 +91,12 @@ _MARKS: Final = (
 )
 _BETWEEN: Final = OPENING | CLOSING | INNER
 _RECIPIENT: Final = ">>>"
-_LINE_MARKS: Final = ("functools[", "functools [", "function call<|role_sep|>")
+_LINE_MARKS: Final = (
+    "functools[",  # Phi
+    "functools [",
+    "function call<|role_sep|>",  # GigaChat
+    "-> tool/function_call",  # HyperCLOVA
+)
 _OBSERVATION: Final = "Observation:"
 
 _OPENING_CHARACTERS: Final = 512
@@ -290,7 +295,7 @@ class ToolCallParser:
         source, start = self._source, self._at
         end = yield from source.one_of(_MARKS, start)
         if end == start:
-            return False
+            return self._drop_cut_off_mark()
         mark = source.text[start:end]
         if self._is_quoted():
             yield from self._pass_paragraph()
@@ -310,6 +315,15 @@ class ToolCallParser:
             self._say(end)
             self._line_is_blank |= mark in _LAST_OF_THOUGHT.strings
         return True
+
+    def _drop_cut_off_mark(self) -> bool:
+        """Drop the beginning of a closing mark behind a call, with which the answer ends."""
+        rest = self._source.text[self._at :]
+        is_mark = len(rest) > 1 and self._source.is_final and rest in CLOSING.beginnings
+        if is_mark and self._is_behind_call:
+            self._at = len(self._source.text)
+            return True
+        return False
 
     def _is_noise(self, mark: str) -> bool:
         """Whether a mark says nothing where it stands."""
@@ -672,7 +686,8 @@ def _read_content(source: Source, at: int, context: Context) -> Reading[Found | 
             return (yield from read_json(source, at, context))
         return (yield from read_python_list(source, at, context))
     if character == "<":
-        return (yield from read_element(source, at, context))
+        found = yield from read_element(source, at, context)
+        return found or (yield from read_children(source, at, context))
     if character == "`":
         return (yield from _read_fenced_content(source, at, context))
     return (yield from read_named(source, at, context))

@@ -39,6 +39,7 @@ _PLAIN: Final = (  # <x>…</x>
     "｜DSML｜tool_calls",
     "tool_use",
     "functioncall",
+    "tools",
 )
 _PAIRS: Final = {
     "<|tool_call|>": "<|/tool_call|>",  # Granite, Phi
@@ -57,6 +58,7 @@ _PAIRS: Final = {
     "<｜tool_call_begin｜>": "<｜tool_call_end｜>",
     "[TOOL_CALLS]": "[/TOOL_CALLS]",  # Mistral
     "<|python_tag|>": "<|eom_id|>",  # Llama 3
+    "<|python_start|>": "<|python_end|>",  # Llama 4
     "[unused11]": "[unused12]",  # Pangu
 }
 
@@ -90,7 +92,7 @@ ENDING: Final = Marks(
 
 CLOSING: Final = (
     Marks(*(f"</{name}>" for name in _PLAIN), *_PAIRS.values(), "</tool_response>", "</answer>")
-    | Marks("</function>", "</invoke>", "</tools>")
+    | Marks("</function>", "</invoke>")
     | ENDING
 )
 """What may stand behind a call."""

@@ -202,9 +202,9 @@ def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | 
     if text.lower() in {"", "none", "null"} and not tools.needs_arguments(name):
         return {}
     required = [key for key in names if tools.lacks(name, {k: None for k in names if k != key})]
-    only = names[0] if len(names) == 1 else required[0] if len(required) == 1 else None
-    if only is None or not text:
+    if not text or not names or len(required) > 1:
         return None
+    only = required[0] if required else names[0]
     if text[0] in "\"'":
         with suppress(ValueError):
             text = str(load_loose(text))

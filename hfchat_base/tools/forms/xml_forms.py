@@ -5,6 +5,8 @@
 * ``<invoke name="f"><parameter name="x">1</parameter></invoke>``: Anthropic, MiniMax M2; with
   prefixes, DeepSeek V3.2 (``<｜DSML｜invoke …>``) and Step 3 (``<steptml:invoke …>``);
 * ``<function name="f"><param name="x">1</param></function>``: MiniCPM;
+* ``<name>f</name><arguments>{"x": 1}</arguments>``, also with an element for each argument: older
+  Anthropic models, and prompts of many programs;
 * ``f<arg_key>x</arg_key><arg_value>1</arg_value>``: GLM 4.5 and later, Hunyuan 3, LongCat.
 
 Such a value is a text; the tool's JSON schema says what else it is. It ends only at a closing tag
@@ -19,8 +21,9 @@ from typing import Any, Final
 from hfchat_base.tools.forms.json_forms import read_arguments, unreadable
 from hfchat_base.tools.forms.values import Context, Found, load_loose, typed_value
 from hfchat_base.tools.source import Marks, Reading, Source
+from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
-__all__ = ["ARGUMENT_KEYS", "ELEMENTS", "read_element", "read_key_values"]
+__all__ = ["ARGUMENT_KEYS", "ELEMENTS", "read_children", "read_element", "read_key_values"]
 
 _PREFIXES: Final = ("", "antml:", "steptml:", "minimax:", "｜DSML｜")
 ELEMENTS: Final = Marks(
@@ -70,6 +73,15 @@ _AFTER_KEY_VALUE: Final = Marks(
     "</tool_calls>",
     "<tool_call>",
 )
+_NAME_TAGS: Final = {"<name>": "</name>", "<tool_name>": "</tool_name>"}
+_BODY_TAGS: Final = {
+    "<arguments>": "</arguments>",
+    "<parameters>": "</parameters>",
+    "<input>": "</input>",
+}
+_NAME_OPENERS: Final = Marks(*_NAME_TAGS, "<invoke>")
+_BODY_OPENERS: Final = Marks(*_BODY_TAGS)
+_CHILD: Final = re.compile(r"\s*<([\w.\-]+)>(.*?)</\1>", re.DOTALL)
 _KEY_ENDS: Final = Marks("</arg_key>", "</longcat_arg_key>")
 _KEY_VALUE_ENDS: Final = Marks("</arg_value>", "</longcat_arg_value>")
 _ATTRIBUTES: Final = re.compile(r"""["']?[^<>{}\n]*""")
@@ -114,6 +126,45 @@ def read_element(source: Source, at: int, context: Context) -> Reading[Found | N
         arguments[key] = _typed(text, attributes, known, key, context)
     call = context.tools.call(name, arguments, source.text[at:end], context)
     return Found(end, [call] if call else [])
+
+
+def read_children(source: Source, at: int, context: Context) -> Reading[Found | None]:
+    """Read a call whose name and arguments are elements of their own."""
+    end = at
+    while (opened := (yield from source.one_of(_NAME_OPENERS, end))) > end:
+        mark, end = source.text[end:opened], (yield from source.skip(opened))
+        if mark in _NAME_TAGS:
+            break
+    else:
+        return None
+    name = yield from source.take(_NAME, end, _LONGEST_TAG)
+    end = yield from source.skip(end + len(name))
+    known = context.tools.find(name)
+    if known is None or not (yield from source.starts_with(_NAME_TAGS[mark], end)):
+        return None
+    body = yield from source.skip(end + len(_NAME_TAGS[mark]))
+    opened = yield from source.one_of(_BODY_OPENERS, body)
+    if opened == body:
+        return None
+    closing = _BODY_TAGS[source.text[body:opened]]
+    closed = yield from source.find(Marks(closing), opened)
+    if closed is None:
+        error = "It is cut off in the middle."
+        return (yield from unreadable(source, at, context, error, known))
+    written = source.text[opened : closed.start()].strip()
+    end = closed.end()
+    if not written.startswith("{"):
+        arguments = {
+            child[1]: _typed(child[2], "", known, child[1], context)
+            for child in _CHILD.finditer(written)
+        }
+        return Found(end, [FunctionCall(known, arguments)])
+    try:
+        value = load_loose(written)
+    except ValueError as reason:
+        error = f"The arguments are no valid JSON: {reason}."
+        return Found(end, [InvalidToolCall(source.text[at:end], error, known)])
+    return Found(end, [FunctionCall(known, dict(value))])
 
 
 def _read_tag(source: Source, at: int) -> Reading[tuple[str, str, int]]:

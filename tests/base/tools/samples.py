@@ -268,6 +268,18 @@ FAMILIES: Final[Mapping[str, Family]] = {
             )
         )
     ),
+    "name and arguments in elements": Family(
+        _each(
+            lambda use: (
+                f"<tool_use>\n<name>{use[0]}</name>\n<arguments>{_json(use[1])}</arguments>\n"
+                "</tool_use>"
+            )
+        )
+    ),
+    "Llama 4, marked": Family(
+        lambda uses: f"<|python_start|>[{', '.join(map(_python, uses))}]<|python_end|>"
+    ),
+    "HyperCLOVA": Family(_listed("-> tool/function_call\n", "<|im_end|>")),
     "LFM2": Family(
         lambda uses: f"<|tool_call_start|>[{', '.join(map(_python, uses))}]<|tool_call_end|>"
     ),
