@@ -17,8 +17,9 @@ the whole answer.
 **Quoted calls are text:**
 
 1. in inline code, in quotation marks, or in a quoted line (``>``);
-2. in a code block, if any text follows the block, or if the block holds anything but calls;
-3. in a code block, or bare, if the line above calls it an example.
+2. in a code block, if any text follows the block, if the block holds anything but calls, or if an
+   earlier block of the answer held a quoted call;
+3. in a code block, or bare, if the line above calls it an example and ends with a colon.
 
 So a code block that is the whole answer, or ends it, is a call: small models write their calls so.
 A block of Python is one only if it is the whole answer. Calls in a block are therefore held back
@@ -66,11 +67,11 @@ _SPAN_END: Final = re.compile(r"[`\n]")
 _SEPARATORS: Final = re.compile(r"[,;}\]]*")
 _BARE_SEPARATORS: Final = re.compile(r"[,; \t\r\n]*")
 _NAME: Final = re.compile(r"[\w.\-]*")
-_QUOTES: Final = frozenset("\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2039\u203a")
+_QUOTES: Final = frozenset("\"'`(\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u2039\u203a")
 _EXAMPLE: Final = re.compile(
-    r"\b(?:example|examples|e\.g\.|for instance|looks? like|look something like|would (?:be|look)"
-    r"|could (?:be|look)|illustrat\w+|sample|demonstrat\w+)",
-    re.IGNORECASE,
+    r"\b(?:examples?|e\.g\.|instance|looks? like|would|could|illustrat\w+|sample|demonstrat\w+)"
+    r"\b.*[:,][\s*_]*\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _PYTHON_BLOCKS: Final = frozenset(("python", "py", "python3"))
 _CALL_BLOCKS: Final = frozenset(("tool_code", "tool_call", "tool_calls", "function_call"))
@@ -132,6 +133,7 @@ class ToolCallParser:
         self._line_above = ""  # the last line before it that is not blank
         self._line_is_blank = True  # nothing but calls and white space since the last line break
         self._said = False  # whether there was text
+        self._has_quoted = False  # whether a code block with calls was text
         self._called = False  # whether there was a call
         self._is_behind_call = False  # only white space since a call
         self._is_over = False  # the model has begun to make up results
@@ -480,7 +482,7 @@ class ToolCallParser:
         """Read a code block, and decide whether the calls in it are meant as such."""
         source = self._source
         language = info.strip().lower()
-        is_code = language in _PYTHON_BLOCKS and self._said
+        is_code = self._has_quoted or (language in _PYTHON_BLOCKS and self._said)
         if is_code or self._announces_example() or self._line.lstrip().startswith(">"):
             yield from self._pass_code(start, fence)
             return
@@ -498,6 +500,7 @@ class ToolCallParser:
                 if (yield from self._ends_answer(at)):
                     content = at
                     break
+                self._has_quoted = bool(calls)
                 self._say(content + len(fence))
                 return
             is_marked = behind > at

@@ -153,7 +153,7 @@ _OUTSIDE_JSON: Final = re.compile(r'[{}\[\]"]|[^ \t\r\n:,\d+\-.eEtrufalsn]')
 _OUTSIDE_LOOSE: Final = re.compile(r"[{}\[\]\"']|[^ \t\r\n:,\d+\-.eEtrufalsnTFNo]")
 _OUTSIDE_PYTHON: Final = re.compile(r"[{}\[\]()\"']")
 # The lone last character of an unfinished string may be the beginning of an escape.
-_INSIDE: Final = {'"': re.compile(r'["\\]'), "'": re.compile(r"['\\]")}
+_INSIDE: Final = {quote: re.compile(rf"{quote}|\\") for quote in ('"', "'", '"""', "'''")}
 _CLOSERS: Final = {"{": "}", "[": "]", "(": ")"}
 
 
@@ -206,7 +206,13 @@ class JsonScanner:
                 break
             at = found.end()
             character = found[0]
-            if not self._quote:
+            if not self._quote and character in _INSIDE and self._outside is _OUTSIDE_PYTHON:
+                if len(text) < at + 2:
+                    at -= 1  # it may be the first of three
+                    break
+                self._quote = character * 3 if text.startswith(character * 2, at) else character
+                at += len(self._quote) - 1
+            elif not self._quote:
                 self._read_outside(character, at)
             elif character == self._quote:
                 self._quote = ""

@@ -53,6 +53,9 @@ _LONGEST_LINE: Final = 10_000
 
 _MESSAGE: Final = "<|message|>"
 _RECIPIENT: Final = re.compile(r"to=([\w.\-]+)")
+_HEADER: Final = re.compile(
+    r"\s*\w*(?:\s*(?:to=[\w.\-]+|<\|constrain\|>\s*\w+|<\|channel\|>\s*\w+|json|code))*\s*"
+)
 _LONGEST_HEADER: Final = 200
 
 
@@ -224,6 +227,8 @@ def read_harmony(source: Source, at: int, context: Context) -> Reading[Found | N
             break
         if len(source.text) >= at + _LONGEST_HEADER or not (yield from source.wait()):
             return None
+    if _HEADER.fullmatch(source.text, at, end) is None or not source.text[at:end].strip():
+        return None
     recipient = _RECIPIENT.search(source.text, at, end)
     start = end + len(_MESSAGE)
     if recipient is None:

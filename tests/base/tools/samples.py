@@ -389,6 +389,13 @@ ORDINARY: Final[Mapping[str, str]] = {
     "call in a block with tildes": f"It writes:\n\n~~~json\n{_CALL}\n~~~\n\nThen it waits.",
     "announced example": f"Here is an example of a call:\n\n```json\n{_CALL}\n```",
     "announced bare example": f"A call looks like this:\n\n{_CALL}\n\nThat is all.",
+    "several formats": (
+        f"OpenAI's:\n\n```json\n{_CALL}\n```\n\nand Anthropic's:\n\n```xml\n"
+        '<invoke name="get_weather">\n<parameter name="city">Lisbon</parameter>\n</invoke>\n```'
+    ),
+    "what a model would do": f"A model would answer with:\n\n```\n{_CALL}\n```",
+    "call in brackets": f"The answer (<tool_call>{_CALL}</tool_call>) is a call.",
+    "tokens of harmony": "The tokens are <|channel|>, <|message|> and <|call|>.",
     "call and more in a block": f"```json\n{_CALL}\n// then comes the result\n```",
     "call in quotation marks": f'It answers "<tool_call>{_CALL}</tool_call>" to that.',
     "call in curly quotation marks": f"It answers “{_CALL}” to that.",

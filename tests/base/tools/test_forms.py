@@ -160,6 +160,61 @@ def test_no_leftovers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "before", ["I will look for an example.", "This should work:", "Here is the call:"]
+)
+def test_block_that_ends_the_answer(before: str) -> None:
+    """A code block that ends the answer is a call, unless the line above calls it an example."""
+    assert read(f"{before}\n\n{written('a code block of JSON', CITY)}") == (before, [CITY])
+
+
+def test_messages_of_harmony() -> None:
+    """Heads of messages are dropped, and thinking and preambles are text."""
+    call = (
+        '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "X"}'
+    )
+    said, calls = read(
+        "<|channel|>analysis<|message|>The weather.<|end|><|start|>assistant"
+        f"<|channel|>commentary<|message|>I look.<|end|><|start|>assistant{call}<|call|>"
+    )
+    assert calls == [("get_weather", {"city": "X"})]
+    assert said == "The weather.I look."
+
+
+@pytest.mark.parametrize("thought", ["[THINK]{call}[/THINK]", "<seed:think>{call}</seed:think>"])
+def test_thoughts_hold_no_calls(thought: str) -> None:
+    """What looks like a call in a thought is none; the call behind it is one."""
+    call = written("Mistral since v11", CITY)
+    thought = thought.replace("{call}", f"Perhaps {call}?")
+    assert read(f"{thought}\n{call}") == (thought, [CITY])
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("[write_file(path='a', content='sed -n '1,2p' x')]", "sed -n '1,2p' x"),
+        ("[write_file('a', 'two\nlines')]", "two\nlines"),
+        (r"[write_file(path='a', content='it\'s \x41 \u00e9\n')]", "it's A é\n"),
+        ("[write_file(path='a', content=r'a\\nb')]", "a\\nb"),
+        ('[write_file(path="a", content="""x"y""")]', 'x"y'),
+    ],
+)
+def test_strings_of_python(text: str, arguments: str) -> None:
+    """Strings are read as Python has them, and also where Python would refuse them."""
+    uses: list[object] = [("write_file", {"path": "a", "content": arguments})]
+    assert read(f"<|tool_call_start|>{text}<|tool_call_end|>") == ("", uses)
+
+
+@pytest.mark.parametrize(
+    "value", ["f(1)", "x", "b'x'", "1e999", "open('x')", "(1", "__import__('os')"]
+)
+def test_python_that_is_no_literal(value: str) -> None:
+    """Only literals are arguments; nothing is run."""
+    (call,) = pieces_of(f"<|tool_call_start|>[get_weather(city={value})]<|tool_call_end|>")
+    assert isinstance(call, InvalidToolCall)
+    assert call.name == "get_weather"
+
+
+@pytest.mark.parametrize(
     ("piece", "released"),
     [
         ("No call", "No call"),
