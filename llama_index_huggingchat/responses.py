@@ -127,6 +127,7 @@ class Reply:
         pieces = self._dialog.end(answer)
         if self.goes_on:
             self._begin()
+            self._text = self._dialog.text  # what was handed out stays
             return None
         return self._grown(pieces)
 

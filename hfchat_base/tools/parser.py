@@ -590,6 +590,7 @@ class ToolCallParser:
                 if not (yield from source.wait()):
                     return
             elif found[0] == "\n":
+                self._say(found.start())
                 if not is_call:
                     return
                 self._say(found.end())

@@ -381,6 +381,7 @@ ORDINARY: Final[Mapping[str, str]] = {
     "call in inline code": f"The model writes `{_CALL}` then.",
     "tag in inline code": f"Use `<tool_call>{_CALL}</tool_call>` for that.",
     "lines in inline code": f"Use `<tool_call>\n{_CALL}\n</tool_call>` for that.",
+    "backtick that nothing closes": f"The ` sign, <tool_call>{_CALL}</tool_call>\nis a quote.",
     "double backticks": f"Use ``<tool_call>{_CALL}</tool_call>`` for that.",
     "call in a block amid prose": f"It writes:\n\n```json\n{_CALL}\n```\n\nThen it waits.",
     "tags in a block amid prose": (
