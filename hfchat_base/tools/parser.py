@@ -35,11 +35,11 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeGuard, Union
 
+from hfchat_base.tools.forms import BACKTICKS, FENCE, LONGEST_INFO, MOST_TICKS, read_content
 from hfchat_base.tools.forms.json_forms import (
     calls_in,
     could_become_call,
     guess_name,
-    read_json,
     repaired_calls,
 )
 from hfchat_base.tools.forms.marks import CLOSING, ENDING, INNER, OPENING, RESULTS
@@ -50,7 +50,7 @@ from hfchat_base.tools.forms.python_forms import (
     read_python_list,
 )
 from hfchat_base.tools.forms.values import AnyCall, Context, Found, ToolIndex, load_loose
-from hfchat_base.tools.forms.xml_forms import ELEMENTS, read_children, read_element
+from hfchat_base.tools.forms.xml_forms import ELEMENTS
 from hfchat_base.tools.source import JsonScanner, Marks, Reading, Source
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
@@ -59,10 +59,8 @@ __all__ = ["ToolCallParser"]
 Parsed = Union[str, FunctionCall, InvalidToolCall]
 
 _TRIGGER: Final = re.compile(r"[<\[{`~\n]")
-_BACKTICKS: Final = re.compile("`*")
 _TILDES: Final = re.compile("~*")
 _FENCE_INFO: Final = re.compile(r"[^\n`~]*")
-_LONGEST_INFO: Final = 40
 _SPAN_END: Final = re.compile(r"[`\n]")
 _SEPARATORS: Final = re.compile(r"[,;}\]]*")
 _BARE_SEPARATORS: Final = re.compile(r"[,; \t\r\n]*")
@@ -104,8 +102,6 @@ _OPENING_CHARACTERS: Final = 512
 _MOST_CUT_OFF: Final = 16
 """How deep JSON that is cut off is looked into for a call that is whole, or was begun later."""
 
-_FENCE: Final = 3
-_MOST_TICKS: Final = 32
 _LINE_CHARACTERS: Final = 300
 """How much of a line is kept to see whether it announces an example."""
 
@@ -240,7 +236,7 @@ class ToolCallParser:
             return self._takes((yield from read_action(source, end, context)))
         if mark in _LINE_MARKS:
             at = yield from source.skip(end - mark.endswith("["))
-            return self._takes((yield from _read_content(source, at, Context(self._tools))))
+            return self._takes((yield from read_content(source, at, Context(self._tools))))
         if mark:
             return (yield from self._read_name(end if mark == _RECIPIENT else start))
         if source.text[start] == ">":
@@ -340,14 +336,14 @@ class ToolCallParser:
         source, start = self._source, self._at
         context = Context(self._tools, is_certain=is_certain)
         at, _ = yield from self._skip_between(at)
-        found = yield from _read_content(source, at, context)
+        found = yield from read_content(source, at, context)
         if found is None or not found.calls:
             self._say(max(found.end if found else at, start + 1))
             return
         while found is not None and found.calls:
             self._emit(found.calls, found.end)
             at, behind = yield from self._skip_between(found.end)
-            found = yield from _read_content(source, at, context)
+            found = yield from read_content(source, at, context)
             self._at = behind
 
     def _read_head(self, end: int) -> Reading[None]:
@@ -462,10 +458,10 @@ class ToolCallParser:
     def _read_ticks(self, tick: str) -> Reading[None]:
         """Read what begins with backticks or tildes."""
         source, start = self._source, self._at
-        ticks = yield from source.take(_BACKTICKS if tick == "`" else _TILDES, start, _MOST_TICKS)
+        ticks = yield from source.take(BACKTICKS if tick == "`" else _TILDES, start, MOST_TICKS)
         end = start + len(ticks)
-        if len(ticks) >= _FENCE:
-            info = yield from source.take(_FENCE_INFO, end, _LONGEST_INFO)
+        if len(ticks) >= FENCE:
+            info = yield from source.take(_FENCE_INFO, end, LONGEST_INFO)
             line_end = end + len(info)
             if (yield from source.starts_with("\n", line_end)):
                 yield from self._read_block(line_end + 1, ticks, info)
@@ -525,18 +521,18 @@ class ToolCallParser:
     def _next_block(self, at: int) -> Reading[int | None]:
         """Where the content of a code block that begins here begins, if one does."""
         source = self._source
-        ticks = yield from source.take(_BACKTICKS, at, _MOST_TICKS)
-        if len(ticks) < _FENCE:
+        ticks = yield from source.take(BACKTICKS, at, MOST_TICKS)
+        if len(ticks) < FENCE:
             return None
         at += len(ticks)
-        at += len((yield from source.take(_FENCE_INFO, at, _LONGEST_INFO)))
+        at += len((yield from source.take(_FENCE_INFO, at, LONGEST_INFO)))
         return at + 1 if (yield from source.starts_with("\n", at)) else None
 
     def _read_in_block(self, at: int, language: str, *, is_marked: bool) -> Reading[Found | None]:
         source = self._source
         context = Context(self._tools, is_marked=is_marked)
         if is_marked or source.text[at] == "<":
-            return (yield from _read_content(source, at, context))
+            return (yield from read_content(source, at, context))
         if source.text[at] in "{[":
             return (yield from self._read_unmarked(at))
         if language in _CALL_BLOCKS or not self._said:
@@ -598,7 +594,7 @@ class ToolCallParser:
                 if source.text[at : at + 1] in {"\n", ""}:
                     return
             else:
-                run = yield from source.take(_BACKTICKS, found.start(), _MOST_TICKS)
+                run = yield from source.take(BACKTICKS, found.start(), MOST_TICKS)
                 self._say(found.start() + len(run))
                 if run == ticks:
                     return
@@ -677,37 +673,3 @@ class ToolCallParser:
 
 def _is_valid(call: AnyCall) -> TypeGuard[FunctionCall]:
     return isinstance(call, FunctionCall)
-
-
-def _read_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read what stands behind a mark: the first call in any form; None if it is none."""
-    character = source.text[at : at + 1]
-    if character == "{":
-        return (yield from read_json(source, at, context))
-    if character == "[":
-        first = yield from source.skip(at + 1)
-        if source.text[first : first + 1] in {"{", "[", ""}:
-            return (yield from read_json(source, at, context))
-        return (yield from read_python_list(source, at, context))
-    if character == "<":
-        found = yield from read_element(source, at, context)
-        return found or (yield from read_children(source, at, context))
-    if character == "`":
-        return (yield from _read_fenced_content(source, at, context))
-    return (yield from read_named(source, at, context))
-
-
-def _read_fenced_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read a code block behind a mark."""
-    ticks = yield from source.take(_BACKTICKS, at, _MOST_TICKS)
-    start = at + len(ticks)
-    start += len((yield from source.take(_NAME, start, _LONGEST_INFO)))
-    start = yield from source.skip(start)
-    if len(ticks) < _FENCE or source.text[start : start + 1] == "`":
-        return None
-    found = yield from _read_content(source, start, context)
-    if found is None or not found.calls:
-        return None
-    end = yield from source.skip(found.end)
-    is_closed = yield from source.starts_with(ticks, end)
-    return Found(end + len(ticks), found.calls) if is_closed else found
