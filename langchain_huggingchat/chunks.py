@@ -142,7 +142,8 @@ def gathered(chunks: Iterable[ChatGenerationChunk]) -> Iterator[ChatGenerationCh
             yield last
         message = chunk.message
         last = chunk
-        if message.additional_kwargs and not message.content:
+        calls = isinstance(message, AIMessageChunk) and message.tool_call_chunks
+        if message.additional_kwargs and not message.content and not calls:
             for name, value in message.additional_kwargs.items():
                 beside.setdefault(name, []).extend(value if isinstance(value, list) else [value])
             last = None
