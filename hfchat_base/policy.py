@@ -129,7 +129,7 @@ class Resuming:
     looks_without_news: int = 8
     looks_in_all: int = 1000
     looks_after_final: int = 6
-    absent_looks: int = 4
+    absent_looks: int = 6
     first_pause: float = 0.1
     longest_pause: float = 5.0
     patience: float = 600.0
