@@ -150,7 +150,7 @@ class Settling:
         pause: Between two looks, in seconds.
     """
 
-    looks: int = 20
+    looks: int = 240
     pause: float = 0.25
 
 
