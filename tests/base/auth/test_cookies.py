@@ -1,4 +1,4 @@
-"""Cookies in every form that people have them in."""
+"""Cookies in every form that people have them in, and as servers set them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 
 from hfchat_base import InvalidRequestError
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.auth.cookies import Cookie, by_name, is_access_token, read_cookies, select
+from hfchat_base.auth.cookies import (
+    Cookie,
+    by_name,
+    is_access_token,
+    parse_set_cookie,
+    read_cookies,
+    select,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,9 +112,9 @@ def test_forms(form: Callable[[Path], Any], tmp_path: Path) -> None:
         ("{broken secret", "look like JSON"),
         ("[]", "no cookie for huggingface.co"),
         ({}, "no cookie for huggingface.co"),
-        ({"hf-chat": "a\r\nb"}, "no cookie can"),
+        ({"hf-chat": "a\r\nb"}, "cookies cannot hold"),
         (json.dumps(EXPORT[2:]), "no cookie for huggingface.co"),
-        (json.dumps([{**EXPORT[0], "expires": 1}]), "have run out"),
+        (json.dumps([{**EXPORT[0], "expires": 1}]), "have expired"),
         (Path("/nowhere/secret.txt"), "cannot be read"),
     ],
 )
@@ -122,7 +129,7 @@ def test_what_is_none_of_them(source: Any, message: str) -> None:
 def test_file_of_another_kind(tmp_path: Path) -> None:
     """A file that holds no cookies is refused by name."""
     path = written("just text\n")(tmp_path)
-    with pytest.raises(InvalidRequestError, match="no Netscape or JSON cookie file"):
+    with pytest.raises(InvalidRequestError, match="not a Netscape or JSON cookie file"):
         read_cookies(path, HUGGINGCHAT)
 
 
@@ -250,7 +257,7 @@ FORBIDDEN = ["\r\n", "\0", "\t", "\x1b", "\x7f", "\x85", ";", "\ud800"]
 )
 def test_what_no_cookie_can_hold(form: Callable[[str], Any], text: str) -> None:
     """Whatever the form: what would break out of its place is refused, and not quoted."""
-    with pytest.raises(InvalidRequestError, match="no cookie can"):
+    with pytest.raises(InvalidRequestError, match="cookies cannot hold"):
         read_cookies(form(f"b{text}c"), HUGGINGCHAT)
 
 
@@ -290,3 +297,166 @@ def test_access_tokens_are_told_apart() -> None:
     assert is_access_token(" hf_abc ")
     assert not is_access_token("token=hf_abc")
     assert not is_access_token({"token": "hf_abc"})
+
+
+# --- what servers set -----------------------------------------------------------------------------
+
+CHAT = Endpoint.parse("https://chat.example.com/chat")
+PATH = "/chat/conversation/1"
+DAY = 86400
+
+
+def read(header: str, endpoint: Endpoint = CHAT) -> Cookie | None:
+    """Read one header of an answer to a message."""
+    return parse_set_cookie(header, endpoint, PATH)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "value"),
+    [
+        ("a=b", "a", "b"),
+        ("  a \t=\t b  ", "a", "b"),
+        ("a=b=c==", "a", "b=c=="),
+        ("a=", "a", ""),
+        ("a=b; Secure; Partitioned; SameSite=None", "a", "b"),
+        ("a=b; Priority=High; Path=/", "a", "b"),
+        ("a=b; Unknown; =x; ;; Other=1", "a", "b"),
+        ('a="b c"; Path=/', "a", '"b c"'),
+        ("a=b c, d; Path=/", "a", "b c, d"),
+        (r'a="\015\012X-Evil: 1"; Path=/', "a", r'"\015\012X-Evil: 1"'),
+        (r"a=b\c", "a", r"b\c"),
+        ("a=\u00e9\u2028", "a", "\u00e9\u2028"),
+        ("a=\udce9", "a", "\udce9"),
+        ("a b=c", "a b", "c"),
+        ("a=" + "x" * 4095, "a", "x" * 4095),
+    ],
+)
+def test_name_and_value(header: str, name: str, value: str) -> None:
+    """Name and value are taken as they are; flags and attributes that nobody knows do no harm."""
+    cookie = read(header)
+    assert cookie is not None
+    assert (cookie.name, cookie.value) == (name, value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "a",
+        "=b",
+        "a; b=c",
+        "a=b\r\nX: y",
+        "a=b\0",
+        "a=b; Path=/\x01",
+        "a=b\tc",
+        "a=b\x7f",
+        "a=b\x85",
+        "a\x1b=b",
+        "a=" + "x" * 4096,
+        "a=" + "\u00e9" * 2048,
+        "a=b; Domain=other.com",
+        "a=b; Domain=sub.chat.example.com",
+        "a=b; Domain=ample.com",
+        "__Secure-a=b",
+        "__Host-a=b; Secure",
+        "__Host-a=b; Secure; Path=/chat",
+        "__host-a=b; Secure; Path=/; Domain=chat.example.com",
+    ],
+)
+def test_what_is_ignored(header: str) -> None:
+    """Control characters, cookies for others, too long ones and false prefixes are not taken."""
+    assert read(header) is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "domain"),
+    [
+        ("", "chat.example.com"),
+        ("; Domain=", "chat.example.com"),
+        ("; Domain=chat.example.com", ".chat.example.com"),
+        ("; domain = .EXAMPLE.com ", ".example.com"),
+        ("; Domain=other.com; Domain=example.com", ".example.com"),
+        ("; Domain=" + "x" * 1025, "chat.example.com"),
+    ],
+)
+def test_domain(attributes: str, domain: str) -> None:
+    """Without a domain a cookie is for the very host, with one also for all hosts below it."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.domain == domain
+
+
+@pytest.mark.parametrize(
+    ("host", "domain", "is_taken"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.1", False),
+        ("[::1]", "::1", True),
+        ("localhost", "localhost", True),
+        ("a.localhost", "localhost", True),
+    ],
+)
+def test_domain_of_an_address(host: str, domain: str, is_taken: bool) -> None:
+    """There is nothing below an IP address."""
+    endpoint = Endpoint.parse(f"http://{host}:3000")
+    assert (read(f"a=b; Domain={domain}", endpoint) is not None) == is_taken
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ("", "/chat/conversation"),
+        ("; Path=", "/chat/conversation"),
+        ("; Path=chat", "/chat/conversation"),
+        ("; Path=/", "/"),
+        ("; PATH = /chat ", "/chat"),
+        ("; Path=/x; Path=/y", "/y"),
+    ],
+)
+def test_path(attributes: str, path: str) -> None:
+    """Without a path a cookie is for the folder of what was asked."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.path == path
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expires"),
+    [
+        ("", None),
+        ("; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wed, 21-Oct-2065 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wednesday, 21-Oct-65 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wed Oct 21 07:28:00 2065", 3023335680.0),
+        ("; Expires=07:28:00 21 October 2065 +0900", 3023335680.0),
+        ("; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("; Expires=Thu, 01-Jan-70 00:00:01 GMT", 1.0),
+        ("; Expires=Mon, 30 Feb 2065 00:00:00 GMT", None),
+        ("; Expires=Wed, 21 Oct 2065 24:00:00 GMT", None),
+        ("; Expires=Wed, 21 Oct 1600 07:28:00 GMT", None),
+        ("; Expires=tomorrow", None),
+        ("; Expires=0", None),
+        ("; Max-Age=0", 0.0),
+        ("; Max-Age=-1", 0.0),
+        ("; Max-Age=0; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 0.0),
+        ("; Max-Age=x; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 3023335680.0),
+        ("; Max-Age=+5", None),
+        ("; Max-Age=1e9", None),
+        ("; Max-Age=1.5", None),
+        ("; Max-Age=\u0661", None),
+    ],
+)
+def test_expiry(attributes: str, expires: float | None) -> None:
+    """An age counts more than a date, and dates come in many forms."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.expires == expires
+
+
+@pytest.mark.parametrize(("age", "days"), [(str(5 * DAY), 5), ("9" * 1000, 400)])
+def test_age_is_counted_from_now(age: str, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An age is in seconds from now, and cut to 400 days."""
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    cookie = read(f"a=b; Max-Age={age}")
+    assert cookie is not None
+    assert cookie.expires == 1000.0 + days * DAY

@@ -197,7 +197,7 @@ def test_broken_file_costs_one_session(content: bytes, caplog: pytest.LogCapture
     assert str(broken) in caplog.text
     with HuggingChat(URL) as client:
         assert client.session.account == "alice"
-        assert any(str(broken) in line for line in client.session.considered)
+        assert any(str(broken) in line for line in client.session.attempts)
 
 
 def test_folder_among_the_files_costs_nothing_else() -> None:
@@ -230,7 +230,7 @@ def test_account_names_are_data() -> None:
 
 
 def test_ended_session_is_not_taken() -> None:
-    """A session that the server has thrown away comes after one that is good."""
+    """A session that the server has invalidated comes after one that is usable."""
     store = SessionStore()
     store.save(URL, "alice", pair("one"))
     newest = store.save(URL, "bob", pair("two"))
@@ -240,8 +240,8 @@ def test_ended_session_is_not_taken() -> None:
     assert (second.account, second.is_usable) == ("bob", False)
 
 
-def test_session_runs_out() -> None:
-    """A session whose cookie has run out is not usable."""
+def test_session_expires() -> None:
+    """A session whose cookie has expired is not usable."""
     saved = SessionStore().save(URL, "alice", [Cookie("hf-chat", "one", expires=time.time() - 1)])
     assert not saved.is_usable
 
