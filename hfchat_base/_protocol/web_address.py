@@ -73,7 +73,7 @@ class WebAddress:
             msg = f"{what} holds a space, a backslash or a control character."
             raise InvalidRequestError(msg)
         if "@" in parts.netloc:
-            msg = f"{what} should not hold a user name."
+            msg = f"{what} should hold no user name."
             raise InvalidRequestError(msg)
         match = _NETLOC.fullmatch(parts.netloc)
         port = int((match and match["port"]) or _DEFAULT_PORTS[parts.scheme])

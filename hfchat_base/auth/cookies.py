@@ -36,7 +36,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    InstanceOf,
     PlainValidator,
     ValidationError,
 )
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
 
 CookieInput = Union[Mapping[str, str], str, "os.PathLike[str]", "CookieJar"]
 """A dict, a ``Cookie`` header, JSON or Netscape text, a path to a file, or a cookie jar."""
-
-Text = InstanceOf[str]
-"""A `str` that may hold lone surrogates, which pydantic's own check of a `str` refuses."""
 
 MAX_COOKIES: Final = 64
 """About as many as browsers keep for one server; a server that sets more need not be obeyed."""
@@ -83,10 +79,10 @@ class Cookie:
             semicolon, in a name an equals sign; or they are empty or too long.
     """
 
-    name: Text
-    value: Text = field(repr=False)
-    domain: Text = ""
-    path: Text = "/"
+    name: str
+    value: str = field(repr=False)
+    domain: str = ""
+    path: str = "/"
     expires: float | None = None
     secure: bool = False
 
@@ -285,8 +281,8 @@ class _Row(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Text
-    value: Text = Field(repr=False)
+    name: str
+    value: str = Field(repr=False)
     domain: Annotated[str, PlainValidator(lambda raw: str(raw or ""))] = Field(
         default="", validation_alias=AliasChoices("domain", "host")
     )

@@ -27,7 +27,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
 
 from hfchat_base._protocol.constants import SESSION_COOKIE
-from hfchat_base.auth.cookies import Cookie, Text, merge
+from hfchat_base.auth.cookies import Cookie, merge
 from hfchat_base.errors import HuggingChatError, MissingRequirementsError
 from hfchat_base.validation import invalid
 
@@ -67,8 +67,8 @@ class SavedSession(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    base_url: Text
-    account: Text
+    base_url: str
+    account: str
     saved_at: Moment
     refreshed_at: Moment
     ended_at: Moment | None = None
@@ -96,7 +96,7 @@ class _Header(BaseModel):
     """What has to be known of a file before the rest is read."""
 
     version: int
-    base_url: Text
+    base_url: str
     in_keyring: StrictBool
     cookies: list[dict[str, Any]]
 
@@ -417,7 +417,7 @@ def _unusable(folder: Path, error: Exception) -> HuggingChatError:
 
 _KEYRING_SERVICE: Final = "hfchat"
 _OFF: Final = ("", "0", "false", "no", "off")
-_VALUES: Final = TypeAdapter(dict[Text, Text])
+_VALUES: Final = TypeAdapter(dict[str, str])
 
 
 def _wants_keyring() -> bool:

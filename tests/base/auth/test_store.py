@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import stat
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
@@ -229,6 +230,12 @@ def test_account_names_are_data() -> None:
     assert "evil" not in path.name
 
 
+def test_account_name_that_is_not_unicode() -> None:
+    """A name with half a character, as a server may send it, is saved and found."""
+    saved = SessionStore().save(URL, "a\ud83d", pair("one"))
+    assert SessionStore().find(URL, "a\ud83d") == saved
+
+
 def test_ended_session_is_not_taken() -> None:
     """A session that the server has invalidated comes after one that is usable."""
     store = SessionStore()
@@ -277,6 +284,42 @@ def test_broken_file_is_passed_over(text: str, caplog: pytest.LogCaptureFixture)
     (folder / "broken.json").write_text(text, encoding="utf-8")
     assert SessionStore().find(URL, None) is None
     assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"version": 2}, "another version of hfchat wrote it"),
+        ({"account": None}, "account should be a valid string, not None"),
+        ({"saved_at": "s3cret"}, "saved_at should be a valid number, not str"),
+        ({"ended_at": 1e300}, "ended_at should be less than .*, not float"),
+        ({"in_keyring": "s3cret"}, "in_keyring should be a valid boolean, not str"),
+        ({"cookies": {"s3cret": 1}}, "cookies should be a valid list, not dict"),
+        ({"cookies": ["s3cret"]}, r"cookies\[0\] should be a valid dictionary, not str"),
+        ({"cookies": [{"name": "s3cret"}]}, r"cookies\[0\]\.value is missing"),
+    ],
+)
+def test_reason_why_a_file_is_broken(change: dict[str, Any], reason: str) -> None:
+    """What is wrong is said once, by the name of the field, without anything from the file."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    (path,) = data_folder().glob("**/*.json")
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change), encoding="utf-8")
+    assert store.list(URL) == []
+    (problem,) = store.problems
+    assert re.search(reason, problem), problem
+    assert "s3cret" not in problem
+
+
+def test_unknown_keys_are_ignored() -> None:
+    """A newer version may write more about a session and its cookies."""
+    store = SessionStore()
+    saved = store.save(URL, "alice", pair("one"))
+    (path,) = data_folder().glob("**/*.json")
+    document = json.loads(path.read_bytes()) | {"device": "phone"}
+    document["cookies"][0]["partitioned"] = True
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert store.list(URL) == [saved]
 
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a;b", "\0"])
