@@ -32,7 +32,7 @@ def site() -> Iterator[str]:
 
 @pytest.mark.timeout(400)
 async def test_cookies_of_a_real_firefox(firefox: str, tmp_path: Path, site: str) -> None:
-    """A Firefox that runs is read while it runs, and none of it is left when it is closed."""
+    """The cookies of a running Firefox are read, and closing it leaves no process behind."""
     endpoint = Endpoint.parse(site)
     window = new_window(
         find_browser(firefox), endpoint, tmp_path / "p", headless=True, proxy=None, arguments=()

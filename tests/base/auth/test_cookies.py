@@ -118,8 +118,8 @@ def test_forms(form: Callable[[Path], Any], tmp_path: Path) -> None:
         (Path("/nowhere/secret.txt"), "cannot be read"),
     ],
 )
-def test_what_is_none_of_them(source: Any, message: str) -> None:
-    """What cannot be read is refused in words that hold none of it."""
+def test_input_that_cannot_be_read(source: Any, message: str) -> None:
+    """Input that cannot be read is refused, and the error does not quote it."""
     with pytest.raises(InvalidRequestError, match=message) as caught:
         read_cookies(source, HUGGINGCHAT)
     assert caught.value.__cause__ is None
@@ -127,7 +127,7 @@ def test_what_is_none_of_them(source: Any, message: str) -> None:
 
 
 def test_file_of_another_kind(tmp_path: Path) -> None:
-    """A file that holds no cookies is refused by name."""
+    """A file that holds no cookies is refused, and the error names it."""
     path = written("just text\n")(tmp_path)
     with pytest.raises(InvalidRequestError, match="not a Netscape or JSON cookie file"):
         read_cookies(path, HUGGINGCHAT)
@@ -149,12 +149,12 @@ def test_file_of_another_kind(tmp_path: Path) -> None:
     ],
 )
 def test_which_cookies_go_to_a_server(cookie: Cookie, fits: bool) -> None:
-    """Host and path have to fit, and the time not to have run out."""
+    """Host and path have to match, and the cookie must not have expired."""
     assert bool(select([cookie], HUGGINGCHAT)) == fits
 
 
 def test_the_most_exact_cookie_is_sent_first() -> None:
-    """Of two with one name that for this very place comes first, which is the one servers read."""
+    """Of two cookies with one name the more specific one comes first, as servers read that one."""
     general = Cookie("token", "general", ".huggingface.co")
     exact = Cookie("token", "exact", "huggingface.co", "/chat")
     assert select([general, exact], HUGGINGCHAT) == [exact, general]
@@ -175,7 +175,7 @@ def test_the_most_exact_cookie_is_sent_first() -> None:
     ],
 )
 def test_hosts(domain: str, host: str, fits: bool) -> None:
-    """Only a domain with a dot in front takes in the hosts below it."""
+    """Only a domain with a leading dot includes the hosts below it."""
     assert bool(select([Cookie("a", "v", domain)], Endpoint.parse(f"https://{host}"))) == fits
 
 
@@ -197,7 +197,7 @@ def test_secure_cookies(url: str, fits: bool) -> None:
 
 
 def test_secure_cookies_without_tls() -> None:
-    """That cookies are not sent because of the address is told as that."""
+    """If all cookies are secure and the address is not, the error says so."""
     row = {"name": "hf-chat", "value": "one", "domain": "chat.example.com", "secure": True}
     with pytest.raises(InvalidRequestError, match="over https:// only"):
         read_cookies(json.dumps([row]), Endpoint.parse("http://chat.example.com"))
@@ -207,7 +207,7 @@ def test_secure_cookies_without_tls() -> None:
     ("subdomains", "expected"), [("TRUE", ".example.com"), ("FALSE", "example.com")]
 )
 def test_columns_of_a_netscape_file(subdomains: str, expected: str) -> None:
-    """Whether hosts below are meant, the path, and whether it is secure, are all read."""
+    """The columns for subdomains, path, secure and expiry are all read."""
     text = f"example.com\t{subdomains}\t/chat\tTRUE\t4000000000\ta\tb\u2028c\n"
     (cookie,) = read_cookies(text, Endpoint.parse("https://example.com/chat"))
     assert cookie == Cookie("a", "b\u2028c", expected, "/chat", 4e9, secure=True)
@@ -215,7 +215,7 @@ def test_columns_of_a_netscape_file(subdomains: str, expected: str) -> None:
 
 @pytest.mark.parametrize(("is_host_only", "count"), [(True, 0), (False, 1)])
 def test_export_tells_whether_hosts_below_are_meant(is_host_only: bool, count: int) -> None:
-    """Extensions say so beside the domain."""
+    """Browser extensions mark cookies for one host only with ``hostOnly``."""
     rows: list[dict[str, Any]] = [
         {"name": "a", "value": "b", "domain": "example.com", "hostOnly": is_host_only},
         {"name": "c", "value": "d", "domain": "chat.example.com", "secure": True},
@@ -226,7 +226,7 @@ def test_export_tells_whether_hosts_below_are_meant(is_host_only: bool, count: i
 
 @pytest.mark.parametrize("host", ["localhost", "printer.local"])
 def test_jar_of_a_host_of_this_network(host: str) -> None:
-    """A cookie jar writes ``localhost.local`` for localhost; other such names are as they are."""
+    """A cookie jar writes ``localhost.local`` for localhost; other such names are unchanged."""
     cookies = jar()
     for cookie in cookies:
         cookie.domain = "localhost.local" if host == "localhost" else host
@@ -236,7 +236,7 @@ def test_jar_of_a_host_of_this_network(host: str) -> None:
 
 
 def test_header_with_one_name_twice() -> None:
-    """Browsers send the most exact cookie first, and that one is taken."""
+    """Browsers send the most specific cookie first, and that one is used."""
     (cookie,) = read_cookies("cookie: a=exact; a=general", HUGGINGCHAT)
     assert cookie.value == "exact"
 
@@ -256,7 +256,7 @@ FORBIDDEN = ["\r\n", "\0", "\t", "\x1b", "\x7f", "\x85", ";", "\ud800"]
     ids=["dict", "JSON object", "export", "name"],
 )
 def test_what_no_cookie_can_hold(form: Callable[[str], Any], text: str) -> None:
-    """Whatever the form: what would break out of its place is refused, and not quoted."""
+    """In every form, characters that would break out of the header are refused and not quoted."""
     with pytest.raises(InvalidRequestError, match="cookies cannot hold"):
         read_cookies(form(f"b{text}c"), HUGGINGCHAT)
 
@@ -271,14 +271,14 @@ def test_values_are_taken_as_they_are(value: str) -> None:
 
 
 def test_other_sites_do_not_matter() -> None:
-    """What an export holds for other sites is not looked at, whatever it is."""
+    """Cookies of other sites in an export are ignored, whatever they hold."""
     rows = [*EXPORT[:1], {"name": "x\r\n", "value": "y\0", "domain": "example.com"}]
     assert [cookie.name for cookie in read_cookies(json.dumps(rows), HUGGINGCHAT)] == ["hf-chat"]
 
 
 @pytest.mark.parametrize("expires", [float("nan"), float("inf"), 10**400, "soon", None, {}])
-def test_times_that_are_none(expires: Any) -> None:
-    """A time that cannot be one is no time."""
+def test_expiry_that_is_not_a_time(expires: Any) -> None:
+    """An expiry that is not a time is ignored."""
     row = json.dumps([{**EXPORT[0], "expires": expires}])
     (cookie,) = read_cookies(row, HUGGINGCHAT)
     assert cookie.expires is None
@@ -293,7 +293,7 @@ def test_end_of_a_browsers_session_is_no_time() -> None:
 
 
 def test_access_tokens_are_told_apart() -> None:
-    """A token is no cookie, and a cookie with its value is one."""
+    """An access token is not a cookie, but a cookie may hold one as its value."""
     assert is_access_token(" hf_abc ")
     assert not is_access_token("token=hf_abc")
     assert not is_access_token({"token": "hf_abc"})
@@ -332,7 +332,7 @@ def read(header: str, endpoint: Endpoint = CHAT) -> Cookie | None:
     ],
 )
 def test_name_and_value(header: str, name: str, value: str) -> None:
-    """Name and value are taken as they are; flags and attributes that nobody knows do no harm."""
+    """Name and value are kept as they are; unknown flags and attributes are ignored."""
     cookie = read(header)
     assert cookie is not None
     assert (cookie.name, cookie.value) == (name, value)
@@ -363,8 +363,8 @@ def test_name_and_value(header: str, name: str, value: str) -> None:
         "__host-a=b; Secure; Path=/; Domain=chat.example.com",
     ],
 )
-def test_what_is_ignored(header: str) -> None:
-    """Control characters, cookies for others, too long ones and false prefixes are not taken."""
+def test_ignored_cookies(header: str) -> None:
+    """Control characters, other hosts' cookies, too long ones and false prefixes are ignored."""
     assert read(header) is None
 
 
@@ -380,7 +380,7 @@ def test_what_is_ignored(header: str) -> None:
     ],
 )
 def test_domain(attributes: str, domain: str) -> None:
-    """Without a domain a cookie is for the very host, with one also for all hosts below it."""
+    """Without a domain a cookie is for the exact host, with one also for all hosts below it."""
     cookie = read(f"a=b{attributes}")
     assert cookie is not None
     assert cookie.domain == domain
@@ -414,7 +414,7 @@ def test_domain_of_an_address(host: str, domain: str, is_taken: bool) -> None:
     ],
 )
 def test_path(attributes: str, path: str) -> None:
-    """Without a path a cookie is for the folder of what was asked."""
+    """Without a path a cookie is for the folder of the requested path."""
     cookie = read(f"a=b{attributes}")
     assert cookie is not None
     assert cookie.path == path
@@ -447,7 +447,7 @@ def test_path(attributes: str, path: str) -> None:
     ],
 )
 def test_expiry(attributes: str, expires: float | None) -> None:
-    """An age counts more than a date, and dates come in many forms."""
+    """An age overrides a date, and dates come in many forms."""
     cookie = read(f"a=b{attributes}")
     assert cookie is not None
     assert cookie.expires == expires
@@ -455,7 +455,7 @@ def test_expiry(attributes: str, expires: float | None) -> None:
 
 @pytest.mark.parametrize(("age", "days"), [(str(5 * DAY), 5), ("9" * 1000, 400)])
 def test_age_is_counted_from_now(age: str, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An age is in seconds from now, and cut to 400 days."""
+    """An age is in seconds from now, and at most 400 days."""
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     cookie = read(f"a=b; Max-Age={age}")
     assert cookie is not None

@@ -145,7 +145,7 @@ async def test_window_that_is_closed(chromium: str, closed: LocalServer) -> None
 
 @pytest.mark.timeout(400)
 def test_nobody_logs_in(chromium: str, closed: LocalServer) -> None:
-    """The time runs out; the synchronous twin says the same, and the browser is gone."""
+    """After the timeout the synchronous login raises, and the browser is gone."""
     steps = login(closed.base_url, browser=chromium, headless=True, timeout=0.5)
     assert isinstance(next(steps), RequestLogin)
     with pytest.raises(LoginRequired):
@@ -164,8 +164,8 @@ def test_ctrl_c(chromium: str, closed: LocalServer) -> None:
     assert not is_running(closed.base_url)
 
 
-def test_leaving_before_the_window_opens(closed: LocalServer, chromium: str) -> None:
-    """An iterator that is left has opened nothing."""
+def test_closing_before_the_window_opens(closed: LocalServer, chromium: str) -> None:
+    """An iterator that is closed early has opened nothing."""
     steps = login(closed.base_url, browser=chromium, headless=True)
     next(steps)
     steps.close()
@@ -176,7 +176,7 @@ def test_leaving_before_the_window_opens(closed: LocalServer, chromium: str) -> 
 async def test_no_screen(
     chromium: str, closed: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no window can be seen, the ways around it are told."""
+    """Without a screen, the error names the alternatives."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(LoginRequired, match=r"--export.*--import.*--paste"):
@@ -199,7 +199,7 @@ def test_program_that_is_not_a_browser(closed: LocalServer) -> None:
 
 @pytest.mark.parametrize("form", ["dict", "header", "file"])
 async def test_cookies_from_elsewhere(form: str, closed: LocalServer, tmp_path: Any) -> None:
-    """Cookies that the server knows are saved under the name that it says."""
+    """Cookies that the server knows are saved under the account's name."""
     cookies: Any = closed.new_session("erin")
     if form == "header":
         cookies = f"hf-chat={cookies['hf-chat']}"
@@ -212,7 +212,7 @@ async def test_cookies_from_elsewhere(form: str, closed: LocalServer, tmp_path: 
 
 
 def test_cookies_that_nobody_knows(server: LocalServer) -> None:
-    """A guest's cookies, and an access token, are no login; nothing is saved."""
+    """Neither a guest's cookies nor an access token are a login; nothing is saved."""
     with pytest.raises(SessionExpired, match="does not know"):
         login_with_cookies({"hf-chat": "made-up"}, server.base_url)
     with pytest.raises(LoginRequired, match="access token"):

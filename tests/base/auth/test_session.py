@@ -69,7 +69,7 @@ def test_refreshed_cookies_are_written_back() -> None:
 
 
 def test_refresh_without_news_is_written_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same value extends the session's life; the disk hears of it from time to time."""
+    """The same value extends the session; that is saved from time to time."""
     saved = saved_session()
     session = session_of(saved)
     refreshed = "hf-chat=mine; Path=/; Max-Age=1209600"
@@ -100,7 +100,7 @@ def test_refused_session_is_marked() -> None:
 
 
 def test_login_elsewhere_is_noticed(closed: LocalServer) -> None:
-    """A program goes on with its conversation once somebody has logged in again."""
+    """A program continues its conversation once somebody has logged in again."""
     (first,) = closed.new_session("alice").values()
     saved_session(closed.base_url, first)
     with HuggingChat(closed.base_url) as client:
@@ -130,7 +130,7 @@ def test_late_response_of_a_former_session(closed: LocalServer) -> None:
 
 
 def test_lost_account_does_not_become_a_guest(server: LocalServer) -> None:
-    """Where guests are let in, nobody becomes one without noticing."""
+    """Where guests are allowed, an account does not silently become one."""
     session = Session(Found("saved", (Cookie("hf-chat", "gone"),)), server.base_url)
     with pytest.raises(SessionExpired):
         session.absorb(["hf-chat=new; Path=/"], SENT, 200, session.epoch)
@@ -168,7 +168,7 @@ def test_sessions_are_not_pickled() -> None:
         pickle.dumps(session_of(saved_session()))
 
 
-def test_token_goes_where_one_is_read() -> None:
+def test_token_is_sent_where_one_is_read() -> None:
     """Below /api/ an access token is sent as such, with no cookie beside it."""
 
     def answer(request: RawRequest, wire: Wire) -> None:
@@ -197,7 +197,7 @@ def test_token_cannot_chat(server: LocalServer) -> None:
 
 
 def test_logout_ends_the_session_on_the_server(server: LocalServer) -> None:
-    """After a logout the cookie is worth nothing, and the file is gone."""
+    """After a logout the cookie is no longer valid, and the file is gone."""
     cookies = server.new_session("alice")
     saved_session(server.base_url, cookies["hf-chat"])
     with HuggingChat(server.base_url) as client:
@@ -220,14 +220,14 @@ async def test_logout_asynchronously(server: LocalServer) -> None:
     assert SessionStore().find(server.base_url, None) is None
 
 
-def test_logout_where_nobody_is_in(server: LocalServer) -> None:
+def test_logout_twice(server: LocalServer) -> None:
     """Logging out twice, or as a guest, is no error."""
     with HuggingChat(server.base_url) as client:
         client.logout()
         client.logout()
 
 
-def test_stranger_is_told_why_the_list_is_empty(
+def test_log_says_why_the_list_is_empty(
     server: LocalServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server answers a stale session with an empty list; that is found by asking who we are."""
@@ -315,7 +315,7 @@ def test_nothing_is_smuggled(
 def test_bytes_come_back_as_they_were(
     raw_server: RawServer, setter: Setter, ask: Callable[[str, Any], None]
 ) -> None:
-    """A value is sent back byte for byte, in UTF-8 or not; unknown flags are no cookies."""
+    """A value is sent back byte for byte, in UTF-8 or not; unknown flags are not cookies."""
     setter.lines = [
         b"Set-Cookie: one=\xc3\xa0; Path=/; Secure; Partitioned; Priority=High",
         b"set-cookie: two=\xff\xe9; Path=/",
@@ -330,7 +330,7 @@ def test_bytes_come_back_as_they_were(
 def test_cookies_go_where_they_are_for(
     raw_server: RawServer, setter: Setter, ask: Callable[[str, Any], None]
 ) -> None:
-    """A path is kept to, the longest comes first, and a cookie that is deleted is not sent."""
+    """Paths are respected, the longest comes first, and deleted cookies are not sent."""
     setter.lines = [
         b"Set-Cookie: a=all; Path=/",
         b"Set-Cookie: a=user; Path=/api/v2/user",
@@ -393,7 +393,7 @@ COOKIE_TEXT = st.one_of(
 @given(st.lists(COOKIE_TEXT, max_size=4), st.sampled_from(["/", "/conversation/1", "/x"]))
 @settings(deadline=None)
 def test_any_header(headers: list[bytes], path: str) -> None:
-    """Whatever a server sets, what is sent holds no control character, and is saved as it is."""
+    """Whatever a server sets, no control character is sent, and cookies are saved unchanged."""
     endpoint = Endpoint.parse("http://localhost:9")
     session = Session(Found("argument", (Cookie("hf-chat", "mine"),)), endpoint.base_url)
     texts = [header.decode("utf-8", "surrogateescape") for header in headers]

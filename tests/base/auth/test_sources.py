@@ -105,7 +105,7 @@ def arrange(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_order(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first that is there is taken, and INFO shows why earlier ones were not used."""
+    """The first source that has a session is used, and INFO shows why earlier ones were not."""
     arrange(case, tmp_path, monkeypatch)
     caplog.set_level(logging.INFO, "hfchat")
     with HuggingChat(URL, {"hf-chat": "argument"} if case.argument else None) as client:
@@ -129,7 +129,7 @@ def test_nothing_is_looked_for_before_it_is_needed(caplog: pytest.LogCaptureFixt
 
 
 def test_account_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several saved sessions it is the named one, by argument or by variable."""
+    """Argument or variable choose among several saved sessions."""
     for name in ("alice", "bob"):
         SessionStore().save(URL, name, [Cookie("hf-chat", name)])
     with HuggingChat(URL) as client:
@@ -145,20 +145,20 @@ def test_account_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_guest_is_told_how_to_log_in(closed: LocalServer) -> None:
-    """Where guests are turned away, the error holds the one command that helps."""
+    """Where guests are refused, the error holds the command to log in."""
     with HuggingChat(closed.base_url) as client, pytest.raises(LoginRequired) as caught:
         client.create_conversation()
     assert f"hfchat login --base-url {closed.base_url}" in str(caught.value)
 
 
 def test_half_a_session_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    """On huggingface.co the two cookies are of use only together."""
+    """On huggingface.co the two cookies only work together."""
     with HuggingChat("https://huggingface.co/chat", {"hf-chat": "alone"}):
         assert "lacks the cookie 'token'" in caplog.text
 
 
 def test_browsers_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HUGGINGCHAT_BROWSERS=none looks into none, and a wrong name is told."""
+    """HUGGINGCHAT_BROWSERS=none disables browsers, and an unknown name is reported."""
     with HuggingChat(URL) as client:
         assert "browsers: disabled by" in " ".join(client.session.attempts)
     monkeypatch.setenv("HUGGINGCHAT_BROWSERS", "firefox,netscape")
@@ -168,15 +168,15 @@ def test_browsers_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(name in told for name in BROWSERS)
 
 
-def test_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment gives and cannot be read fails where the client is made."""
+def test_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that cannot be read fails when the client is made."""
     monkeypatch.setenv("HUGGINGCHAT_COOKIE_FILE", "/nowhere/cookies.txt")
     with pytest.raises(InvalidRequestError, match="cannot be read"):
         HuggingChat(URL)
 
 
 def test_session_is_shared() -> None:
-    """A client takes the session of another one."""
+    """A client accepts the session of another one."""
     with HuggingChat(URL, {"hf-chat": "mine"}) as first, HuggingChat(URL, first.session) as second:
         assert second.session is first.session
 
@@ -229,7 +229,7 @@ async def test_cookies_of_a_real_chromium(chromium: str, home: Path, closed: Loc
 
 
 def test_firefox_profile_is_found(home: Path) -> None:
-    """The default profile is found by itself, and gives only this host's cookies."""
+    """The default profile is found automatically, and gives only this host's cookies."""
     write_profile(home, [("hf-chat", "one"), ("token", "two")], host="localhost")
     (profile,) = read_profiles(["firefox"], LOCALHOST)
     assert {cookie.name: cookie.value for cookie in profile.cookies} == {
@@ -262,7 +262,7 @@ def test_only_the_rows_of_the_host_are_asked_for(
     [("example.com", "nobody has logged in"), ("localhost", "no chat session")],
 )
 def test_profile_without_a_session(home: Path, host: str, problem: str) -> None:
-    """Another site's cookies, or other cookies of the site, are no session, and said so."""
+    """Cookies of another site, or others of this one, are not a session; the reason is shown."""
     write_profile(home, [("token", "two")], host=host)
     (profile,) = read_profiles(["firefox"], LOCALHOST)
     assert not profile.cookies
@@ -270,7 +270,7 @@ def test_profile_without_a_session(home: Path, host: str, problem: str) -> None:
 
 
 def test_profile_that_cannot_be_read(home: Path) -> None:
-    """A broken store is told of, and the next browser is tried."""
+    """A broken cookie store is reported, and the next browser is tried."""
     database = write_profile(home, [("hf-chat", "one")], host="localhost")
     database.write_bytes(b"SQLite format 3\x00" + b"\xff" * 4096)
     broken, missing = read_profiles(["firefox", "chromium"], LOCALHOST)
@@ -279,8 +279,8 @@ def test_profile_that_cannot_be_read(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_missing_extra_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> None:
-    """Without the extra the way is passed over, with the command that installs it."""
+def test_missing_extra_skips_browsers(monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> None:
+    """Without the extra, browsers are skipped and the install command is shown."""
     monkeypatch.setitem(__import__("sys").modules, "rookie_cookies", None)
     with pytest.raises(MissingRequirementsError, match=r"hfchat\[browser\]"):
         list(read_profiles(["firefox"], LOCALHOST))
@@ -290,8 +290,8 @@ def test_missing_extra_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, server: L
 
 
 @pytest.mark.usefixtures("home")
-def test_nobody_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On macOS Chrome's cookies are left alone unless somebody is there to answer."""
+def test_no_password_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS Chrome's cookies are not read unless somebody is there to type a password."""
     monkeypatch.setattr("hfchat_base.auth.sources.sys.platform", "darwin")
     chrome, firefox = read_profiles(["chrome", "firefox"], LOCALHOST)
     assert "hfchat login --from-browser chrome" in chrome.problem

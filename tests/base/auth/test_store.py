@@ -33,7 +33,7 @@ def pair(value: str) -> list[Cookie]:
 
 
 def test_saved_session_comes_back() -> None:
-    """Both cookies are kept together, with whom they belong to."""
+    """Both cookies are saved together, with their account."""
     store = SessionStore()
     saved = store.save(URL, "alice", pair("one"))
     assert store.find(URL, None) == saved
@@ -41,7 +41,7 @@ def test_saved_session_comes_back() -> None:
 
 
 def test_sessions_are_kept_apart() -> None:
-    """Each server and account has its own; without a name the newest login is taken."""
+    """Each server and account has its own; without a name the newest login is used."""
     store = SessionStore()
     store.save(URL, "alice", pair("one"))
     store.save(URL, "bob", pair("two"))
@@ -114,7 +114,7 @@ def test_open_folder_is_closed(use: str) -> None:
 
 @needs_rights
 def test_folder_that_the_user_named_stays_as_it_is() -> None:
-    """Only what is in it is ours to close."""
+    """Only our own folder inside of it is closed."""
     data_folder().mkdir()
     data_folder().chmod(0o755)
     SessionStore().save(URL, "alice", pair("one"))
@@ -223,7 +223,7 @@ def test_broken_file_is_replaced_by_a_login() -> None:
 
 
 def test_account_names_are_data() -> None:
-    """A name from a server makes no path."""
+    """A name from a server is never used in a path."""
     SessionStore().save(URL, "../../../evil", pair("one"))
     (path,) = data_folder().glob("**/*.json")
     assert path.parent == data_folder() / "sessions"
@@ -278,7 +278,7 @@ def test_removed_session_is_gone() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1, "in_keyring": false}'])
 def test_broken_file_is_passed_over(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is none of ours is no session, and said so."""
+    """A file that is not ours is skipped, with a warning."""
     folder = data_folder() / "sessions"
     folder.mkdir(parents=True)
     (folder / "broken.json").write_text(text, encoding="utf-8")
@@ -324,7 +324,7 @@ def test_unknown_keys_are_ignored() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a;b", "\0"])
 def test_file_that_was_tampered_with(value: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A saved cookie is held to the same rule as any: what cannot be one is not read."""
+    """A saved cookie has to follow the same rule as any other."""
     SessionStore().save(URL, "alice", pair("one"))
     (path,) = data_folder().glob("**/*.json")
     document = json.loads(path.read_bytes())
@@ -335,7 +335,7 @@ def test_file_that_was_tampered_with(value: str, caplog: pytest.LogCaptureFixtur
 
 
 def test_all_of_a_cookie_is_kept() -> None:
-    """Two cookies of one name, bytes that are no text, and all attributes come back."""
+    """Two cookies of one name, bytes that are not UTF-8, and all attributes come back."""
     cookies = (
         Cookie("a", "\udcff\u00e9\u2028", ".huggingface.co", "/chat", 4e9, secure=True),
         Cookie("a", '"q\\"', "huggingface.co"),
@@ -346,7 +346,7 @@ def test_all_of_a_cookie_is_kept() -> None:
 
 
 def test_deleted_cookie_is_removed() -> None:
-    """What a server has deleted is not kept."""
+    """A cookie that the server deletes is removed from the file."""
     store = SessionStore()
     saved = store.save(URL, "alice", pair("one"))
     store.refresh(saved, [Cookie("token", "", ".huggingface.co", expires=0.0)])
@@ -356,7 +356,7 @@ def test_deleted_cookie_is_removed() -> None:
 
 
 def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be written, the error names the way out."""
+    """If nothing can be written, the error names the variable that helps."""
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "file" / "below"))
     with pytest.raises(HuggingChatError, match="HUGGINGCHAT_DATA_DIR"):
@@ -364,7 +364,7 @@ def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """What cannot be written whole is not written at all."""
+    """A file that cannot be written completely is not written at all."""
     path = tmp_path / "file"
     replace_file(path, b"old")
     with pytest.raises(TypeError):
@@ -388,7 +388,7 @@ def _read_often(folder: str) -> None:
 
 
 def test_two_processes_refresh_one_session(tmp_path: Path) -> None:
-    """A hundred refreshes each at once: no file is torn, no change is lost."""
+    """Two processes refresh at once a hundred times: no file is torn, no change is lost."""
     store = SessionStore(tmp_path)
     store.save(URL, "alice", pair("one"))
     context = multiprocessing.get_context("spawn")

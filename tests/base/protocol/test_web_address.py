@@ -119,7 +119,7 @@ def test_proxy_addresses(text: str, expected: ProxyAddress) -> None:
 @pytest.mark.parametrize(
     "text", ["", "http://", "ftp://s3cret@h", "http://u:s3cret@[::1", "http://u:s3cret@h:port"]
 )
-def test_what_is_no_proxy(text: str) -> None:
+def test_proxy_address_that_cannot_be_read(text: str) -> None:
     """What cannot be read is one of our errors, and is not quoted."""
     with pytest.raises(InvalidRequestError) as caught:
         ProxyAddress.parse(text)
