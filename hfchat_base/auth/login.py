@@ -423,6 +423,8 @@ class _LoginServer:
 
 
 async def _next(steps: AsyncIterator[LoginStep]) -> LoginStep:
+    # Called in the loop's own thread, since an asynchronous generator belongs to the loop, if any,
+    # that runs where `__anext__` is called first.
     return await steps.__anext__()
 
 
