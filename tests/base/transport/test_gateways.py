@@ -1,4 +1,4 @@
-"""What may stand between a client and its server: proxies, gateways, a company's own authority."""
+"""What may stand between a client and its server: proxies, gateways, a private authority."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_http_proxy_with_a_password() -> None:
 
 
 def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an argument it is what the environment says."""
+    """Without an argument, the environment's proxy is used."""
     with RawServer(answer) as proxy:
         monkeypatch.setenv("http_proxy", proxy.base_url)
         with HuggingChat("http://chat.invalid", COOKIES) as client:
@@ -74,7 +74,7 @@ def test_socks_proxy_with_a_password(server: LocalServer) -> None:
 
 
 def test_wrong_password(server: LocalServer) -> None:
-    """A proxy that refuses is told apart from a server that is not there."""
+    """A proxy that refuses is not reported as a server that cannot be reached."""
     with (
         SocksProxy("user", "pass") as proxy,
         HuggingChat(server.base_url, proxy=f"socks5://user:no@{proxy.address}") as client,
@@ -85,7 +85,7 @@ def test_wrong_password(server: LocalServer) -> None:
 
 
 def test_headers_of_a_gateway() -> None:
-    """Headers of one's own go with every request."""
+    """Custom headers are sent with every request."""
     with (
         RawServer(answer) as server,
         HuggingChat(server.base_url, COOKIES, headers={"X-Forwarded-User": "alice"}) as client,
@@ -166,7 +166,7 @@ def private(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_private_authority(private: tuple[str, Path]) -> None:
-    """An authority of one's own is trusted if it is given, and only then."""
+    """A private authority is trusted if it is given, and only then."""
     address, authority = private
     with HuggingChat(address, COOKIES, verify=str(authority)) as client:
         assert client.whoami() is not None

@@ -70,7 +70,7 @@ def test_values_are_in_the_keyring(ring: MemoryKeyring) -> None:
 
 
 def test_back_into_the_file(ring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who wants the keyring no more has the next change in the file, and nothing left there."""
+    """Once the keyring is disabled, the next change goes into the file, the keyring is emptied."""
     saved = SessionStore().save(URL, "alice", COOKIES)
     monkeypatch.delenv("HUGGINGCHAT_KEYRING")
     found = SessionStore().find(URL, "alice")
@@ -83,7 +83,7 @@ def test_back_into_the_file(ring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
 
 
 def test_keyring_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no keyring, the error names the way back to a file."""
+    """Without a keyring, the error says how to use a file again."""
     monkeypatch.setenv("HUGGINGCHAT_KEYRING", "1")
     before = keyring.get_keyring()
     keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]

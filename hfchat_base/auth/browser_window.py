@@ -1,8 +1,8 @@
 """A window of a browser on this machine, to log in with.
 
-Chrome and its kin are driven by Playwright, over a pipe. Firefox is started as it is, and its
-cookies are read from the window's own profile. Nothing of the pages is looked at: whether somebody
-has logged in is the server's to say (`auth/login.py`).
+Chrome and its relatives are driven by Playwright, over a pipe. Firefox is started normally, and its
+cookies are read from the window's own profile. The content of the pages is never read: only the
+server knows whether somebody has logged in (`login.py`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base._transport.proxy import ProxyAddress
-from hfchat_base.auth.browsers import browser_cookies, read_firefox_file
-from hfchat_base.auth.cookies import Cookie
+from hfchat_base._protocol.web_address import ProxyAddress
+from hfchat_base.auth.cookies import Cookie, read_rows
+from hfchat_base.auth.sources import read_firefox_file
 from hfchat_base.auth.store import make_private
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, MissingRequirementsError
 
@@ -79,7 +79,7 @@ class Browser:
     """A browser that is installed.
 
     Attributes:
-        name: Its name, or that of its program.
+        name: Its name, or the name of its program.
         program: The path of its program.
         kind: How it is driven.
     """
@@ -90,7 +90,7 @@ class Browser:
 
 
 class Window(Protocol):
-    """A browser's window with a profile of its own."""
+    """A browser window with its own profile."""
 
     async def open(self, url: str) -> None:
         """Show a page.
@@ -101,16 +101,16 @@ class Window(Protocol):
         ...
 
     async def cookies(self) -> list[Cookie]:
-        """The cookies that it has for the server."""
+        """Its cookies for the server."""
         ...
 
     @property
     def is_closed(self) -> bool:
-        """Whether somebody has closed it."""
+        """Whether the user has closed it."""
         ...
 
     async def close(self) -> None:
-        """Close it. Its profile stays."""
+        """Close it and keep its profile."""
         ...
 
 
@@ -121,26 +121,26 @@ def find_browser(wanted: str | None = None) -> Browser:
         wanted: A name such as ``firefox``, or the path of a program; any browser by default.
 
     Raises:
-        InvalidRequestError: There is none, or not that one.
+        InvalidRequestError: It is not supported, or not on this machine.
     """
     if wanted and wanted not in _PROGRAMS:
         program = shutil.which(Path(wanted).expanduser())
         if program is None:
             names = ", ".join(_PROGRAMS)
-            msg = f"{wanted!r} is no browser: give one of {names}, or the path of a program."
+            msg = f"{wanted!r} is not a supported browser; use one of {names}, or a program's path."
             raise InvalidRequestError(msg)
         return _browser(Path(program).stem, program)
     for name in (wanted,) if wanted else _PROGRAMS:
         for place in _PROGRAMS[name]:
             if program := shutil.which(os.path.expandvars(place)):
                 return _browser(name, program)
-    what = wanted or "browser"
-    msg = f"There is no {what} on this machine; give another one with --browser, or its path."
+    what = wanted or "supported browser"
+    msg = f"There is no {what} on this machine; choose another one, or give its program's path."
     raise InvalidRequestError(msg)
 
 
 def has_screen() -> bool:
-    """Whether a window could be seen here."""
+    """Whether somebody could see a window here."""
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -159,10 +159,10 @@ def new_window(
 
     Args:
         browser: Which browser.
-        endpoint: The server whose cookies are wanted.
+        endpoint: The server whose cookies are needed.
         profile: The folder of the window's own profile.
-        headless: Whether nobody needs to see it.
-        proxy: Address of a proxy, or None for the browser's own settings. Firefox has its own.
+        headless: Whether to hide the window.
+        proxy: Address of a proxy, or None for the browser's own settings. Firefox ignores it.
         arguments: More arguments for the program.
 
     Raises:
@@ -205,7 +205,7 @@ class _ChromiumWindow:
 
     async def open(self, url: str) -> None:
         make_private(self._profile)
-        # Playwright loses its own process if it is interrupted while it starts it.
+        # Playwright loses its own process if it is interrupted while starting it.
         self._driver = asyncio.ensure_future(self._api.async_playwright().start())
         playwright = await asyncio.shield(self._driver)
         try:
@@ -230,9 +230,9 @@ class _ChromiumWindow:
         try:
             raw = await self._context.cookies([self._base_url])
         except self._api.Error:
-            # It was closed at this very moment.
+            # It was closed just now.
             return []
-        return list(browser_cookies(raw))
+        return list(read_rows(raw))
 
     @property
     def is_closed(self) -> bool:
@@ -281,7 +281,7 @@ class _FirefoxWindow:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
                 env={**os.environ, "MOZ_CRASHREPORTER_DISABLE": "1"},
-                # It may start itself anew, and only the group knows them all.
+                # It may restart itself; the process group includes every instance.
                 start_new_session=True,
             )
         except OSError as error:
@@ -313,7 +313,7 @@ def _browser(name: str, program: str) -> Browser:
 
 def _proxy_settings(proxy: str) -> dict[str, str]:
     address = ProxyAddress.parse(proxy)
-    # A browser lets a SOCKS proxy resolve names in any case, and knows no other word for it.
+    # Browsers always let a SOCKS proxy resolve names, and have no other scheme for that.
     scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(address.scheme, address.scheme)
     port = f":{address.port}" if address.port else ""
     settings = {"server": f"{scheme}://{address.host}{port}"}
@@ -323,7 +323,7 @@ def _proxy_settings(proxy: str) -> dict[str, str]:
 
 
 def _not_usable(browser: Browser, error: Exception) -> HuggingChatError:
-    # The first line says what went wrong; what follows are arguments and the browser's own log.
+    # The first line says what went wrong; arguments and the browser's own log follow.
     lines = str(error).splitlines()
     reason = lines[0][:200] if lines else type(error).__name__
     return HuggingChatError(f"{browser.name} cannot be used to log in: {reason}")
