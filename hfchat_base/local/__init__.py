@@ -35,13 +35,11 @@ from hfchat_base.local.backends import (
     ModelBackend,
     OpenAIBackend,
     UpstreamError,
-    openai_models,
 )
-from hfchat_base.local.backends.scripted import default_models
-from hfchat_base.local.limits import Limits, Retention
-from hfchat_base.local.models import LocalModel
-from hfchat_base.local.records import RecordedRequest, SentPrompt
+from hfchat_base.local.models import LocalModel, openai_models
+from hfchat_base.local.scripted import default_models, scripted_tool_servers
 from hfchat_base.local.server import LocalServer
+from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
 from hfchat_base.local.tools import (
     ElicitationAnswer,
     ElicitationField,
@@ -49,7 +47,6 @@ from hfchat_base.local.tools import (
     ToolContext,
     ToolServer,
 )
-from hfchat_base.local.tools.scripted import scripted_tool_servers
 
 __all__ = [
     "ChatRequest",

@@ -1,19 +1,22 @@
-"""One model as the server lists it. What it answers is its backend's business (`backends/`)."""
+"""The models of a local server: how each is described, and which backend answers for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hfchat_base.local.encoding.values import UNDEFINED, JsonObject
+import httpx
+
+from hfchat_base.local.backends import CONNECT_SECONDS, OpenAIBackend, bearer_headers
+from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local.backends import ModelBackend
 
-__all__ = ["LocalModel", "TitleFunction", "first_five_words"]
+Generation: TypeAlias = Literal["current", "legacy"]
+"""Which chat-ui a server speaks as: 0.20 (``current``) or 0.9.5 (``legacy``)."""
 
 TitleFunction: TypeAlias = "Callable[[str, Generation], str]"
 """From the first message and the server's generation to the conversation's title."""
@@ -144,6 +147,38 @@ class LocalModel:
             "unlisted": self.unlisted,
             "hasInferenceAPI": False,
         }
+
+
+def openai_models(
+    base_url: str, api_key: str | None = None, *, supports_tools: bool = False
+) -> list[LocalModel]:
+    """Make a local model of everything that an OpenAI-compatible endpoint lists.
+
+    Args:
+        base_url: URL up to and with the version, such as ``http://127.0.0.1:11434/v1``.
+        api_key: Key to send, or None.
+        supports_tools: Whether to offer tools to the models; the list does not tell.
+
+    Returns:
+        The models, in the order of the list.
+
+    Raises:
+        httpx.HTTPError: The list cannot be had.
+    """
+    response = httpx.get(
+        f"{base_url.rstrip('/')}/models",
+        headers=bearer_headers(api_key),
+        timeout=CONNECT_SECONDS,
+    )
+    response.raise_for_status()
+    return [
+        LocalModel(
+            entry["id"],
+            OpenAIBackend(base_url, entry["id"], api_key),
+            supports_tools=supports_tools,
+        )
+        for entry in response.json()["data"]
+    ]
 
 
 def _or_undefined(value: str | None) -> object:

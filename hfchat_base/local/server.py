@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from hfchat_base._protocol.constants import SESSION_COOKIE, Generation
-from hfchat_base.local.app import app_of, create_state
-from hfchat_base.local.http.hosts import is_host_name
+from hfchat_base.local.app import build_app, create_state
+from hfchat_base.local.middleware import is_host_name
+from hfchat_base.local.models import Generation
+from hfchat_base.local.routes.http import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from typing_extensions import Self
 
-    from hfchat_base.local.limits import Limits, Retention
     from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.records import RecordedRequest, SentPrompt
+    from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
     from hfchat_base.local.tools import ToolServer
-
-__all__ = ["LocalServer"]
 
 _BACKLOG = 1024
 
@@ -96,7 +94,7 @@ class LocalServer:
         )
         self._host = host
         self._port = port
-        self._running: _Running | None = None
+        self._running: ServerThread | None = None
 
     @property
     def base_url(self) -> str:
@@ -132,7 +130,7 @@ class LocalServer:
         Returns:
             The cookies to send.
         """
-        session = self._state.sessions.mint(self._state.sessions.user(username))
+        session = self._state.sessions.create(self._state.sessions.user(username))
         return {SESSION_COOKIE: session.secret}
 
     def cookies(self) -> dict[str, str]:
@@ -170,7 +168,7 @@ class LocalServer:
             This server.
         """
         if self._running is None:
-            self._running = _Running(app_of(self._state), self._host, self._port)
+            self._running = ServerThread(build_app(self._state), self._host, self._port)
         return self
 
     def stop(self) -> None:
@@ -213,17 +211,17 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
-        self.leave = asyncio.Event()
+        self.stop_requested = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
     async def main_loop(self) -> None:
-        await self.leave.wait()
+        await self.stop_requested.wait()
 
 
-class _Running:
+class ServerThread:
     """One stretch of serving: a listening socket, and a thread with an event loop.
 
     Attributes:
@@ -267,7 +265,7 @@ class _Running:
         if not self._thread.is_alive():  # in the child of a fork, where the parent still serves
             self._socket.close()
             return
-        asyncio.run_coroutine_threadsafe(self._wind_down(close), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._shut_down(close), self._loop).result()
         self._thread.join()
 
     def _serve(self) -> None:
@@ -281,11 +279,11 @@ class _Running:
             self._socket.close()
             self._uvicorn.ready.set()
 
-    async def _wind_down(self, close: Callable[[], Awaitable[None]]) -> None:
+    async def _shut_down(self, close: Callable[[], Awaitable[None]]) -> None:
         await close()
         for task in list(self._uvicorn.server_state.tasks):
             task.cancel()
-        self._uvicorn.leave.set()
+        self._uvicorn.stop_requested.set()
 
 
 def _listening(host: str, port: int) -> socket.socket:

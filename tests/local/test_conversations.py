@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
-from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from hfchat_base.local.encoding import values
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, wire
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _set_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
             shown = moment.astimezone(tz)
             return cls.combine(shown.date(), shown.time(), shown.tzinfo)
 
-    monkeypatch.setattr(values, "datetime", _Clock)
+    monkeypatch.setattr(wire, "datetime", _Clock)
 
 
 def _ids(entries: list[dict[str, Any]]) -> list[str]:
@@ -85,10 +84,10 @@ def test_current_list_within_one_millisecond(chat: Chat, monkeypatch: pytest.Mon
 
 def test_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is later never has an earlier date, and ids keep the order of their creation."""
-    before, first = values.now(), values.ObjectId.new()
+    before, first = wire.now(), wire.ObjectId.new()
     _set_clock(monkeypatch, timedelta(hours=-1))
-    assert values.now() >= before
-    assert values.ObjectId.new() > first
+    assert wire.now() >= before
+    assert wire.ObjectId.new() > first
 
 
 def test_delete_all(chat: Chat) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfchat_base.local.encoding.devalue import devalue_text, js_literal
-from hfchat_base.local.encoding.json_text import json_text
-from hfchat_base.local.encoding.superjson import superjson_text
-from hfchat_base.local.encoding.values import (
+from hfchat_base.local.wire import (
     UNDEFINED,
     Deferred,
     ObjectId,
+    devalue_text,
     iso,
+    js_literal,
+    json_text,
     stored,
+    superjson_text,
     utf16_length,
     utf16_prefix,
 )

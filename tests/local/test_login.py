@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Mount, Route
 
 from hfchat_base.local import LocalServer
-from hfchat_base.local.app import app_of
+from hfchat_base.local.app import build_app
 from tests.local.chat import Chat, final
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_strangers_write_nothing(generation: Generation) -> None:
         with Chat(server, server.cookies()) as alice:
             conversation = alice.create()
             alice.ask("a secret")
-            paths = list(_paths(app_of(server._state).routes, conversation))
+            paths = list(_paths(build_app(server._state).routes, conversation))
             before = alice.messages(conversation)
         assert len(paths) > 15
         prompts = len(server.prompts)
@@ -154,7 +154,7 @@ def test_strangers_see_nothing_of_others(generation: Generation) -> None:
         with Chat(server, server.cookies()) as alice:
             conversation = alice.create(preprompt="a secret")
             alice.send(conversation, "a secret")
-            paths = list(_paths(app_of(server._state).routes, conversation))
+            paths = list(_paths(build_app(server._state).routes, conversation))
         with Chat(server) as chat:
             for path in paths:
                 for accept in ("*/*", "text/html"):

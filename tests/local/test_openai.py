@@ -107,7 +107,7 @@ def test_foreign_error_bodies() -> None:
     from starlette.responses import PlainTextResponse  # noqa: PLC0415 - only here
     from starlette.routing import Route  # noqa: PLC0415 - only here
 
-    from hfchat_base.local.server import _Running  # noqa: PLC0415 - only here
+    from hfchat_base.local.server import ServerThread  # noqa: PLC0415 - only here
 
     async def refuse(_request: object) -> PlainTextResponse:
         return PlainTextResponse("out of order", status_code=503)
@@ -116,7 +116,7 @@ def test_foreign_error_bodies() -> None:
         return
 
     app = Starlette(routes=[Route("/{path:path}", refuse, methods=["POST"])])
-    running = _Running(app, "127.0.0.1", 0)
+    running = ServerThread(app, "127.0.0.1", 0)
     try:
         backend = OpenAIBackend(f"http://{running.address}", "x")
         with LocalServer(models=[LocalModel("m/m", backend)]) as server, Chat(server) as chat:

@@ -21,7 +21,7 @@ def _frames(body: str) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in found]
 
 
-def _said(body: str) -> str:
+def _parts(body: str) -> str:
     """Join the tokens of a log."""
     return "".join(data.get("token", "") for _, data in _frames(body))
 
@@ -32,7 +32,7 @@ def test_log_of_a_run_under_way(chat: Chat) -> None:
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok3 ")
     body = chat.http.get(f"/conversation/{conversation}/stream").text
-    assert _said(body).split() == [f"tok{number}" for number in range(40)]
+    assert _parts(body).split() == [f"tok{number}" for number in range(40)]
     assert _frames(body)[-1] == ("end", {"status": "completed"})
     answer.finish()
 
@@ -58,7 +58,7 @@ def test_log_of_the_newest_run(chat: Chat) -> None:
     conversation = chat.create()
     chat.send(conversation, "one")
     chat.send(conversation, "two")
-    assert _said(chat.http.get(f"/conversation/{conversation}/stream").text) == "You said: two"
+    assert _parts(chat.http.get(f"/conversation/{conversation}/stream").text) == "You said: two"
 
 
 def test_log_of_a_name_that_is_used_again(server: LocalServer, chat: Chat) -> None:
@@ -70,8 +70,8 @@ def test_log_of_a_name_that_is_used_again(server: LocalServer, chat: Chat) -> No
     with Chat(server) as other:
         other.send(other.create(), "mine", generationId=name)
     path = f"/conversation/{conversation}/stream"
-    assert _said(chat.http.get(path).text) == "You said: three"
-    assert _said(chat.http.get(f"{path}?generationId={name}").text) == "You said: three"
+    assert _parts(chat.http.get(path).text) == "You said: three"
+    assert _parts(chat.http.get(f"{path}?generationId={name}").text) == "You said: three"
 
 
 def test_log_tells_of_errors_and_stops(chat: Chat) -> None:
@@ -116,7 +116,7 @@ def test_quiet_log_has_heartbeats(chat: Chat) -> None:
 
 def test_log_connection_is_capped(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that has lived its time is closed without an end, to be opened again."""
-    monkeypatch.setattr("hfchat_base.local.http.resume.RESUME_CAP_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.routes.messages.RESUME_CAP_SECONDS", 0.1)
     conversation = chat.create("slow/drip")
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from hfchat_base.local import FunctionBackend, Limits, LocalModel, LocalServer, Retention
-from hfchat_base.local.generation.run import Run
-from hfchat_base.local.generation.turn import Turn
+from hfchat_base.local.answers import RunRequest
+from hfchat_base.local.runs import Run
 from hfchat_base.local.state import ServerState
-from hfchat_base.local.store.recent import Recent
+from hfchat_base.local.store import BoundedStore
 from tests.local.chat import Chat
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def test_only_the_newest_entries_are_kept() -> None:
     """Beyond a number of entries the oldest goes; setting a key again makes it the newest."""
-    recent: Recent[str, int] = Recent(2)
+    recent: BoundedStore[str, int] = BoundedStore(2)
     recent["a"] = 1
     recent["b"] = 2
     recent["a"] = 3
@@ -37,7 +37,7 @@ def test_only_the_newest_entries_are_kept() -> None:
 
 def test_entries_are_bounded_in_size() -> None:
     """Beyond a size together the oldest go, but never the newest."""
-    recent: Recent[str, str] = Recent(10, 5, size=len)
+    recent: BoundedStore[str, str] = BoundedStore(10, 5, size=len)
     recent["a"] = "xx"
     recent["b"] = "xx"
     recent["c"] = "xx"
@@ -50,7 +50,7 @@ def test_entries_are_bounded_in_size() -> None:
 
 def test_updated_entry_keeps_its_age() -> None:
     """An update changes value and size of what is still here, and brings back nothing."""
-    recent: Recent[str, str] = Recent(10, 5, size=len)
+    recent: BoundedStore[str, str] = BoundedStore(10, 5, size=len)
     recent["a"] = "x"
     recent["b"] = "x"
     recent.update("a", "xx")
@@ -153,7 +153,7 @@ def test_guests_are_kept_nowhere(either_chat: Chat) -> None:
     for _ in range(3):
         httpx.get(f"{either_chat.server.base_url}/api/conversations")
     sessions = either_chat.server._state.sessions
-    assert len(sessions._sessions) == len(sessions._strangers) == 0
+    assert len(sessions._sessions) == len(sessions._anonymous) == 0
 
 
 @pytest.mark.parametrize("route", ["POST /conversation", "PATCH /conversation/{id}"])
@@ -220,7 +220,7 @@ def test_request_that_is_cut_short_is_not_answered(generation: Generation) -> No
 
 async def test_keep_alives_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that does not read finds a bounded number of keepAlives, and the whole answer."""
-    monkeypatch.setattr("hfchat_base.local.generation.run.KEEP_ALIVE_SECONDS", 0)
+    monkeypatch.setattr("hfchat_base.local.runs._KEEP_ALIVE_SECONDS", 0)
 
     async def patient(_request: ChatRequest) -> AsyncIterator[str]:
         for _ in range(2000):
@@ -232,8 +232,8 @@ async def test_keep_alives_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> No
     made = state.conversations.create(owner="me", model=model.id, preprompt="")
     conversation = made.copy()
     answer = conversation.add_child({"from": "assistant", "content": ""}, made.root_message_id)
-    turn = Turn(state, model, made.id, conversation.path_to(answer)[:-1])
-    run = Run(turn, conversation, answer, generation_id="x", chosen_by_client=True)
+    turn = RunRequest(state, model, made.id, conversation.path_to(answer)[:-1])
+    run = Run(turn, conversation, answer, generation_id="x", id_from_client=True)
     run.start()
     await asyncio.gather(*state._tasks)
     lines = b"".join([data async for data in run.lines()])

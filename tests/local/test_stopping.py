@@ -115,7 +115,7 @@ def test_late_stop_hits_the_next_run(chat: Chat) -> None:
 
 def test_late_stop_is_forgotten(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a few seconds a late stop hits nobody any more."""
-    monkeypatch.setattr("hfchat_base.local.generation.run._STALE_MARKER_SECONDS", 0.0)
+    monkeypatch.setattr("hfchat_base.local.runs._STALE_MARKER_SECONDS", 0.0)
     conversation = chat.create("slow/drip")
     chat.stop(conversation)
     assert not chat.send(conversation, "go")[-2]["interrupted"]
@@ -178,7 +178,7 @@ def test_answer_is_stored_before_its_first_token(chat: Chat) -> None:
 
 def test_long_run_is_stored_meanwhile(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """From time to time the unfinished answer is stored, with the place in the log."""
-    monkeypatch.setattr("hfchat_base.local.generation.run._SNAPSHOT_TICKS", 1)
+    monkeypatch.setattr("hfchat_base.local.runs._SNAPSHOT_TICKS", 1)
     conversation = chat.create("slow/drip")
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok20 ")

