@@ -44,14 +44,14 @@ Emit: TypeAlias = Callable[[JsonObject], None]
 
 @dataclass
 class RunRequest:
-    """What a run has to do.
+    """What a run has to answer.
 
     Attributes:
         state: The server.
-        model: Who answers.
-        conversation_id: Where.
+        model: The model that answers.
+        conversation_id: The conversation.
         path: The stored messages from the root to the one to answer.
-        tool_servers: The tool servers that are on.
+        tool_servers: The tool servers that the message has switched on.
         web_search: Whether the legacy web search is on.
         stop_requested: Set when a legacy run is to end after its next token.
     """
@@ -64,8 +64,8 @@ class RunRequest:
     web_search: bool = False
     stop_requested: bool = field(default=False, init=False)
 
-    def messages(self) -> list[JsonObject]:
-        """Build what the model is sent."""
+    def prompt(self) -> list[JsonObject]:
+        """Build the messages for the model."""
         return chat_messages(
             self.path,
             conversation_id=self.conversation_id,
@@ -75,14 +75,14 @@ class RunRequest:
         )
 
     @asynccontextmanager
-    async def ask(
+    async def call_model(
         self, messages: list[JsonObject], tools: list[JsonObject] | None = None
     ) -> AsyncIterator[AsyncIterator[Piece]]:
         """Send the model a request, and close its stream at the end, however it ends.
 
         Args:
             messages: Chat messages.
-            tools: The tools on offer.
+            tools: The tools that it may call.
 
         Yields:
             The stream of its pieces.
@@ -98,7 +98,7 @@ class RunRequest:
                 await aclose()
 
     def to_event(self, piece: OutputFile | Routed) -> JsonObject:
-        """Turn a piece that is no text into its event; a file is stored."""
+        """Convert a piece other than text to its event; store it if it is a file."""
         if isinstance(piece, Routed):
             return {
                 "type": "routerMetadata",
@@ -118,20 +118,20 @@ async def answer_current(request: RunRequest, emit: Emit) -> None:
         request: What to answer.
         emit: Takes the events.
     """
-    shown = False
+    emitted = False
 
-    def emit_shown(event: JsonObject) -> None:
-        nonlocal shown
-        shown = True
+    def emit_and_note(event: JsonObject) -> None:
+        nonlocal emitted
+        emitted = True
         emit(event)
 
     try:
-        if not await answer_with_tools(request, emit_shown):
+        if not await answer_with_tools(request, emit_and_note):
             await _generate(request, emit)
     except Exception:
-        if shown:
+        if emitted:
             raise
-        # The real server falls back to a plain generation even from one: tokens then come twice
+        # The real server retries a failed plain answer as well: tokens then come twice
         # (R: `upstream_cut_midstream`).
         await _generate(request, emit)
 
@@ -143,19 +143,19 @@ async def answer_legacy(request: RunRequest, emit: Emit) -> None:
         request: What to answer.
         emit: Takes the events.
     """
-    messages = request.messages()
+    messages = request.prompt()
     if request.web_search:
         for event in search_events(request.path[-1]["content"]):
             emit(event)
         messages = with_sources(messages)
-    splitter = ThinkTagReader() if request.model.legacy_reasoning else None
+    tag_reader = ThinkTagReader() if request.model.legacy_reasoning else None
     text = ""
     filtered = False
-    async with request.ask(messages) as pieces:
+    async with request.call_model(messages) as pieces:
         async for piece in pieces:
             if isinstance(piece, Text):
                 text += piece.text
-                for event in splitter.split(piece.text) if splitter else [_token(piece.text)]:
+                for event in tag_reader.split(piece.text) if tag_reader else [_token(piece.text)]:
                     emit(event)
             elif isinstance(piece, OutputFile):
                 emit(request.to_event(piece))
@@ -168,7 +168,7 @@ async def answer_legacy(request: RunRequest, emit: Emit) -> None:
         emit(
             {
                 "type": "finalAnswer",
-                "text": splitter.without_thinking(final) if splitter else final,
+                "text": tag_reader.without_thinking(final) if tag_reader else final,
                 "interrupted": False,
                 "webSources": UNDEFINED,
             }
@@ -176,14 +176,14 @@ async def answer_legacy(request: RunRequest, emit: Emit) -> None:
 
 
 async def _generate(request: RunRequest, emit: Emit) -> None:
-    """Stream one plain completion of the current generation."""
-    joiner = ThinkTagWriter()
+    """Answer without tools (current)."""
+    tag_writer = ThinkTagWriter()
     text = ""
     filtered = False
-    async with request.ask(request.messages()) as pieces:
+    async with request.call_model(request.prompt()) as pieces:
         async for piece in pieces:
             if isinstance(piece, (Text, Reasoning)):
-                token = joiner.join(piece)
+                token = tag_writer.join(piece)
                 text += token
                 emit(_token(token))
             elif isinstance(piece, (OutputFile, Routed)):
@@ -203,7 +203,7 @@ _END: Final = "</think>"
 
 
 class ThinkTagWriter:
-    """Folds a model's reasoning channel into its text, between think tags (current).
+    """Writes a model's reasoning into its text, between think tags (current).
 
     Attributes:
         open: Whether a tag is open.
@@ -214,10 +214,10 @@ class ThinkTagWriter:
         self._blank = ""
 
     def join(self, piece: Text | Reasoning) -> str:
-        """Return the token that a piece becomes.
+        """Return the token for a piece.
 
         Args:
-            piece: What the model said or thought. Blank reasoning opens no tag; it waits.
+            piece: Text or reasoning. Blank reasoning opens no tag; it is held back.
         """
         if isinstance(piece, Reasoning):
             if self.open:
@@ -233,7 +233,7 @@ class ThinkTagWriter:
         return self.close() + piece.text
 
     def close(self) -> str:
-        """Return the closing tag if one is due."""
+        """Return the closing tag if one is open."""
         was_open, self.open = self.open, False
         return _END if was_open else ""
 
@@ -241,7 +241,7 @@ class ThinkTagWriter:
 class ThinkTagReader:
     """Turns ``<think>`` tokens in a model's text into reasoning events (legacy).
 
-    As on the real server the opening tag must be a token of its own.
+    As on the real server, the opening tag must be a token of its own.
     """
 
     def __init__(self) -> None:
@@ -250,11 +250,7 @@ class ThinkTagReader:
         self._started = time.monotonic()
 
     def split(self, token: str) -> list[JsonObject]:
-        """Return the events that a token becomes.
-
-        Args:
-            token: What the model said.
-        """
+        """Return the events for a token."""
         if token in (_BEGIN, _END):
             self._thinking = token == _BEGIN
             self._thought += token
@@ -271,11 +267,7 @@ class ThinkTagReader:
         return events
 
     def without_thinking(self, text: str) -> str:
-        """Take the thinking out of the whole text.
-
-        Args:
-            text: Everything that the model said.
-        """
+        """Remove the thinking from the whole text of an answer."""
         begin, end = self._thought.find(_BEGIN), self._thought.rfind(_END)
         if begin == -1 or end == -1:
             return text
@@ -298,19 +290,19 @@ async def answer_with_tools(request: RunRequest, emit: Emit) -> bool:
         emit: Takes the events.
 
     Returns:
-        Whether this was a turn for tools; if not, nothing was emitted or asked.
+        Whether the model has tools to call; if not, nothing was done.
     """
     tools = {tool.name: (server, tool) for server in request.tool_servers for tool in server.tools}
     if not tools or not request.model.supports_tools:
         return False
     definitions = [tool.definition() for _, tool in tools.values()]
     messages = with_system_text(
-        request.messages(),
+        request.prompt(),
         f"You can call these tools: {', '.join(tools)}. Call one only if it helps.",
     )
     text = ""
     for _ in range(_MAX_ROUNDS):
-        text, calls = await _one_round(request, emit, messages, definitions)
+        text, calls = await _run_round(request, emit, messages, definitions)
         if not calls:
             break
         results = await _run_calls(request, emit, tools, calls, text)
@@ -319,16 +311,16 @@ async def answer_with_tools(request: RunRequest, emit: Emit) -> bool:
     return True
 
 
-async def _one_round(
+async def _run_round(
     request: RunRequest, emit: Emit, messages: list[JsonObject], definitions: list[JsonObject]
 ) -> tuple[str, list[ToolCall]]:
-    joiner = ThinkTagWriter()
+    tag_writer = ThinkTagWriter()
     text = ""
     calls: list[ToolCall] = []
-    async with request.ask(messages, definitions) as pieces:
+    async with request.call_model(messages, definitions) as pieces:
         async for piece in pieces:
             if isinstance(piece, (Text, Reasoning)):
-                token = joiner.join(piece)
+                token = tag_writer.join(piece)
                 text += token
                 if not calls:
                     emit({"type": "stream", "token": token})
@@ -336,7 +328,7 @@ async def _one_round(
                 calls.append(piece)
             elif isinstance(piece, (OutputFile, Routed)):
                 emit(request.to_event(piece))
-    closing = joiner.close()
+    closing = tag_writer.close()
     if closing:
         emit({"type": "stream", "token": closing})
     return text + closing, calls
@@ -349,7 +341,7 @@ async def _run_calls(
     calls: list[ToolCall],
     text: str,
 ) -> list[JsonObject]:
-    """Run all calls of a round side by side.
+    """Run all calls of a round concurrently.
 
     Returns:
         The tool messages for the model, in the order of the calls.
@@ -386,7 +378,7 @@ class _ToolCallRun:
         self._emit = emit
         self._uuid = str(uuid.uuid4())
         self._arguments = _parsed(call.arguments)
-        self._shown = {
+        self._parameters = {
             key: value
             for key, value in (self._arguments or {}).items()
             if isinstance(value, (str, int, float))
@@ -396,60 +388,62 @@ class _ToolCallRun:
         """Emit the call and how long it may take.
 
         Args:
-            text: What the model said before it, for the first call of a round.
+            text: The text before it, for the first call of a round.
         """
         raw = {} if self._arguments is None else {"argumentsRaw": self.call.arguments}
         self._tool_event(
             "call",
-            call={"name": self.call.name, "parameters": self._shown},
+            call={"name": self.call.name, "parameters": self._parameters},
             originalId=self.call.id,
             **raw,
             **({"content": text} if text else {}),
         )
         self._tool_event("eta", eta=_ETA_SECONDS)
 
-    async def run(self, found: tuple[ToolServer, LocalTool] | None) -> JsonObject:
-        """Run the tool and emit what comes of it.
+    async def run(self, tool_and_server: tuple[ToolServer, LocalTool] | None) -> JsonObject:
+        """Run the tool and emit its result or error.
 
         Args:
-            found: The tool and its server, or None if the model made the name up.
+            tool_and_server: The tool and its server, or None if there is no such tool.
 
         Returns:
             The tool message for the model.
         """
         try:
-            output = await self._output(found)
+            output = await self._output(tool_and_server)
         except ToolError as failure:
             self._tool_event("error", message=str(failure))
             return self._message(f"Error: {failure}")
         result = {
             "status": "success",
-            "call": {"name": self.call.name, "parameters": self._shown},
+            "call": {"name": self.call.name, "parameters": self._parameters},
             "outputs": [output],
             "display": True,
         }
         self._tool_event("result", result=result)
         return self._message(output["text"])
 
-    async def _output(self, found: tuple[ToolServer, LocalTool] | None) -> JsonObject:
+    async def _output(self, tool_and_server: tuple[ToolServer, LocalTool] | None) -> JsonObject:
         if self._arguments is None:
             raise ToolError("The arguments of the call are no JSON object.")
-        if found is None:
+        if tool_and_server is None:
             raise ToolError(f"Unknown MCP function: {self.call.name}")
-        server, tool = found
+        server, tool = tool_and_server
 
         def progress(event: JsonObject) -> None:
             self._tool_event("progress", **event)
 
-        async def ask(question: str, fields: tuple[ElicitationField, ...]) -> ElicitationAnswer:
+        async def call_model(
+            question: str, fields: tuple[ElicitationField, ...]
+        ) -> ElicitationAnswer:
             return await self._elicit(server.name, question, fields)
 
-        return await tool.run(self._arguments, ToolContext(server.name, progress, ask))
+        return await tool.run(self._arguments, ToolContext(server.name, progress, call_model))
 
     async def _elicit(
         self, server: str, question: str, fields: tuple[ElicitationField, ...]
     ) -> ElicitationAnswer:
-        elicitation = self._request.state.elicitations.ask(self._request.conversation_id, fields)
+        elicitation = self._request.state.elicitations.create(self._request.conversation_id, fields)
         self._emit(
             {
                 "type": "elicitation",
@@ -458,7 +452,7 @@ class _ToolCallRun:
                     "server": server,
                     "mode": "form",
                     "message": question,
-                    "fields": [field.shown() for field in fields],
+                    "fields": [field.to_json() for field in fields],
                     "elicitationId": elicitation.id,
                 },
                 "expiresAt": int(elicitation.expires_at * 1000),
@@ -486,7 +480,7 @@ class _ToolCallRun:
 
 
 def _parsed(arguments: str) -> JsonObject | None:
-    """Read a call's arguments; None if they are no JSON object."""
+    """Parse a call's arguments; return None if they are not a JSON object."""
     try:
         parsed = json.loads(arguments)
     except ValueError:

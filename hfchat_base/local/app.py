@@ -36,7 +36,7 @@ from hfchat_base.local.routes.login import (
     LoginRoutes,
     PendingLogins,
 )
-from hfchat_base.local.routes.messages import ResumeRoutes, SendRoutes
+from hfchat_base.local.routes.messages import MessageRoutes
 from hfchat_base.local.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.state import RESUME_FLUSH_SECONDS, Limits, Retention, ServerState
 
@@ -62,23 +62,22 @@ def create_app(
     hosts: Sequence[str] = (),
     retention: Retention | None = None,
 ) -> Starlette:
-    """Make a HuggingChat server as an app, to mount or to serve as you like.
+    """Create a HuggingChat server as an ASGI app.
 
     Args:
-        generation: Which chat-ui to speak as.
+        generation: Which chat-ui to act as.
         models: Its models, the first being the default; the scripted ones if None.
-        require_login: Whether people must log in, at the little identity provider it comes with.
-        allow_guests: Whether people without a session get one; False is as good as
+        require_login: Whether users must log in, at the built-in identity provider.
+        allow_guests: Whether users get a session without a login; False has the same effect as
             ``require_login``.
-        limits: What it refuses.
+        limits: What it rejects.
         tool_servers: Its stand-ins for MCP servers.
-        base_path: What every path begins with: empty, or such as ``/chat``.
-        token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
-            faster in the same proportion. As recorded if None.
-        hosts: The hosts that it answers to besides ``localhost``, loopback addresses and the
-            address that a connection comes in at, each with the port that it comes in at; one
-            without a port stands for all ports. Requests for other hosts, or from pages of other
-            hosts, are refused.
+        base_path: The prefix of all paths: empty, or such as ``/chat``.
+        token_delay: Seconds between two tokens of ``slow/drip``; the flush interval of the logs of
+            runs shrinks in proportion. As recorded if None.
+        hosts: Further hosts that it answers to, besides ``localhost``, loopback addresses and the
+            address of the connection, each with the port of the connection. A host without a port
+            matches any port. Requests for other hosts, or from pages of other hosts, are rejected.
         retention: How much it keeps in memory.
 
     Raises:
@@ -113,7 +112,7 @@ def create_state(
     hosts: Sequence[str],
     retention: Retention | None,
 ) -> ServerState:
-    """Make a server's memory; see `create_app` for the arguments."""
+    """Create the state of a server; see `create_app` for the arguments."""
     if isinstance(hosts, str):
         raise TypeError("hosts is a list of hosts, not one text")
     for host in hosts:
@@ -134,22 +133,18 @@ def create_state(
 
 
 def build_app(state: ServerState) -> Starlette:
-    """Make the app of a server.
-
-    Args:
-        state: The server's memory.
-    """
-    logins = PendingLogins(state.retention)
-    routes: list[BaseRoute] = [*SendRoutes(state).routes, *ConversationRoutes(state).routes]
+    """Create the app of a server from its state."""
+    logins = PendingLogins(state.retention.sessions)
+    routes: list[BaseRoute] = [*MessageRoutes(state).routes, *ConversationRoutes(state).routes]
     routes += LoginRoutes(state, logins).routes
     if state.generation == "current":
-        routes += [*ResumeRoutes(state).routes, *CurrentRoutes(state).routes]
+        routes += CurrentRoutes(state).routes
     else:
         routes += LegacyRoutes(state).routes
-    chat_ui = AuthMiddleware(Router(routes, redirect_slashes=False), state, logins)
+    chat_routes = AuthMiddleware(Router(routes, redirect_slashes=False), state, logins)
     below_base: list[BaseRoute] = [
         Mount(IDENTITY_PROVIDER, routes=IdentityProvider(logins).routes),
-        Mount("", app=chat_ui),
+        Mount("", app=chat_routes),
     ]
 
     middleware = [Middleware(RecordingMiddleware, state=state)]

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What the server asks of the model, in the terms of OpenAI's chat completions.
+    """A request to a model, in the terms of OpenAI's chat completions.
 
     Attributes:
         model: The model's id.
         messages: Chat messages, each with ``role`` and ``content``; the content is a text or a
             list of parts, images being ``image_url`` parts with data URLs.
-        tools: Function tools on offer, in OpenAI's form.
+        tools: Function tools that it may call, in OpenAI's form.
         temperature: Sampling temperature, or None for the model's own.
     """
 
@@ -63,19 +63,19 @@ class Text:
 
 @dataclass(frozen=True)
 class Reasoning:
-    """A piece of what the model thinks, sent apart from the answer (``reasoning_content``)."""
+    """A piece of the model's reasoning, separate from the answer (``reasoning_content``)."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call of one of the tools on offer.
+    """A call of one of the request's tools.
 
     Attributes:
         name: The tool's name.
         arguments: JSON text of an object.
-        id: The model's name for this call.
+        id: The model's id of this call.
     """
 
     name: str
@@ -92,12 +92,12 @@ class Finish:
 
 @dataclass(frozen=True)
 class Routed:
-    """A router tells which model it picked.
+    """The choice of a router.
 
     Attributes:
         route: The name of the route.
-        model: The id of the model behind it.
-        provider: Who serves it, or None.
+        model: The id of the model that it chose.
+        provider: The provider of that model, or None.
     """
 
     route: str
@@ -124,10 +124,10 @@ Piece: TypeAlias = Text | Reasoning | ToolCall | Finish | Routed | OutputFile
 
 
 class UpstreamError(Exception):
-    """The model failed. The server passes the message on, inside its 200.
+    """The model failed. The server reports it as an event of the stream.
 
     Attributes:
-        status: HTTP status of the model's endpoint, or None if there was none.
+        status: HTTP status of the model's endpoint, or None.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -136,14 +136,14 @@ class UpstreamError(Exception):
 
 
 class ModelBackend(Protocol):
-    """Anything that answers a chat request piece by piece."""
+    """Anything that streams the answer to a chat request."""
 
     def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
         """Answer a request.
 
         Returns:
-            The pieces, as they come. It may raise `UpstreamError` at any point, and it is closed
-            early when the answer is stopped.
+            The pieces. The iterator may raise `UpstreamError` at any point, and is closed early
+            when the answer is stopped.
         """
         ...
 
@@ -156,7 +156,7 @@ _WORD = re.compile(r"\s+|\S+\s*")
 
 
 def words(text: str) -> list[str]:
-    """Split a text into the tokens of the scripted models: a word with the space after it."""
+    """Split a text into words, each with the space after it."""
     return _WORD.findall(text)
 
 
@@ -177,10 +177,10 @@ class FunctionBackend:
         self._function = function
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
-        """Run the function and pass its pieces on.
+        """Call the function and yield its pieces.
 
         Yields:
-            Its pieces.
+            The pieces.
         """
         reply: object
         function = self._function
@@ -207,7 +207,7 @@ CONNECT_SECONDS = 10.0
 _REASONING_KEYS = ("reasoning", "reasoning_content", "reasoning_text")
 _DATA = b"data:"
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Spares reading the certificates, which takes longer than a small model's first token."""
+"""Saves loading the certificates, which takes longer than a small model's first token."""
 
 
 class OpenAIBackend:
@@ -215,10 +215,10 @@ class OpenAIBackend:
 
     Args:
         base_url: URL up to and with the version, such as ``http://127.0.0.1:11434/v1``.
-        model: The model's name there.
+        model: The model's id there.
         api_key: Key to send, or None.
-        extra_body: What else to put into each request, over what this class puts there.
-        trust_env: Whether to go through the proxies that the environment names.
+        extra_body: Further fields for each request; they override those of this class.
+        trust_env: Whether to use the proxies that the environment names.
     """
 
     def __init__(
@@ -232,20 +232,20 @@ class OpenAIBackend:
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._model = model
-        # Some servers close a connection after a stream without a word, so that a request which
-        # reused it would fail.
+        # Some servers close a connection after a stream without notice. A request that reused it
+        # would fail.
         self._headers = {**bearer_headers(api_key), "connection": "close"}
         self._extra_body = extra_body or {}
         self._trust_env = trust_env
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
-        """Ask the endpoint, and pass its pieces on.
+        """Send the request to the endpoint, and yield its pieces.
 
         Yields:
             Text, reasoning, whole tool calls, and why it stopped.
 
         Raises:
-            UpstreamError: The endpoint refused, broke off, or cannot be reached.
+            UpstreamError: The endpoint rejects the request, breaks off, or cannot be reached.
         """
         body: JsonObject = {"model": self._model, "messages": request.messages, "stream": True}
         if request.tools:
@@ -283,7 +283,7 @@ def bearer_headers(api_key: str | None) -> dict[str, str]:
 
 
 def _reason(body: bytes) -> str:
-    """Find the words in an error's body, whatever its form."""
+    """Return the message in an error's body, whatever its form."""
     try:
         error = json.loads(body)["error"]
         return str(error["message"] if isinstance(error, dict) else error)
@@ -301,7 +301,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _pieces(line: bytes, calls: dict[int, dict[str, str]]) -> list[Piece]:
-    """Read one line of the event stream; parts of tool calls are gathered in ``calls``."""
+    """Parse one line of the event stream; parts of tool calls are collected in ``calls``."""
     data = line.removeprefix(_DATA).strip() if line.startswith(_DATA) else b""
     if not data or data == b"[DONE]":
         return []
@@ -310,18 +310,18 @@ def _pieces(line: bytes, calls: dict[int, dict[str, str]]) -> list[Piece]:
         raise UpstreamError(_reason(data))
     choice: dict[str, Any] = (event.get("choices") or [{}])[0]
     delta = choice.get("delta") or {}
-    thought = next((delta[key] for key in _REASONING_KEYS if delta.get(key)), None)
-    pieces: list[Piece] = [Reasoning(thought)] if thought else []
+    reasoning = next((delta[key] for key in _REASONING_KEYS if delta.get(key)), None)
+    pieces: list[Piece] = [Reasoning(reasoning)] if reasoning else []
     if delta.get("content"):
         pieces.append(Text(delta["content"]))
     for part in delta.get("tool_calls") or []:
-        _gather(part, calls)
+        _collect(part, calls)
     if choice.get("finish_reason") in ("stop", "length", "content_filter"):
         pieces.append(Finish(choice["finish_reason"]))
     return pieces
 
 
-def _gather(part: JsonObject, calls: dict[int, dict[str, str]]) -> None:
+def _collect(part: JsonObject, calls: dict[int, dict[str, str]]) -> None:
     call = calls.setdefault(part.get("index", 0), {"name": "", "arguments": "", "id": ""})
     function = part.get("function") or {}
     call["id"] = part.get("id") or call["id"]

@@ -42,24 +42,24 @@ if TYPE_CHECKING:
     from hfchat_base.local.store import Session
 
 _DISCARDED_BYTES = 64 * 1_048_576
-"""So much of a body that is too large is still read, so that its sender hears why it is refused."""
+"""This much of a body that is too large is read all the same, so that its sender gets the error."""
 
 
 class RecordingMiddleware:
-    """Wraps an app and keeps records of its requests.
+    """Reads each body whole, and records the request and its response.
 
-    Reading the body first also means that a request is never refused while it is still being
-    sent, which clients would see as a broken connection.
+    As the body is read first, no request is rejected while the client is still sending it, which
+    would look like a broken connection to the client.
 
     Args:
         app: The app.
-        state: The server, with its records and the size of the largest body.
+        state: The server.
     """
 
     def __init__(self, app: ASGIApp, state: ServerState) -> None:
         self._app = app
         self._records = state.records
-        self._most_bytes = state.limits.body_bytes
+        self._max_bytes = state.limits.body_bytes
         self._too_large = 413 if state.generation == "current" else 500
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +67,7 @@ class RecordingMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, whole = await self._body(receive)
+        body, complete = await self._body(receive)
         request = RecordedRequest(
             method=scope["method"],
             path=scope["path"],
@@ -76,7 +76,7 @@ class RecordingMiddleware:
             body=body,
         )
         key = self._records.add_request(request)
-        if not whole and len(body) <= self._most_bytes:
+        if not complete and len(body) <= self._max_bytes:
             return
         unread = True
 
@@ -84,16 +84,16 @@ class RecordingMiddleware:
             nonlocal unread
             if unread:
                 unread = False
-                if len(body) > self._most_bytes:
+                if len(body) > self._max_bytes:
                     raise InternalError("the body is too large", status=self._too_large)
                 return {"type": "http.request", "body": body, "more_body": False}
             return await receive()
 
-        async def note(message: Message) -> None:
+        async def record(message: Message) -> None:
             nonlocal request
             if message["type"] == "http.response.start":
                 request = replace(request, status=message["status"])
-                if not whole:
+                if not complete:
                     headers = [*message["headers"], (b"connection", b"close")]
                     message = {**message, "headers": headers}
             else:
@@ -102,23 +102,23 @@ class RecordingMiddleware:
             self._records.update_request(key, request)
             await send(message)
 
-        await self._app(scope, replay, note)
+        await self._app(scope, replay, record)
 
     async def _body(self, receive: Receive) -> tuple[bytes, bool]:
-        """Read a body; of one that is too large no more is kept than shows that it is.
+        """Read a body. Of one that is too large, only enough is kept to show that it is.
 
         Returns:
-            What is kept of the body, and whether it was read to its end. It was not if the client
-            left before, or went on and on.
+            What was kept of the body, and whether it was read to its end: it was not if the client
+            disconnected, or sent far too much.
         """
         kept, received = bytearray(), 0
-        while received <= self._most_bytes + _DISCARDED_BYTES:
+        while received <= self._max_bytes + _DISCARDED_BYTES:
             message = await receive()
             if message["type"] != "http.request":
                 return bytes(kept), False
             chunk = message.get("body", b"")
             received += len(chunk)
-            kept += chunk[: self._most_bytes + 1 - len(kept)]
+            kept += chunk[: self._max_bytes + 1 - len(kept)]
             if not message.get("more_body", False):
                 return bytes(kept), True
         return bytes(kept), False
@@ -134,14 +134,14 @@ _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class _Host(NamedTuple):
-    """A host as a URL names it: name or address in lower case, and the port if it is told."""
+    """A host as in a URL: name or address in lower case, and the port, if there is one."""
 
     name: str
     port: int | None
 
     @classmethod
     def parsed(cls, text: str) -> _Host | None:
-        """Read ``name``, ``name:port``, or an IPv6 address in brackets; None if it is no host."""
+        """Parse ``name``, ``name:port`` or an IPv6 address in brackets; None if it is no host."""
         found = _HOST.fullmatch(text)
         if found is None:
             return None
@@ -155,38 +155,36 @@ class _Host(NamedTuple):
 
 
 def is_host(text: str) -> bool:
-    """Tell whether a text is a host, with or without a port.
-
-    Args:
-        text: Such as ``chat.example``, ``192.0.2.7:8090`` or ``[2001:db8::7]``.
-    """
+    """Return whether a text is a host, such as ``chat.example`` or ``192.0.2.7:8090``."""
     return _Host.parsed(text) is not None
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether a text is a host's name: neither an address nor one with a port.
-
-    Args:
-        text: Such as ``chat.example``.
-    """
+    """Return whether a text is the name of a host, and neither an address nor has a port."""
     host = _Host.parsed(text)
     return host is not None and host.port is None and _address(host.name.strip("[]")) is None
 
 
 class HostMiddleware:
-    """Wraps an app, and refuses what is not sent to one of its hosts, or comes from elsewhere.
+    """Rejects requests for other hosts than the server's own, and from pages of other origins.
 
-    Its own hosts are ``localhost``, all loopback addresses, and the address that a connection came
-    in at, each with the port that it came in at.
+    Every web page that a user opens can send requests to the user's loopback addresses: forms and
+    other simple requests; and if its host name resolves to 127.0.0.1 (DNS rebinding), the browser
+    treats the server as a part of the page. But the browser names the host that a request is for,
+    and the page that it comes from, and the page cannot change that. So both must be the server's
+    own, on every route.
+
+    The server's own hosts are ``localhost``, all loopback addresses, and the address that the
+    connection was made to, each with the port that it was made to.
 
     Args:
         app: The app.
-        hosts: Further hosts; one without a port stands for all ports.
+        hosts: Further hosts; one without a port matches any port.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] = ()) -> None:
         self._app = app
-        self._named = {host for text in hosts if (host := _Host.parsed(text)) is not None}
+        self._further_hosts = {host for text in hosts if (host := _Host.parsed(text)) is not None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -194,7 +192,7 @@ class HostMiddleware:
         await (error or self._app)(scope, receive, send)
 
     def _rejection(self, scope: Scope) -> Response | None:
-        """Tell why a request may not pass; None if it may."""
+        """Return the response that rejects a request, or None."""
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         if not path.startswith(b"/") or not _is_well_formed(path):
             return text_response("Malformed URI", status=400)
@@ -218,11 +216,11 @@ class HostMiddleware:
         return None
 
     def _is_own(self, host: _Host, scope: Scope) -> bool:
-        if host in self._named or _Host(host.name, None) in self._named:
+        if host in self._further_hosts or _Host(host.name, None) in self._further_hosts:
             return True
         address, port = scope.get("server") or ("", None)
-        told = host.port or _DEFAULT_PORTS[scope.get("scheme", "http")]
-        if told != port:
+        host_port = host.port or _DEFAULT_PORTS[scope.get("scheme", "http")]
+        if host_port != port:
             return False
         if host.name == "localhost":
             return True
@@ -231,7 +229,7 @@ class HostMiddleware:
 
 
 def _is_same_origin(origins: list[str], host: _Host) -> bool:
-    """Tell whether a request comes from a page of the host that it is sent to, or from no page."""
+    """Return whether a request comes from a page of the host that it is for, or from no page."""
     origins = [origin for origin in origins if origin]
     if not origins:
         return True
@@ -244,7 +242,7 @@ def _is_same_origin(origins: list[str], host: _Host) -> bool:
 
 
 def _is_foreign_fetch(method: str, headers: Headers) -> bool:
-    """Tell whether a page elsewhere fetches something; a link that somebody follows is allowed."""
+    """Return whether a page of another site sends the request; following a link is allowed."""
     if headers.get("sec-fetch-site") not in _FOREIGN_SITES:
         return False
     follows_link = (
@@ -256,7 +254,7 @@ def _is_foreign_fetch(method: str, headers: Headers) -> bool:
 
 
 def _is_well_formed(path: bytes) -> bool:
-    """Tell whether ``decodeURI`` would take a path."""
+    """Return whether ``decodeURI`` accepts a path."""
     if _BAD_ESCAPE.search(path):
         return False
     try:
@@ -267,7 +265,7 @@ def _is_well_formed(path: bytes) -> bool:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Read an IP address; IPv4 inside of IPv6 counts as IPv4."""
+    """Parse an IP address; an IPv4 address mapped to IPv6 counts as IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -282,12 +280,12 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class AuthMiddleware:
-    """Lets requests through to an app, with a session, or turns them away.
+    """Finds the session of a request, and requires a login; in the order of chat-ui's request hook.
 
     Args:
-        app: The app behind the gate.
+        app: The app.
         state: The server.
-        logins: Logins under way.
+        logins: The pending logins.
     """
 
     def __init__(self, app: ASGIApp, state: ServerState, logins: PendingLogins) -> None:
@@ -300,21 +298,21 @@ class AuthMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer, refreshed = self._authorize(Request(scope))
-        await (answer or self._app)(scope, receive, self._with_cookie(send, refreshed))
+        response, refresh = self._authorize(Request(scope))
+        await (response or self._app)(scope, receive, self._with_cookie(send, refresh))
 
     def _authorize(self, request: Request) -> tuple[Response | None, Session | None]:
-        """Find the session of a request, and decide whether it may pass.
+        """Find the session of a request, and decide whether the request is allowed.
 
         Returns:
-            What to answer in place of the app, or None; and the session whose cookie to set, or
-            None. Like the real hook, refusals of its own set no cookie, but a redirect does.
+            A response to send instead of the app's, or None; and the session whose cookie to set,
+            or None. As with the real hook, an error sets no cookie, but a redirect does.
         """
         path = path_below_base(request.scope)
         cookie = read_cookies(request).get(SESSION_COOKIE)
         current = self._state.generation == "current"
         if current and cookie is None and path.startswith("/api/") and _has_token(request):
-            # The real server asks huggingface.co about a token, which would know none of ours.
+            # The real server checks the token with huggingface.co, which would reject it.
             return internal_error_response(request, InternalError("unknown token")), None
         session = self._state.sessions.resolve(
             cookie, accept_unknown=not self._state.login_required
@@ -325,20 +323,20 @@ class AuthMiddleware:
             return redirect_to_login(request, self._logins, session), session
         error = _form_without_origin(request)
         if error is None and anonymous and request.method not in _SAFE_METHODS:
-            open_to_all = path.startswith(("/login", "/settings"))
+            needs_no_login = path.startswith(("/login", "/settings"))
             error = (
                 None
-                if open_to_all
+                if needs_no_login
                 else plain_error_response(request.headers, 401, "You have to be logged in.")
             )
         if error is not None:
             return error, None
-        refreshed = request.method == "POST" or path.startswith("/login")
-        return None, session if refreshed else None
+        refresh = request.method == "POST" or path.startswith("/login")
+        return None, session if refresh else None
 
     @staticmethod
     def _with_cookie(send: Send, session: Session | None) -> Send:
-        """Add the cookie of a session to refresh to the answer, before any other."""
+        """Add the session's cookie to the response, before any other cookie."""
 
         async def send_with_cookie(message: Message) -> None:
             if session is not None and message["type"] == "http.response.start":
@@ -376,7 +374,7 @@ def _has_token(request: Request) -> bool:
 
 
 def _form_without_origin(request: Request) -> Response | None:
-    """Refuse a form that does not tell whose page it is on (R: ``bad_requests``)."""
+    """Return the error for a form without an origin, or None (R: ``bad_requests``)."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method != "POST" or (media and media not in _FORM_TYPES):
         return None
@@ -392,11 +390,13 @@ _PIECE = b'{"type":"stream"'
 
 
 class DisconnectMiddleware:
-    """Wraps an app, and cuts streams off.
+    """Breaks the connection of answers, for tests of what a client does then.
+
+    Only streams are affected, never short responses. What the run does is up to it (`runs.py`).
 
     Args:
         app: The app.
-        cuts: For each of the next streams, how many pieces of text it passes on; taken from here.
+        cuts: After how many pieces of text to break each of the next streams; consumed.
     """
 
     def __init__(self, app: ASGIApp, cuts: deque[int]) -> None:
@@ -407,7 +407,7 @@ class DisconnectMiddleware:
         """Serve one connection."""
         pieces_left: int | None = None
 
-        async def pass_on(message: Message) -> None:
+        async def send_until_cut(message: Message) -> None:
             nonlocal pieces_left
             if message["type"] == "http.response.start":
                 if self._cuts and _is_stream(message):
@@ -417,11 +417,11 @@ class DisconnectMiddleware:
                 kept = _beginning(body, pieces_left)
                 if len(kept) < len(body):
                     await send({**message, "body": kept, "more_body": True})
-                    raise ConnectionResetError  # as if the reader had gone
+                    raise ConnectionResetError  # as if the client had disconnected
                 pieces_left -= body.count(_PIECE)
             await send(message)
 
-        await self._app(scope, receive, pass_on)
+        await self._app(scope, receive, send_until_cut)
 
 
 def _is_stream(start: Message) -> bool:
@@ -432,7 +432,7 @@ def _is_stream(start: Message) -> bool:
 
 
 def _beginning(body: bytes, pieces: int) -> bytes:
-    """What comes before the line of a piece that is one too many."""
+    """Return what precedes the first piece that is one too many."""
     lines = body.splitlines(keepends=True)
     for index, line in enumerate(lines):
         pieces -= _PIECE in line

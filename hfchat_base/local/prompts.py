@@ -30,15 +30,15 @@ def chat_messages(
     files: Files,
     generation: Generation,
 ) -> list[JsonObject]:
-    """Build what the model is sent.
+    """Build the chat messages for a model.
 
     Args:
         path: Stored messages from the root down to the one to answer.
-        conversation_id: The conversation, whose files the messages refer to.
-        model: The model; only a multimodal one is shown images.
-        files: Where attachments are stored.
-        generation: Whose rules. Only the current one shows text attachments to the model, and
-            takes earlier thinking out of the history.
+        conversation_id: The conversation, to whose files the messages refer.
+        model: The model; only a multimodal one gets images.
+        files: The stored attachments.
+        generation: Only the current one sends text attachments to the model, and removes earlier
+            thinking from the history.
 
     Returns:
         Messages in OpenAI's form, the system message first unless it is empty.
@@ -64,11 +64,11 @@ def chat_messages(
 
 
 def with_system_text(messages: list[JsonObject], text: str) -> list[JsonObject]:
-    """Put a text before the system message, or make it the system message.
+    """Prepend a text to the system message, or add it as the system message.
 
     Args:
         messages: Messages in OpenAI's form.
-        text: What to add.
+        text: The text.
     """
     if messages and messages[0]["role"] == "system":
         first = {"role": "system", "content": f"{text}\n\n{messages[0]['content']}"}
@@ -113,8 +113,8 @@ def _user_content(
     parts: list[Any] = [
         {"type": "image_url", "image_url": {"url": _data_url(file), **detail}} for file in images
     ]
-    own_words = {"type": "text", "text": text}
-    return [own_words, *parts] if generation == "current" else [*parts, own_words]
+    text_part = {"type": "text", "text": text}
+    return [text_part, *parts] if generation == "current" else [*parts, text_part]
 
 
 def _decoded(file: StoredFile) -> str:
@@ -129,7 +129,7 @@ def search_events(query: str) -> list[JsonObject]:
     """List the events of a search (S).
 
     Args:
-        query: What is searched for.
+        query: The search query.
     """
     return [
         _update("Searching the local pages", query),
@@ -146,7 +146,7 @@ def search_events(query: str) -> list[JsonObject]:
 
 
 def with_sources(messages: list[JsonObject]) -> list[JsonObject]:
-    """Put the results into the last message, before the question.
+    """Add the results to the last message, before the question.
 
     Args:
         messages: Chat messages in OpenAI's form.

@@ -37,38 +37,38 @@ _KEEP_ALIVE: Final = {"type": "status", "status": "keepAlive"}
 _FINISHED: Final = {"type": "status", "status": "finished"}
 
 _KEEP_ALIVE_SECONDS: Final = 0.1
-"""How often a running run sends a keepAlive (R)."""
+"""How often a run sends a keepAlive (R)."""
 
 _STALE_MARKER_SECONDS: Final = 5.0
-"""A stop that no run has obeyed is forgotten after this long (S)."""
+"""A stop that no run has carried out is dropped after this long (S)."""
 
 _MARKER_POLL_SECONDS: Final = 0.3
-"""How soon a run obeys a stop that came before it (S)."""
+"""How soon a run carries out a stop that was requested before it began (S)."""
 
 _SNAPSHOT_TICKS: Final = 30
-"""Every so many keepAlives the unfinished answer is stored (S: three seconds)."""
+"""The unfinished answer is stored each time this many keepAlives were sent (S: 3 s)."""
 
-_MOST_WAITING_KEEP_ALIVES: Final = 100
-"""A reader that does not read is not sent more keepAlives than this; they would pile up."""
+_MAX_QUEUED: Final = 100
+"""No keepAlive is queued for a client that has this many lines to read."""
 
 _NO_OUTPUT: Final = "No output was generated. Something went wrong."
 _THINK_TAG: Final = re.compile(r"</?think>", re.IGNORECASE)
 
 
 class Run:
-    """One generation under way.
+    """One run of a model, from its start to the stored answer.
 
     Attributes:
-        generation_id: Its name.
-        conversation_id: Where it writes.
+        generation_id: Its id.
+        conversation_id: The conversation it writes to.
 
     Args:
-        turn: What to do.
-        conversation: The run's own copy of the conversation, already holding the empty answer.
+        request: What to answer.
+        conversation: The run's own copy of the conversation, with the empty answer.
         message: That answer, within the copy.
-        generation_id: The run's name.
-        chosen_by_client: Whether the client gave that name; only then can it tell where it
-            stopped reading.
+        generation_id: Its id.
+        id_from_client: Whether the client chose the id; only then can a stop say where in the
+            answer the client stopped reading.
     """
 
     def __init__(
@@ -88,20 +88,18 @@ class Run:
         self._conversation = conversation
         self._message = message
         self._message.setdefault("updates", [])
-        self._initial: str = message["content"]
+        self._content_before: str = message["content"]
         self._parts: list[str] = []
         self._id_from_client = id_from_client
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._attached = True
+        self._connected = True
         self._client_left = False
-        self._marker: StopMarker | None = None
+        self._stop_marker: StopMarker | None = None
         self._producer: asyncio.Task[None] | None = None
-        self._log = RunLog(
-            generation_id, conversation.id, flush_seconds=request.state.flush_seconds
-        )
+        self._log = RunLog(flush_seconds=request.state.flush_seconds)
 
     def start(self) -> None:
-        """Begin, in the background."""
+        """Start the run in the background."""
         self._state.logs[self.conversation_id, self.generation_id] = self._log
         self._state.active_runs.append(self)
         self._state.spawn(self._execute())
@@ -110,18 +108,18 @@ class Run:
         """Stream to the client that started the run.
 
         Yields:
-            Whole lines, as many as have come up by then.
+            Whole lines: all that are queued.
         """
         ended = False
         try:
             while not ended:
-                waiting = [await self._lines.get()]
+                queued = [await self._lines.get()]
                 while not self._lines.empty():
-                    waiting.append(self._lines.get_nowait())
-                ended = waiting[-1] is None
-                yield b"".join(line for line in waiting if line is not None)
+                    queued.append(self._lines.get_nowait())
+                ended = queued[-1] is None
+                yield b"".join(line for line in queued if line is not None)
         finally:
-            self._attached = False
+            self._connected = False
             if not ended:
                 self._save()
                 self._on_disconnect()
@@ -132,15 +130,15 @@ class Run:
         Args:
             marker: The request to stop.
         """
-        self._marker = marker
+        self._stop_marker = marker
         self._request.stop_requested = True
         if self._current and self._producer is not None:
             self._producer.cancel()
 
     def _on_disconnect(self) -> None:
-        """The client has gone. A current run goes on; a legacy one ends with what it has said.
+        """Handle that the client has left: a current run continues, a legacy run ends here.
 
-        Seen on chat-ui 0.9.5: what is stored has neither a final answer nor an error.
+        As seen on chat-ui 0.9.5, the stored answer then has neither a final answer nor an error.
         """
         if not self._current and self._producer is not None:
             self._client_left = True
@@ -151,7 +149,7 @@ class Run:
         try:
             self._emit(_STARTED)
             self._emit(_KEEP_ALIVE)
-            self._give_title()
+            self._emit_title()
             keep_alive = asyncio.create_task(self._keep_alive())
             self._obey_earlier_stop()
             status = await self._answer()
@@ -171,13 +169,13 @@ class Run:
     async def _answer(self) -> RunStatus:
         answer = answer_current if self._current else answer_legacy
         self._producer = asyncio.create_task(answer(self._request, self._emit))
-        if self._current and self._marker is not None:
+        if self._current and self._stop_marker is not None:
             self._producer.cancel()
         failure: Exception | None = None
         try:
             await self._producer
         except asyncio.CancelledError:
-            if self._marker is None and not self._client_left:
+            if self._stop_marker is None and not self._client_left:
                 raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises is its failure
             failure = error
@@ -186,33 +184,33 @@ class Run:
         return self._finish_current(failure)
 
     def _finish_current(self, failure: Exception | None) -> RunStatus:
-        if self._marker is not None and "interrupted" not in self._message:
-            self._parts = [self._text_seen_by(self._marker)]
+        if self._stop_marker is not None and "interrupted" not in self._message:
+            self._parts = [self._text_before(self._stop_marker)]
             self._emit({"type": "finalAnswer", "text": self._parts[0], "interrupted": True})
         elif failure is not None:
-            self._emit(_error(failure, with_status=True))
+            self._emit(_error_event(failure, with_status=True))
             return "error"
-        elif self._marker is None and self._is_empty:
+        elif self._stop_marker is None and self._is_empty:
             self._emit({"type": "status", "status": "error", "message": _NO_OUTPUT})
             return "error"
         self._emit(_FINISHED)
-        return "interrupted" if self._marker is not None else "completed"
+        return "interrupted" if self._stop_marker is not None else "completed"
 
     def _finish_legacy(self, failure: Exception | None) -> RunStatus:
         if failure is not None:
-            self._emit(_error(failure, with_status=False))
+            self._emit(_error_event(failure, with_status=False))
         elif self._is_empty and not self._client_left:
             self._emit({"type": "status", "status": "error", "message": _NO_OUTPUT})
         return "completed"
 
     @property
     def _is_empty(self) -> bool:
-        """Whether nothing came of the run, not even a question to the user."""
-        asked = any(update["type"] == "elicitation" for update in self._message["updates"])
-        return not asked and not any(self._parts)
+        """Whether the run produced nothing, not even a question to the user."""
+        has_question = any(update["type"] == "elicitation" for update in self._message["updates"])
+        return not has_question and not any(self._parts)
 
-    def _text_seen_by(self, marker: StopMarker) -> str:
-        """Cut what was said to what the client that stopped it had seen."""
+    def _text_before(self, marker: StopMarker) -> str:
+        """Return the text that the client had seen when it requested the stop."""
         streamed = "".join(self._parts)
         if (
             marker.seen is None
@@ -220,29 +218,37 @@ class Run:
             or marker.generation_id != self.generation_id
         ):
             return streamed
-        return utf16_prefix(streamed, max(marker.seen - utf16_length(self._initial), 0))
+        return utf16_prefix(streamed, max(marker.seen - utf16_length(self._content_before), 0))
 
-    def _give_title(self) -> None:
+    def _emit_title(self) -> None:
         first = next((m for m in self._conversation.messages if m["from"] == "user"), None)
         if self._conversation.title == NEW_TITLE and first is not None:
             title = self._request.model.title(first["content"], self._state.generation)
             self._emit({"type": "title", "title": title})
 
     def _obey_earlier_stop(self) -> None:
-        """Obey a stop that came too late for the run before this one (current)."""
-        kept = self._state.conversations.get(self._conversation.owner, self.conversation_id)
-        if not self._current or kept is None or kept.stop_marker is None:
+        """Carry out a stop that came too late for the previous run (current)."""
+        stored_conversation = self._state.conversations.get(
+            self._conversation.owner, self.conversation_id
+        )
+        if (
+            not self._current
+            or stored_conversation is None
+            or stored_conversation.stop_marker is None
+        ):
             return
         loop = asyncio.get_running_loop()
-        if loop.time() - kept.stop_marker.at > _STALE_MARKER_SECONDS:
-            kept.stop_marker = None
+        if loop.time() - stored_conversation.stop_marker.at > _STALE_MARKER_SECONDS:
+            stored_conversation.stop_marker = None
         else:
-            loop.call_later(_MARKER_POLL_SECONDS, self.stop, kept.stop_marker)
+            loop.call_later(_MARKER_POLL_SECONDS, self.stop, stored_conversation.stop_marker)
 
     def _clear_stop_marker(self) -> None:
-        kept = self._state.conversations.get(self._conversation.owner, self.conversation_id)
-        if kept is not None:
-            kept.stop_marker = None
+        stored_conversation = self._state.conversations.get(
+            self._conversation.owner, self.conversation_id
+        )
+        if stored_conversation is not None:
+            stored_conversation.stop_marker = None
 
     async def _keep_alive(self) -> None:
         for tick in itertools.count(1):
@@ -253,7 +259,7 @@ class Run:
                 self._state.conversations.save_message(self.conversation_id, snapshot)
 
     def _emit(self, event: JsonObject) -> None:
-        """Take one event: into the answer, the log and the wire."""
+        """Add one event to the stored answer, the log and the stream."""
         if event["type"] == "stream":
             if not event["token"]:
                 return
@@ -265,12 +271,12 @@ class Run:
             self._log.push(event)
         if self._current:
             self._message["updatedAt"] = now()
-        reader_is_slow = self._lines.qsize() >= _MOST_WAITING_KEEP_ALIVES
-        if self._attached and not (event is _KEEP_ALIVE and reader_is_slow):
+        reader_is_slow = self._lines.qsize() >= _MAX_QUEUED
+        if self._connected and not (event is _KEEP_ALIVE and reader_is_slow):
             self._lines.put_nowait(wire_line(event))
 
     def _apply(self, event: JsonObject) -> None:
-        """Change the stored answer or conversation as an event other than a token says."""
+        """Apply an event other than a token to the answer and its conversation."""
         message = self._message
         if event["type"] == "finalAnswer":
             message["interrupted"] = event["interrupted"]
@@ -288,7 +294,7 @@ class Run:
             self._store_route(event)
 
     def _store_route(self, event: JsonObject) -> None:
-        """Keep what a router, or the provider of another model, tells of itself."""
+        """Store the route of a router, or the provider of another model."""
         routed = self._request.model.is_router
         if not routed and event["provider"] is UNDEFINED:
             return
@@ -299,13 +305,13 @@ class Run:
         }
 
     def _final_content(self, text: str) -> str:
-        """Tell what is stored of the answer once its final text is known.
+        """Return the content to store once the final text is known.
 
-        After tool calls the final text leaves out what was said before them (R: ``tool_call``).
+        After tool calls the final text lacks the text before them (R: ``tool_call``).
         """
         streamed = "".join(self._parts)
-        with_tools = any(update["type"] == "tool" for update in self._message["updates"])
-        if not with_tools or not streamed or text.startswith(streamed):
+        used_tools = any(update["type"] == "tool" for update in self._message["updates"])
+        if not used_tools or not streamed or text.startswith(streamed):
             return text
         if text and streamed.endswith(text):
             return streamed
@@ -315,7 +321,7 @@ class Run:
     def _append_update(self, event: JsonObject) -> None:
         """Add an event to the stored ``updates``.
 
-        The current generation keeps the length of a token in its place, the legacy one nothing.
+        Of a token, the current generation stores the length only, and the legacy one nothing.
         """
         updates = self._message["updates"]
         if event["type"] == "stream":
@@ -326,14 +332,14 @@ class Run:
             updates.append(stored(event))
 
     def _progress(self) -> JsonObject:
-        """Tell how far the answer is, and up to which event of the log."""
-        progress: JsonObject = {"content": self._initial + "".join(self._parts)}
+        """Return the content so far, and the number of the last event that it includes."""
+        progress: JsonObject = {"content": self._content_before + "".join(self._parts)}
         if self._current:
             progress["materializedSeq"] = self._log.flush()
         return progress
 
     def _save(self) -> None:
-        """Write the run's whole copy back, over whatever others have stored meanwhile."""
+        """Store the run's whole copy, over anything that others have stored meanwhile."""
         self._message.update(self._progress())
         messages = self._conversation.messages
         if self._current:
@@ -341,7 +347,7 @@ class Run:
         self._state.conversations.save(self._conversation, messages)
 
 
-def _error(failure: Exception, *, with_status: bool) -> JsonObject:
+def _error_event(failure: Exception, *, with_status: bool) -> JsonObject:
     event: JsonObject = {"type": "status", "status": "error", "message": str(failure)}
     status = getattr(failure, "status", None)
     return {**event, "statusCode": status} if with_status and status else event

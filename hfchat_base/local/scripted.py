@@ -52,22 +52,22 @@ def default_models(
 ) -> list[LocalModel]:
     """List the scripted models.
 
-    * ``echo/base`` says what it was told. ``echo/vision`` also says which images it sees.
-    * ``think/reasoner`` thinks in a channel of its own, ``think/tags`` in ``<think>`` tags.
-    * ``tools/agent`` calls the first tool on offer with ``{"query": <the last user text>}``, then
-      repeats what the tool said.
-    * ``slow/drip`` says ``tok0`` to ``tok39``, slowly. ``long/flood`` says ``tok0`` … as fast as it
-      can, as many as the message asks for ("flood 10000").
+    * ``echo/base`` repeats the message. ``echo/vision`` also lists the images that it gets.
+    * ``think/reasoner`` sends its reasoning separately, ``think/tags`` in ``<think>`` tags.
+    * ``tools/agent`` calls the first tool with ``{"query": <the last user text>}``, then repeats
+      the output of the tool.
+    * ``slow/drip`` sends ``tok0`` to ``tok39``, slowly. ``long/flood`` sends ``tok0`` … as fast as
+      it can, as many as the message asks for ("flood 10000").
     * ``script/agent`` answers word for word from a JSON list of replies after ``SCRIPT:`` in a
       message; the first answer after that message is the first reply, and the last one is
       repeated. Without a script it echoes.
-    * ``broken/…`` fail: ``http500`` and ``http429`` before the first token, ``empty`` says nothing,
-      ``midstream`` is cut off in the middle, ``filtered`` is stopped by a content filter.
-    * ``image/painter`` makes a small picture. ``router/omni`` tells which model it picked.
+    * ``broken/…`` fail: ``http500`` and ``http429`` before the first token, ``empty`` sends
+      nothing, ``midstream`` breaks off, ``filtered`` is stopped by a content filter.
+    * ``image/painter`` makes a small picture. ``router/omni`` reports which model it chose.
 
     Args:
-        generation: Whose list; the legacy recordings know fewer models.
-        extra: Whether to append the models that no model list of the recordings has.
+        generation: Which list; the legacy recordings have fewer models.
+        extra: Whether to append the models that are in no recording.
         token_delay: Seconds between two tokens of ``slow/drip``; as recorded if None.
 
     Returns:
@@ -81,13 +81,13 @@ def default_models(
             replace(_scripted("echo/vision", _echo), multimodal=True),
             replace(_scripted("think/reasoner", _reason), legacy_reasoning=True),
             replace(_scripted("tools/agent", _agent), supports_tools=True),
-            _scripted("slow/drip", _dripper(drip)),
+            _scripted("slow/drip", _drip_every(drip)),
             _scripted("long/flood", _flood),
             _scripted("script/agent", _follow_script),
             _scripted("broken/http500", _fail_with(500, "500 upstream exploded")),
             _scripted("broken/http429", _fail_with(429, "429 slow down")),
-            _scripted("broken/empty", _say_nothing),
-            _scripted("broken/midstream", _break_off),
+            _scripted("broken/empty", _empty),
+            _scripted("broken/midstream", _stop_midstream),
         )
     }
     absent = (
@@ -102,7 +102,7 @@ def default_models(
         *listed,
         *(models[model_id] for model_id in models if model_id in absent),
         replace(_scripted("think/tags", _reason_in_tags), legacy_reasoning=True),
-        _scripted("broken/filtered", _be_filtered),
+        _scripted("broken/filtered", _filtered),
         _scripted("image/painter", _paint),
         replace(_scripted("router/omni", _route), is_router=True),
     ]
@@ -131,8 +131,8 @@ def _images(request: ChatRequest) -> list[tuple[str, int]]:
 
 async def _echo(request: ChatRequest) -> str:
     images = _images(request)
-    seen = f"I see {images}. " if images else ""
-    return f"{seen}You said: {request.last_user_text}"
+    prefix = f"I see {images}. " if images else ""
+    return f"{prefix}You said: {request.last_user_text}"
 
 
 async def _reason(request: ChatRequest) -> AsyncIterator[Piece]:
@@ -162,12 +162,12 @@ async def _agent(request: ChatRequest) -> AsyncIterator[Piece]:
             id=f"call_{secrets.token_hex(4)}",
         )
         return
-    said = last["content"] if last["role"] == "tool" else "nothing offered"
-    for word in words(f"The tool said: {said}"):
+    output = last["content"] if last["role"] == "tool" else "nothing offered"
+    for word in words(f"The tool said: {output}"):
         yield Text(word)
 
 
-def _dripper(seconds: float) -> Callable[[ChatRequest], AsyncIterator[str]]:
+def _drip_every(seconds: float) -> Callable[[ChatRequest], AsyncIterator[str]]:
     async def drip(_request: ChatRequest) -> AsyncIterator[str]:
         for number in range(_DRIP_TOKENS):
             yield f"tok{number} "
@@ -203,23 +203,23 @@ def _fail_with(status: int, message: str) -> Callable[[ChatRequest], str]:
     return fail
 
 
-def _say_nothing(_request: ChatRequest) -> str:
+def _empty(_request: ChatRequest) -> str:
     return ""
 
 
-def _break_off(_request: ChatRequest) -> Iterator[str]:
+def _stop_midstream(_request: ChatRequest) -> Iterator[str]:
     yield from words("This answer will be cut off ")
     raise UpstreamError("terminated")
 
 
-async def _be_filtered(_request: ChatRequest) -> AsyncIterator[Piece]:
+async def _filtered(_request: ChatRequest) -> AsyncIterator[Piece]:
     for word in words("This answer meets a "):
         yield Text(word)
     yield Finish("content_filter")
 
 
 async def _paint(request: ChatRequest) -> AsyncIterator[Piece]:
-    yield OutputFile("picture.png", "image/png", _one_colour_png(request.last_user_text))
+    yield OutputFile("picture.png", "image/png", _png(request.last_user_text))
     for word in words("Here is your picture."):
         yield Text(word)
 
@@ -230,7 +230,7 @@ async def _route(request: ChatRequest) -> AsyncIterator[Piece]:
         yield Text(word)
 
 
-def _one_colour_png(text: str) -> bytes:
+def _png(text: str) -> bytes:
     """Draw an 8 by 8 PNG in a colour that depends on the text."""
     colour = zlib.crc32(text.encode("utf-8", "surrogatepass")).to_bytes(4, "big")[:3]
     rows = (b"\0" + colour * 8) * 8
@@ -253,15 +253,15 @@ SEARCH_RESULTS: Final = (
     ("https://example.org/second", "The second result", "The second result says why it is so."),
     ("https://example.net/third", "The third result", "The third result has its doubts."),
 )
-"""What every web search finds: link, title and text."""
+"""The results of every web search: link, title and text."""
 
 
 def scripted_tool_servers() -> list[ToolServer]:
-    """List the tool servers that the recordings talk to, and the web search.
+    """List the tool servers of the recordings, and the web search.
 
-    * ``http://127.0.0.1:9200/mcp``: ``magic_number`` tells of its progress and answers 42.
+    * ``http://127.0.0.1:9200/mcp``: ``magic_number`` reports progress and returns 42.
     * ``http://127.0.0.1:9201/mcp``: ``book_table`` asks the user for a day.
-    * ``http://127.0.0.1:9202/mcp``: ``always_fails`` does.
+    * ``http://127.0.0.1:9202/mcp``: ``always_fails`` fails.
     * the web search, one of the server's own, finds `SEARCH_RESULTS`.
     """
     return [

@@ -51,14 +51,15 @@ _RATE_LIMIT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What the local server refuses. None stands for "without limit".
+    """What the local server rejects. None stands for "no limit".
 
-    chat-ui compares with "more than", so a limit of 2 conversations lets three be made.
+    chat-ui compares with "more than", so a limit of 2 conversations allows three.
 
     Attributes:
         messages_per_minute: Messages a minute from one user or address; each attempt counts.
-        messages_per_conversation: Messages a conversation may already hold, the system's included.
-        conversations: Conversations somebody may already have.
+        messages_per_conversation: Messages that a conversation may already have, including the
+            system message.
+        conversations: Conversations that a user may already have.
         message_length: UTF-16 code units of one message.
         body_bytes: Bytes of one request's body, on every route.
         file_bytes: Bytes of one attachment, decoded.
@@ -76,19 +77,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Retention:
-    """How much the local server keeps in memory. What is older is forgotten.
+    """How much the local server keeps in memory. It evicts the oldest.
 
-    A conversation's age counts from its last change, a session's from its last use. A forgotten
-    conversation is answered as one that was deleted.
+    A conversation's age counts from its last change, a session's from its last use. An evicted
+    conversation is treated like a deleted one.
 
     Attributes:
         requests: Entries of `LocalServer.requests`.
         prompts: Entries of `LocalServer.prompts`.
         conversations: Conversations, and as many shares.
         files: Attachments and files of answers.
-        logs: Runs that a client can come back to.
-        sessions: Sessions with a login; and as many users, settings, logins under way, sessions
-            that wait for a login, and questions of tools.
+        logs: Runs that a client can resume.
+        sessions: Sessions with a login; and as many users, settings, pending logins, sessions
+            without a login, and questions of tools.
         total_bytes: Bytes, or characters, of all bodies of the kept requests; and as many of all
             prompts, of all conversations, of all shares, of all files and of all logs.
     """
@@ -104,17 +105,17 @@ class Retention:
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request, as far as it has been answered.
+    """One request, and the response so far.
 
     Attributes:
         method: HTTP method.
         path: Path with the base path, percent-decoded.
         query: Query string without the question mark.
-        headers: Headers with lower-case names; of repeated ones the last.
-        body: The whole body, or the beginning of one that was too large or cut short. Its `repr`
-            is left out, like the headers', because of the cookies.
-        status: HTTP status, or None until the answer began.
-        sent_bytes: Bytes of the answer's body that were sent so far.
+        headers: Headers with lower-case names; of a repeated header, the last one.
+        body: The whole body, or the beginning of one that was too large or incomplete. Like the
+            headers it is not part of the `repr`, because of cookies.
+        status: HTTP status, or None before the response begins.
+        sent_bytes: Bytes of the response's body that were sent so far.
     """
 
     method: str
@@ -127,7 +128,7 @@ class RecordedRequest:
 
     @property
     def json(self) -> Any:
-        """The body as JSON, or None if it is none. Of a message's form it is the part ``data``."""
+        """The body as JSON (of a message's form, its part ``data``), or None if it is not JSON."""
         try:
             return json.loads(self._data())
         except (ValueError, RecursionError):
@@ -147,12 +148,12 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class SentPrompt:
-    """What a model was sent.
+    """What was sent to a model.
 
     Attributes:
         model: The model's id.
         messages: Chat messages in OpenAI's form.
-        tools: The tools on offer, in OpenAI's form.
+        tools: The tools that it may call, in OpenAI's form.
     """
 
     model: str
@@ -161,25 +162,25 @@ class SentPrompt:
 
 
 class Records:
-    """The two lists.
+    """The requests that the server got, and the prompts that it sent. Thread-safe.
 
     Args:
-        retention: How much of them is kept.
+        retention: How many of them are kept.
     """
 
     def __init__(self, retention: Retention) -> None:
-        most_bytes = retention.total_bytes
+        max_bytes = retention.total_bytes
         self._requests: BoundedStore[int, RecordedRequest] = BoundedStore(
-            retention.requests, most_bytes, size=lambda request: len(request.body)
+            retention.requests, max_bytes, size=lambda request: len(request.body)
         )
         self._prompts: BoundedStore[int, SentPrompt] = BoundedStore(
-            retention.prompts, most_bytes, size=lambda prompt: text_size(prompt.messages)
+            retention.prompts, max_bytes, size=lambda prompt: text_size(prompt.messages)
         )
         self._number = itertools.count()
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """A copy of the requests, in the order of their arrival."""
+        """A copy of the requests, in order of arrival."""
         return self._requests.values()
 
     @property
@@ -190,9 +191,6 @@ class Records:
     def add_request(self, request: RecordedRequest) -> int:
         """Add a request.
 
-        Args:
-            request: As it arrived.
-
         Returns:
             A key to update it with.
         """
@@ -201,24 +199,20 @@ class Records:
         return key
 
     def update_request(self, key: int, request: RecordedRequest) -> None:
-        """Replace a request that is still on the list.
+        """Replace a request unless it was evicted.
 
         Args:
             key: What `add_request` returned.
-            request: Its newer state.
+            request: Its new state.
         """
         self._requests.update(key, request)
 
     def add_prompt(self, prompt: SentPrompt) -> None:
-        """Add a prompt.
-
-        Args:
-            prompt: What is sent.
-        """
+        """Add a prompt."""
         self._prompts[next(self._number)] = prompt
 
     def clear_requests(self) -> None:
-        """Forget all requests and prompts."""
+        """Remove all requests and prompts."""
         self._requests.clear()
         self._prompts.clear()
 
@@ -227,22 +221,19 @@ RunStatus: TypeAlias = Literal["running", "completed", "interrupted", "error"]
 
 
 class RunLog:
-    """What one run has said so far.
+    """The events of one run, from which GET ``/conversation/{id}/stream`` is served.
+
+    It merges the tokens of one flush interval and does not pad them, so its sequence numbers differ
+    from the line numbers of the first stream (R: ``disconnect_and_resume``).
 
     Attributes:
-        generation_id: The run's name.
-        conversation_id: The conversation it writes to.
-        status: How it is going, or how it ended.
+        status: The status of the run.
 
     Args:
-        generation_id: The run's name.
-        conversation_id: The conversation it writes to.
-        flush_seconds: Tokens within so many seconds become one event.
+        flush_seconds: The flush interval.
     """
 
-    def __init__(self, generation_id: str, conversation_id: str, *, flush_seconds: float) -> None:
-        self.generation_id = generation_id
-        self.conversation_id = conversation_id
+    def __init__(self, *, flush_seconds: float) -> None:
         self.status: RunStatus = "running"
         self._flush_seconds = flush_seconds
         self._flushed: list[JsonObject] = []
@@ -251,15 +242,11 @@ class RunLog:
 
     @property
     def size(self) -> int:
-        """How many characters it holds."""
+        """Its size in characters."""
         return sum(map(text_size, self._flushed))
 
     def push(self, event: JsonObject) -> None:
-        """Add an event.
-
-        Args:
-            event: What the run says, unpadded.
-        """
+        """Add an event, unpadded."""
         last = self._pending[-1] if self._pending else None
         if last is not None and _same_channel(last, event):
             self._pending[-1] = {**last, "token": last["token"] + event["token"]}
@@ -270,29 +257,17 @@ class RunLog:
             self._timer = loop.call_later(self._flush_seconds, self._flush)
 
     def flush(self) -> int:
-        """Flush, so that no later token changes what was said until now.
-
-        Returns:
-            The sequence number of the last event.
-        """
+        """Number all events so far, and return the number of the last one."""
         self._flush()
         return len(self._flushed)
 
     def finish(self, status: RunStatus) -> None:
-        """Close the log.
-
-        Args:
-            status: How the run ended.
-        """
+        """Close the log with the status that the run ended with."""
         self._flush()
         self.status = status
 
     def after(self, sequence: int) -> list[tuple[int, JsonObject]]:
-        """List the flushed events with their sequence numbers, counted from 1.
-
-        Args:
-            sequence: The last one that the reader has.
-        """
+        """List the numbered events after a sequence number; the first event has number 1."""
         return list(enumerate(self._flushed[sequence:], start=sequence + 1))
 
     def _flush(self) -> None:
@@ -304,7 +279,7 @@ class RunLog:
 
 
 def _same_channel(last: JsonObject, event: JsonObject) -> bool:
-    """Tell whether both are tokens of the same channel."""
+    """Return whether both events are tokens of the same channel."""
     return (
         "token" in last
         and "token" in event
@@ -323,19 +298,21 @@ class ActiveRun(Protocol):
 
 @dataclass
 class ServerState:
-    """One server's settings and memory.
+    """The options and the state of one server.
 
     Attributes:
         generation: Which chat-ui it speaks as.
         models: Its models; the first is the default.
-        login_required: Whether guests are turned away.
-        limits: What it refuses.
+        login_required: Whether users have to log in.
+        limits: What it rejects.
         tool_servers: Its stand-ins for MCP servers.
         base_path: What every path begins with: empty, or such as ``/chat``.
-        flush_seconds: How long the resume log gathers tokens, in seconds.
+        flush_seconds: The flush interval of the logs of runs, in seconds.
         retention: How much it keeps.
-        hosts: The hosts that it answers to besides its own.
-        logs: The logs of its runs, by conversation and name of the run; the newest run last.
+        hosts: Further hosts that it answers to.
+        active_runs: The runs that have not ended yet.
+        cuts: After how many pieces each of the next streams loses its connection.
+        logs: The logs of its runs by conversation id and run id, the newest last.
     """
 
     generation: Generation
@@ -365,34 +342,30 @@ class ServerState:
         )
 
     def model(self, model_id: str) -> LocalModel | None:
-        """Return a model, or None if there is none of that id."""
+        """Return a model, or None if there is no such model."""
         return next((model for model in self.models if model.id == model_id), None)
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Start work that outlives the request it came with.
-
-        Args:
-            work: What to do.
-        """
+        """Start a task that outlives the request that caused it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Abandon all runs."""
+        """Cancel all runs."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def count_message(self, *who: str) -> bool:
-        """Count an attempt to send a message against the limit per minute.
+        """Count an attempt to send a message.
 
         Args:
-            who: The names it counts for: the owner, and the address.
+            who: The owner and the address that it counts for.
 
         Returns:
-            Whether it is within the limit.
+            Whether it is within the limit per minute.
         """
         limit = self.limits.messages_per_minute
         if limit is None:

@@ -38,21 +38,19 @@ V = TypeVar("V")
 
 
 class BoundedStore(Generic[K, V]):
-    """A mapping that forgets its oldest entries. Setting a key makes it the newest.
-
-    It may be used from any thread.
+    """A mapping that evicts its oldest entries. Setting a key makes it the newest. Thread-safe.
 
     Args:
-        most: How many entries it holds.
+        most: How many entries it may hold.
         most_bytes: How large they may be together; the newest one stays whatever its size.
         size: The size of a value, in bytes or characters.
     """
 
     def __init__(
-        self, most: int, most_bytes: int = 0, *, size: Callable[[V], int] = lambda _value: 0
+        self, max_entries: int, max_bytes: int = 0, *, size: Callable[[V], int] = lambda _value: 0
     ) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
         self._size = size
         self._lock = threading.RLock()
         self._entries: dict[K, tuple[V, int]] = {}
@@ -78,7 +76,7 @@ class BoundedStore(Generic[K, V]):
         return None if entry is None else entry[0]
 
     def update(self, key: K, value: V) -> None:
-        """Replace a value, at its age, if it is still here.
+        """Replace a value without making it newer; do nothing if it was evicted.
 
         Args:
             key: Its key.
@@ -92,7 +90,7 @@ class BoundedStore(Generic[K, V]):
                 self._evict()
 
     def pop(self, key: K) -> V | None:
-        """Take a value out, and return it, or None."""
+        """Remove a value and return it, or None."""
         with self._lock:
             value, size = self._entries.pop(key, (None, 0))
             self._bytes -= size
@@ -108,14 +106,14 @@ class BoundedStore(Generic[K, V]):
         return [value for _, value in self.items()]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0
 
     def _evict(self) -> None:
-        while len(self._entries) > self._most or (
-            self._bytes > self._most_bytes and len(self._entries) > 1
+        while len(self._entries) > self._max_entries or (
+            self._bytes > self._max_bytes and len(self._entries) > 1
         ):
             self.pop(next(iter(self._entries)))
 
@@ -131,17 +129,17 @@ _changes = itertools.count()
 
 
 class TreeError(Exception):
-    """A message was to be put where the tree has no place for it."""
+    """A message cannot be placed in the tree of its conversation."""
 
 
 @dataclass(frozen=True)
 class StopMarker:
-    """Somebody asked for a conversation's runs to stop.
+    """A request to stop the runs of a conversation.
 
     Attributes:
         at: When, in seconds of the event loop's clock.
-        generation_id: The run that was meant, or None.
-        seen: UTF-16 code units of the answer that the asker had seen, or None.
+        generation_id: The run to stop, or None for any.
+        seen: UTF-16 code units of the answer that the client had seen, or None.
     """
 
     at: float
@@ -155,17 +153,17 @@ class Conversation:
 
     Attributes:
         id: An object id, or a share's short id.
-        owner: Who it belongs to (`Session.owner`); nobody for a share.
+        owner: Its owner (`Session.owner`); empty for a share.
         model: Id of its model.
         preprompt: The system prompt.
         root_message_id: Id of the system message.
         messages: All messages of the tree, oldest first.
         title: Its title.
         updated_at: Last change, in whole milliseconds; set by `touch`.
-        change: Number of that change among all changes of all conversations. It tells the order of
-            changes that share a millisecond.
+        change: Number of that change, counted over all conversations; it orders changes that share
+            a millisecond.
         from_share: The share it was imported from, or None.
-        stop_marker: A stop that no run has obeyed yet, or None.
+        stop_marker: A stop that no run has carried out yet, or None.
     """
 
     id: str
@@ -181,27 +179,27 @@ class Conversation:
     stop_marker: StopMarker | None = None
 
     def touch(self) -> None:
-        """Note that it was changed now."""
+        """Record that it changed now."""
         self.updated_at = now()
         self.change = next(_changes)
 
     def copy(self) -> Conversation:
-        """Copy it so far that changes of the copy's messages leave this one alone."""
-        return replace(self, messages=[_copy_message(message) for message in self.messages])
+        """Copy it with its messages, so that changes to the copy do not show here."""
+        return replace(self, messages=[_copied(message) for message in self.messages])
 
     def find(self, message_id: str) -> JsonObject | None:
-        """Return a message, or None if it is not here."""
+        """Return a message, or None if the conversation has no such message."""
         return next((message for message in self.messages if message["id"] == message_id), None)
 
     def add_child(self, message: JsonObject, parent_id: str | None) -> JsonObject:
         """Append a message below another.
 
         Args:
-            message: The message without its place.
-            parent_id: Id of the message above.
+            message: The message, without its place in the tree.
+            parent_id: Id of the parent message.
 
         Raises:
-            TreeError: There is no such message.
+            TreeError: There is no such parent.
         """
         parent = self.find(parent_id) if parent_id else None
         if parent is None:
@@ -217,10 +215,10 @@ class Conversation:
         return child
 
     def add_sibling(self, message: JsonObject, sibling: JsonObject) -> JsonObject:
-        """Append a message beside another.
+        """Append a message as a sibling of another.
 
         Args:
-            message: The message without its place.
+            message: The message, without its place in the tree.
             sibling: The message that it is an alternative to.
 
         Raises:
@@ -249,11 +247,11 @@ class Conversation:
         ancestors = (self.find(ancestor) for ancestor in message["ancestors"])
         return [*(found for found in ancestors if found is not None), message]
 
-    def delete_below(self, message_id: str) -> bool:
-        """Delete a message and everything below it.
+    def delete_subtree(self, message_id: str) -> bool:
+        """Delete a message and its descendants.
 
         Returns:
-            Whether it was here.
+            Whether there was such a message.
         """
         if self.find(message_id) is None:
             return False
@@ -267,7 +265,7 @@ class Conversation:
         return True
 
     def switch_model(self, model: str) -> None:
-        """Change the model, and note on the answers so far which one wrote them (R: ``manage``).
+        """Change the model, and note on earlier answers which model wrote them (R: ``manage``).
 
         Args:
             model: Id of the new model.
@@ -298,10 +296,10 @@ class Conversations:
         )
 
     def create(self, *, owner: str, model: str, preprompt: str) -> Conversation:
-        """Make an empty conversation.
+        """Create an empty conversation.
 
         Args:
-            owner: Who it belongs to.
+            owner: Its owner.
             model: Id of its model.
             preprompt: The system prompt, which becomes the root message.
         """
@@ -314,35 +312,30 @@ class Conversations:
             "children": [],
             "ancestors": [],
         }
-        return self._keep(Conversation(ObjectId.new(), owner, model, preprompt, root["id"], [root]))
+        return self._put(Conversation(ObjectId.new(), owner, model, preprompt, root["id"], [root]))
 
     def get(self, owner: str, conversation_id: str) -> Conversation | None:
-        """Return somebody's own conversation, or None.
-
-        Args:
-            owner: Whose it must be.
-            conversation_id: Its id.
-        """
+        """Return a conversation if it belongs to the owner, or None."""
         found = self._own.get(conversation_id)
         return found if found is not None and found.owner == owner else None
 
     def exists(self, conversation_id: str) -> bool:
-        """Tell whether anybody has such a conversation."""
+        """Return whether any owner has such a conversation."""
         return conversation_id in self._own
 
     def count(self, owner: str) -> int:
-        """Count somebody's conversations."""
+        """Count the conversations of an owner."""
         return sum(conversation.owner == owner for conversation in self._own.values())
 
     def page(self, owner: str, number: int) -> tuple[list[Conversation], bool]:
-        """List somebody's conversations, the last changed first.
+        """List the conversations of an owner, the last changed first.
 
         Args:
-            owner: Whose.
+            owner: The owner.
             number: Page number, from 0.
 
         Returns:
-            One page, and whether more follow.
+            The page, and whether more follow.
         """
         mine = [found for found in self._own.values() if found.owner == owner]
         mine.sort(key=lambda found: (found.updated_at, found.change), reverse=True)
@@ -351,68 +344,59 @@ class Conversations:
         return mine[start:end], len(mine) > end
 
     def delete(self, conversation: Conversation) -> None:
-        """Forget a conversation."""
+        """Delete a conversation."""
         self._own.pop(conversation.id)
 
     def delete_all(self, owner: str) -> int:
-        """Forget all conversations of somebody.
-
-        Returns:
-            How many there were.
-        """
+        """Delete all conversations of an owner, and return how many there were."""
         mine = [found for found in self._own.values() if found.owner == owner]
         for conversation in mine:
             self.delete(conversation)
         return len(mine)
 
     def save(self, run_copy: Conversation, messages: list[JsonObject]) -> None:
-        """Write a run's whole list of messages over whatever is stored by now.
+        """Overwrite the stored messages with those of a run, whatever happened meanwhile.
 
         A conversation that was deleted meanwhile stays deleted.
 
         Args:
-            run_copy: The run's copy, whose title is written too.
+            run_copy: The run's copy of the conversation; its title is stored too.
             messages: The messages to store.
         """
-        kept = self._own.get(run_copy.id)
-        if kept is not None:
-            kept.messages = [_copy_message(message) for message in messages]
-            kept.title = run_copy.title
-            kept.touch()
-            self._keep(kept)
+        conversation = self._own.get(run_copy.id)
+        if conversation is not None:
+            conversation.messages = [_copied(message) for message in messages]
+            conversation.title = run_copy.title
+            conversation.touch()
+            self._put(conversation)
 
     def save_message(self, conversation_id: str, message: JsonObject) -> None:
-        """Write one message of a run over the stored one, but for its place in the tree."""
-        kept = self._own.get(conversation_id)
-        stored = kept.find(message["id"]) if kept is not None else None
+        """Overwrite one stored message with a run's copy, except its place in the tree."""
+        conversation = self._own.get(conversation_id)
+        stored = conversation.find(message["id"]) if conversation is not None else None
         if stored is not None:
             place = {"ancestors", "children"}
             new = {key: value for key, value in message.items() if key not in place}
-            stored.update(_copy_message(new))
+            stored.update(_copied(new))
 
     def save_title(self, conversation_id: str, title: str) -> None:
-        """Store a title.
-
-        Args:
-            conversation_id: Whose.
-            title: The title.
-        """
-        kept = self._own.get(conversation_id)
-        if kept is not None:
-            kept.title = title
-            kept.touch()
-            self._keep(kept)
+        """Store the title of a conversation."""
+        conversation = self._own.get(conversation_id)
+        if conversation is not None:
+            conversation.title = title
+            conversation.touch()
+            self._put(conversation)
 
     def share(self, conversation: Conversation, share_id: str) -> Conversation:
-        """Keep a frozen copy that anybody may read.
+        """Store a frozen copy that anybody may read.
 
         Args:
-            conversation: What to share.
-            share_id: The id to keep it under, unless the same state is already shared.
+            conversation: The conversation.
+            share_id: The id of the share, unless the same state is already shared.
         """
-        for known in self._shares.values():
-            if (known.title, known.messages) == (conversation.title, conversation.messages):
-                return known
+        for session in self._shares.values():
+            if (session.title, session.messages) == (conversation.title, conversation.messages):
+                return session
         shared = replace(conversation.copy(), id=share_id, owner="")
         shared.touch()
         self._shares[share_id] = shared
@@ -422,18 +406,18 @@ class Conversations:
         """Return a share, or None."""
         return self._shares.get(share_id)
 
-    def imported(self, owner: str, shared: Conversation) -> Conversation | None:
-        """Find what somebody has made out of a share before."""
+    def find_import(self, owner: str, shared: Conversation) -> Conversation | None:
+        """Return the conversation that an owner has already made of a share, or None."""
         own = (c for c in self._own.values() if c.owner == owner and c.from_share == shared.id)
-        return min(own, key=lambda made: made.id, default=None)
+        return min(own, key=lambda copy: copy.id, default=None)
 
     def import_share(self, owner: str, shared: Conversation) -> Conversation:
-        """Copy a share into somebody's conversations."""
-        made = replace(shared.copy(), id=ObjectId.new(), owner=owner, from_share=shared.id)
-        made.touch()
-        return self._keep(made)
+        """Copy a share into the conversations of an owner."""
+        copy = replace(shared.copy(), id=ObjectId.new(), owner=owner, from_share=shared.id)
+        copy.touch()
+        return self._put(copy)
 
-    def _keep(self, conversation: Conversation) -> Conversation:
+    def _put(self, conversation: Conversation) -> Conversation:
         self._own[conversation.id] = conversation
         return conversation
 
@@ -442,8 +426,8 @@ def _size(conversation: Conversation) -> int:
     return text_size(conversation.preprompt) + text_size(conversation.messages)
 
 
-def _copy_message(message: JsonObject) -> JsonObject:
-    """Copy a message and its lists; what the lists hold is never changed in place."""
+def _copied(message: JsonObject) -> JsonObject:
+    """Copy a message and its lists; the items of the lists are never changed in place."""
     return {
         key: list(value) if isinstance(value, list) else value for key, value in message.items()
     }
@@ -454,7 +438,7 @@ class StoredFile:
     """A file of a conversation.
 
     Attributes:
-        name: The name it came with.
+        name: Its file name.
         mime: Media type.
         data: The bytes.
     """
@@ -465,9 +449,9 @@ class StoredFile:
 
     @property
     def sha(self) -> str:
-        """The name of its content: SHA-256, in hexadecimal, of the bytes *read as text*.
+        """SHA-256 of the bytes *decoded as text*, in hexadecimal.
 
-        That is what chat-ui takes it of, also for images (R: ``image_upload``).
+        chat-ui computes it that way, also for images (R: ``image_upload``).
         """
         text = self.data.decode("utf-8-sig", "replace")
         return hashlib.sha256(text.encode()).hexdigest()
@@ -509,12 +493,7 @@ class Files:
         return self._files.get((conversation_id, sha))
 
     def copy(self, source_id: str, target_id: str) -> None:
-        """Give all files of a conversation to another.
-
-        Args:
-            source_id: Whose files.
-            target_id: Who gets them too.
-        """
+        """Store all files of one conversation for another one as well."""
         for (conversation_id, _), file in self._files.items():
             if conversation_id == source_id:
                 self.keep(target_id, file)
@@ -522,7 +501,7 @@ class Files:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who has logged in.
+    """A user who has logged in.
 
     Attributes:
         username: Unique name.
@@ -545,11 +524,11 @@ class User:
 
 @dataclass
 class Session:
-    """One browser or program.
+    """The session of one browser or program.
 
     Attributes:
         secret: The cookie's value.
-        user: Who has logged in, or None for a guest.
+        user: The user, or None for a guest.
     """
 
     secret: str
@@ -557,14 +536,14 @@ class Session:
 
     @property
     def owner(self) -> str:
-        """The key that conversations and settings of this session are kept under."""
+        """The key under which conversations and settings of this session are stored."""
         return self.user.id if self.user else self.secret
 
 
 class Sessions:
     """All sessions and users of a server.
 
-    Where guests are let in, a guest's session is kept nowhere: its cookie says it all.
+    Where guests are allowed, a guest's session is not stored: its cookie is all there is to it.
 
     Args:
         max_entries: How many sessions are kept, and as many users.
@@ -579,7 +558,7 @@ class Sessions:
         """Start a session.
 
         Args:
-            user: Who it is logged in as, or None for a guest.
+            user: The user, or None for a guest.
         """
         session = Session(str(uuid.uuid4()), user)
         sessions = self._anonymous if user is None else self._sessions
@@ -596,30 +575,26 @@ class Sessions:
         """
         if secret is not None:
             for sessions in (self._sessions, self._anonymous):
-                if (known := sessions.get(secret)) is not None:
-                    sessions[secret] = known  # now the one that was used last
-                    return known
+                if (session := sessions.get(secret)) is not None:
+                    sessions[secret] = session  # the most recently used one now
+                    return session
         if accept_unknown:
             return Session(str(uuid.uuid4()) if secret is None else secret)
         return self.create()
 
     def user(self, username: str) -> User:
-        """Find a user by name, or sign them up."""
+        """Return a user by name, or create one."""
         user = self._users.get(username) or User(username)
         self._users[username] = user
         return user
 
     def end(self, secret: str) -> None:
-        """Throw a session away.
-
-        Args:
-            secret: Its cookie's value.
-        """
+        """End a session, given the value of its cookie."""
         self._sessions.pop(secret)
         self._anonymous.pop(secret)
 
     def end_all(self) -> None:
-        """Throw all sessions away; users and what they own stay."""
+        """End all sessions. Users and what they own stay."""
         self._sessions.clear()
         self._anonymous.clear()
 

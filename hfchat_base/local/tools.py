@@ -30,7 +30,7 @@ _QUERY_SCHEMA: JsonObject = {
 
 
 class ToolError(Exception):
-    """A tool raised; the message is what the model and the user are told."""
+    """A tool failed. The model and the user are shown the message."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ToolContext:
     async def progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
-        """Tell the user how far the tool is.
+        """Show the user how far the tool has got.
 
         Args:
             progress: How much is done.
@@ -103,17 +103,17 @@ class LocalTool:
         }
 
     async def run(self, arguments: JsonObject, context: ToolContext) -> JsonObject:
-        """Run it.
+        """Run the tool.
 
         Args:
-            arguments: What the model passes.
-            context: What it can do meanwhile.
+            arguments: The arguments that the model passes.
+            context: What the tool may use while it runs.
 
         Returns:
-            Its output as the result event has it: ``text``, ``structured`` and ``content``.
+            Its output as in the result event: ``text``, ``structured`` and ``content``.
 
         Raises:
-            ToolFailed: The function raised.
+            ToolError: The function raised.
         """
         wanted = inspect.signature(self.function).parameters
         extra = {"ctx": context} if "ctx" in wanted else {}
@@ -140,7 +140,7 @@ class ToolServer:
     Attributes:
         name: Its name.
         url: The URL that messages select it by. Nothing is ever sent there.
-        tools: What it offers.
+        tools: Its tools.
         base: Whether it is one of the server's own, which are on unless a message says otherwise.
     """
 
@@ -166,32 +166,32 @@ def selected_servers(
     base_names: Sequence[str] | None,
     own: Sequence[tuple[str, str]],
 ) -> list[ToolServer]:
-    """Pick the servers that a message has switched on.
+    """Return the tool servers that a message has switched on.
 
     Args:
-        servers: All there are.
-        base_names: ``selectedMcpServerNames``; None, the key left out, means all.
-        own: Name and URL of each of ``selectedMcpServers``. An unknown URL counts as a server that
-            cannot be reached, and is skipped in silence.
+        servers: All tool servers.
+        base_names: ``selectedMcpServerNames``; None stands for all.
+        own: Name and URL of each of ``selectedMcpServers``. A server with an unknown URL counts as
+            unreachable and is skipped.
 
     Returns:
-        The servers under the names that the message gives them. A name selects nothing twice, and
-        the message's own servers win.
+        The servers, under the names that the message gives them. Each name occurs once; of two with
+        the same name, the message's own server is used.
     """
     by_url = {server.url: server for server in servers}
     by_name = {server.name: server for server in servers if server.base}
     for name, url in own:
-        known = by_url.get(url)
+        server = by_url.get(url)
         by_name.pop(name, None)
-        if known is not None:
-            by_name[name] = ToolServer(name, url, known.tools)
+        if server is not None:
+            by_name[name] = ToolServer(name, url, server.tools)
     return [server for name, server in by_name.items() if base_names is None or name in base_names]
 
 
 ElicitationAction: TypeAlias = Literal["accept", "decline", "cancel"]
 
 _OPEN_SECONDS: Final = 3600
-"""An unanswered question closes after an hour (R: ``elicitation_accepted``, ``expiresAt``)."""
+"""A question expires after an hour (R: ``elicitation_accepted``, ``expiresAt``)."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class ElicitationField:
     """One field of the form that the user is shown.
 
     Attributes:
-        kind: What it takes.
+        kind: The type of its value.
         name: Its key in the answer.
         title: Its label, or None.
         description: A line of help, or None.
@@ -207,9 +207,9 @@ class ElicitationField:
         integer: For numbers, whether they must be whole.
         minimum: For numbers, the smallest.
         maximum: For numbers, the largest.
-        options: For selects, the values on offer.
-        multiple: For selects, whether several may be picked.
-        default: What is filled in beforehand, or None.
+        options: For selects, the values to choose from.
+        multiple: For selects, whether several may be chosen.
+        default: The initial value, or None.
     """
 
     kind: Literal["string", "number", "boolean", "select"]
@@ -224,9 +224,9 @@ class ElicitationField:
     multiple: bool = False
     default: str | float | bool | list[str] | None = None
 
-    def shown(self) -> JsonObject:
-        """Write it as the event does (R: ``elicitation_accepted``)."""
-        shown: JsonObject = {
+    def to_json(self) -> JsonObject:
+        """Describe it as the event does (R: ``elicitation_accepted``)."""
+        document: JsonObject = {
             "kind": self.kind,
             "name": self.name,
             "title": UNDEFINED if self.title is None else self.title,
@@ -234,25 +234,25 @@ class ElicitationField:
             "required": self.required,
         }
         if self.kind == "number":
-            shown["integer"] = self.integer
+            document["integer"] = self.integer
             for key in ("minimum", "maximum"):
                 if getattr(self, key) is not None:
-                    shown[key] = getattr(self, key)
+                    document[key] = getattr(self, key)
         if self.kind == "select":
-            shown["multiple"] = self.multiple
-            shown["options"] = [{"value": option, "label": option} for option in self.options]
+            document["multiple"] = self.multiple
+            document["options"] = [{"value": option, "label": option} for option in self.options]
         if self.default is not None:
-            shown["default"] = self.default
-        return shown
+            document["default"] = self.default
+        return document
 
     def problem(self, value: object) -> str | None:
         """Check a value.
 
         Args:
-            value: What was filled in.
+            value: The value that the user entered.
 
         Returns:
-            What is wrong with it, as the server words it, or None.
+            What is wrong with it, in the server's words, or None.
         """
         check = {
             "string": self._string_problem,
@@ -285,17 +285,17 @@ class ElicitationField:
     def _select_problem(self, value: object) -> str | None:
         if self.multiple and not isinstance(value, list):
             return "must be a list of strings."
-        picked = value if isinstance(value, list) else [value]
-        return None if all(one in self.options for one in picked) else "has an unknown option."
+        chosen = value if isinstance(value, list) else [value]
+        return None if all(item in self.options for item in chosen) else "has an unknown option."
 
 
 @dataclass(frozen=True)
 class ElicitationAnswer:
-    """What the user did with the question.
+    """The user's answer to a question.
 
     Attributes:
-        action: Accepted, declined, or closed without either.
-        content: The filled-in form if it was accepted, else empty.
+        action: Whether the user accepted, declined or cancelled.
+        content: The form's values if the user accepted, else empty.
         by_user: False if nobody answered in time.
     """
 
@@ -308,7 +308,7 @@ class ElicitationError(Exception):
     """An answer does not fit an open question.
 
     Attributes:
-        status: HTTP status to refuse with.
+        status: HTTP status of the response.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -318,13 +318,13 @@ class ElicitationError(Exception):
 
 @dataclass
 class Elicitation:
-    """A question.
+    """A question of a tool to the user.
 
     Attributes:
-        conversation_id: Where it is asked.
+        conversation_id: The conversation.
         fields: The form.
         id: Its UUID.
-        expires_at: When it closes, in seconds since the epoch.
+        expires_at: When it expires, in seconds since the epoch.
     """
 
     conversation_id: str
@@ -336,21 +336,21 @@ class Elicitation:
     )
 
     async def answered(self) -> ElicitationAnswer:
-        """Wait for the user, at most until it closes."""
+        """Wait for the answer, at most until the question expires."""
         try:
             return await asyncio.wait_for(self._answer, self.expires_at - time.time())
         except asyncio.TimeoutError:
             return ElicitationAnswer("cancel", by_user=False)
 
     def answer(self, action: ElicitationAction, content: object) -> None:
-        """Hand the answer to the waiting tool.
+        """Pass the answer to the waiting tool.
 
         Args:
-            action: What the user did.
-            content: The filled-in form; looked at only if it was accepted.
+            action: Whether the user accepted, declined or cancelled.
+            content: The form's values; ignored unless the user accepted.
 
         Raises:
-            ElicitationRefused: It is answered already, or the form is filled in wrongly.
+            ElicitationError: It is answered already, or a value is not valid.
         """
         if self._answer.done():
             raise ElicitationError(409, "Already answered.")
@@ -360,26 +360,26 @@ class Elicitation:
     def _checked(self, content: object) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ElicitationError(400, "Answer must be an object.")
-        names = {one.name for one in self.fields}
+        names = {item.name for item in self.fields}
         for name in content:
             if name not in names:
                 raise ElicitationError(400, f'Unknown field "{name}".')
         checked = {}
-        for one in self.fields:
-            value = content.get(one.name)
+        for item in self.fields:
+            value = content.get(item.name)
             if value is None or value == "":
-                if one.required:
-                    raise ElicitationError(400, f'"{one.name}" is required.')
+                if item.required:
+                    raise ElicitationError(400, f'"{item.name}" is required.')
                 continue
-            problem = one.problem(value)
+            problem = item.problem(value)
             if problem:
                 raise ElicitationError(400, problem)
-            checked[one.name] = value
+            checked[item.name] = value
         return checked
 
 
 class Elicitations:
-    """All questions of a server.
+    """All questions of the tools of a server.
 
     Args:
         max_entries: How many are kept.
@@ -388,11 +388,11 @@ class Elicitations:
     def __init__(self, max_entries: int) -> None:
         self._elicitations: BoundedStore[str, Elicitation] = BoundedStore(max_entries)
 
-    def ask(self, conversation_id: str, fields: tuple[ElicitationField, ...]) -> Elicitation:
-        """Open a question.
+    def create(self, conversation_id: str, fields: tuple[ElicitationField, ...]) -> Elicitation:
+        """Create a question.
 
         Args:
-            conversation_id: Where it is asked.
+            conversation_id: The conversation.
             fields: The form.
         """
         elicitation = Elicitation(conversation_id, fields)
@@ -403,11 +403,11 @@ class Elicitations:
         """Return a question.
 
         Args:
-            conversation_id: Where it must have been asked.
+            conversation_id: The conversation that it must belong to.
             elicitation_id: Its UUID.
 
         Raises:
-            ElicitationRefused: There is no such question here.
+            ElicitationError: The conversation has no such question.
         """
         found = self._elicitations.get(elicitation_id)
         if found is None or found.conversation_id != conversation_id:

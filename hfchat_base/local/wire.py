@@ -25,11 +25,11 @@ JsString: TypeAlias = InstanceOf[str]
 """A string as JavaScript has it, for pydantic, whose own strings reject lone surrogates."""
 
 JsonObject = dict[str, Any]
-"""An object of the wire. A plain dict, because the order of its keys is part of what is sent."""
+"""A JSON object. A plain dict, because the order of its keys is part of what is sent."""
 
 
 class Undefined:
-    """JavaScript's ``undefined``: left out of JSON objects, told apart from null elsewhere."""
+    """JavaScript's ``undefined``: left out of JSON objects, distinct from null elsewhere."""
 
     def __repr__(self) -> str:
         return "UNDEFINED"
@@ -42,7 +42,7 @@ _counter = itertools.count(secrets.randbits(23))
 
 
 class _Clock:
-    """The latest time that anybody was told. Servers in several threads share it."""
+    """The latest time that `now` has returned, in any thread."""
 
     def __init__(self) -> None:
         self._latest = datetime.min.replace(tzinfo=timezone.utc)
@@ -64,7 +64,7 @@ class ObjectId(str):
 
     @classmethod
     def new(cls) -> ObjectId:
-        """Mint one: 4 bytes of seconds, 5 of this process, 3 of a counter."""
+        """Create one: 4 bytes of seconds, 5 of this process, 3 of a counter."""
         return cls(f"{int(now().timestamp()):08x}{_PROCESS}{next(_counter) & 0xFFFFFF:06x}")
 
 
@@ -73,7 +73,7 @@ _PROCESS: Final = secrets.token_hex(5)
 
 @dataclass(frozen=True)
 class Deferred:
-    """A promise that the page's data names now and the server resolves later.
+    """A promise in a page's data, which the server resolves later.
 
     Attributes:
         number: The promise's number within one response.
@@ -85,7 +85,7 @@ class Deferred:
 
 
 def now() -> datetime:
-    """Tell the time in UTC, cut to whole milliseconds as JavaScript has it.
+    """Return the time in UTC, in whole milliseconds as in JavaScript.
 
     Never earlier than at the last call, even if the machine's clock is set back meanwhile: what is
     later must not look older.
@@ -105,7 +105,7 @@ def utf16_length(text: str) -> int:
 
 
 def utf16_prefix(text: str, units: int) -> str:
-    """Cut a string after so many UTF-16 code units.
+    """Return the first UTF-16 code units of a string.
 
     Args:
         text: What to cut.
@@ -117,7 +117,7 @@ def utf16_prefix(text: str, units: int) -> str:
 
 
 def whole_number(digits: str) -> int:
-    """Read decimal digits. However many there are, the number stays one that JavaScript has.
+    """Parse decimal digits. A large number is limited to what JavaScript represents exactly.
 
     Args:
         digits: One or more of them.
@@ -126,7 +126,7 @@ def whole_number(digits: str) -> int:
 
 
 def text_size(value: Any) -> int:
-    """Count the characters of all texts inside of a value: roughly its size in memory."""
+    """Count the characters of all strings inside a value: roughly its size in memory."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
@@ -137,7 +137,7 @@ def text_size(value: Any) -> int:
 
 
 def stored(value: Any) -> Any:
-    """Copy a value as the database keeps it: ``undefined`` inside of it becomes null."""
+    """Copy a value as the database stores it: ``undefined`` becomes null."""
     if isinstance(value, dict):
         return {key: stored(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -158,7 +158,7 @@ def json_text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON has: dates become text, undefined keys are left out."""
+    """Convert a value to what JSON has: dates become strings, undefined keys are left out."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if item is not UNDEFINED}
     if isinstance(value, list):
@@ -171,7 +171,7 @@ def plain(value: Any) -> Any:
 
 
 class _Notes:
-    """Collects, along one walk, the types of the leaves and which ids are the same object."""
+    """Collects the types of the leaves, and which ids are the same object."""
 
     def __init__(self) -> None:
         self.values: dict[str, list[Any]] = {}
@@ -207,7 +207,7 @@ class _Notes:
 
 
 def superjson_text(value: object) -> str:
-    """Write a value as superjson, with ``meta`` only where there is something to note."""
+    """Write a value as superjson, with ``meta`` only if it is needed."""
     notes = _Notes()
     document: dict[str, Any] = {"json": notes.walk(value, "")}
     if notes.values:
@@ -263,7 +263,7 @@ def devalue_text(value: object) -> str:
 
 
 def js_literal(value: object, *, deferred_object: str) -> str:
-    """Write a value as a JavaScript expression that is safe inside of a script element.
+    """Write a value as a JavaScript expression that is safe inside a script element.
 
     Args:
         value: The value.
@@ -309,11 +309,7 @@ _FINAL_ANSWER_SPACES: Final = b" " * 4096
 
 
 def wire_line(event: JsonObject) -> bytes:
-    """Write an event as a line; tokens padded with NUL, the final answer followed by spaces.
-
-    Args:
-        event: What the run says.
-    """
+    """Write an event as a line: tokens padded with NUL, the final answer followed by spaces."""
     if event["type"] == "stream":
         token = event["token"]
         event = {**event, "token": token + "\0" * (_TOKEN_PADDING - utf16_length(token))}

@@ -7,6 +7,8 @@ import secrets
 import string
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -25,7 +27,7 @@ from hfchat_base.local.routes.http import (
     own_conversation,
 )
 from hfchat_base.local.routes.pages import conversation_document
-from hfchat_base.local.wire import superjson_text
+from hfchat_base.local.wire import JsString, superjson_text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,8 +38,18 @@ if TYPE_CHECKING:
 _SHARE_ALPHABET = string.ascii_letters + string.digits + "_-"
 
 
+class _NewConversation(BaseModel):
+    """The body that creates a conversation (S)."""
+
+    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+
+    model: JsString
+    preprompt: JsString = ""
+    from_share: JsString = ""
+
+
 class ConversationRoutes:
-    """``/conversation`` and the paths below it that have nothing to do with a run."""
+    """The paths of ``/conversation`` that manage conversations."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -51,32 +63,32 @@ class ConversationRoutes:
         ]
 
     async def create(self, request: Request) -> Response:
-        """Make a conversation.
+        """Create a conversation.
 
         Raises:
-            HTTPError: The body is not as it should be, or there are too many conversations.
+            HTTPError: The body does not fit the schema, or there are too many conversations.
         """
-        body = await json_body(request)
         owner = get_session(request).owner
-        if not isinstance(body, dict) or not all(
-            isinstance(body.get(key, ""), str) for key in ("preprompt", "fromShare")
-        ):
-            raise HTTPError(400, "Invalid request")
-        model = self._state.model(str(body.get("model")))
+        try:
+            body = _NewConversation.model_validate(await json_body(request))
+        except ValidationError as error:
+            raise HTTPError(400, "Invalid request") from error
+        model = self._state.model(body.model)
         if model is None:
             raise HTTPError(400, "Invalid request")
-        most = self._state.limits.conversations
-        if most is not None and self._state.conversations.count(owner) > most:
+        limit = self._state.limits.conversations
+        if limit is not None and self._state.conversations.count(owner) > limit:
             raise HTTPError(
                 429,
                 "You have reached the maximum number of conversations. Delete some to continue.",
             )
         if model.unlisted:
             raise HTTPError(400, "Can't start a conversation with an unlisted model")
-        if "fromShare" in body:
-            created = import_share(body["fromShare"], owner, self._state, once=False)
+        given = body.model_fields_set
+        if "from_share" in given:
+            created = import_share(body.from_share, owner, self._state, once=False)
         else:
-            preprompt = body.get("preprompt", model.preprompt or "")
+            preprompt = body.preprompt if "preprompt" in given else model.preprompt or ""
             created = self._state.conversations.create(
                 owner=owner, model=model.id, preprompt=preprompt
             )
@@ -86,21 +98,21 @@ class ConversationRoutes:
         return json_response(answer)
 
     async def home(self, request: Request) -> Response:
-        """Send browsers that come here to the home page."""
+        """Redirect browsers to the home page."""
         return RedirectResponse(f"{base_path_of(request.scope)}/", status_code=302)
 
     async def change(self, request: Request) -> Response:
         """Change title or model.
 
         Raises:
-            InternalError: The schema takes a value amiss.
+            InternalError: The body does not fit the schema.
         """
         body = await json_body(request)
         if not isinstance(body, dict):
-            raise InternalError("no object")
+            raise InternalError("not an object")
         title, model = body.get("title", "unchanged"), body.get("model", self._state.models[0].id)
         if not isinstance(title, str) or not 1 <= len(title.strip()) <= MAX_TITLE_CHARACTERS:
-            raise InternalError("the title is no text, too long or empty")
+            raise InternalError("the title is not a string, too long or empty")
         if not isinstance(model, str) or self._state.model(model) is None:
             raise InternalError("no such model")
         conversation = own_conversation(request, self._state)

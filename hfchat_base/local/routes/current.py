@@ -54,7 +54,7 @@ _CACHED = {"cache-control": f"private, max-age={_CACHE_SECONDS}"}
 
 
 class CurrentRoutes:
-    """What only the current generation answers, or answers in its own form."""
+    """The routes that only the current generation has, or has in its own form."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -96,7 +96,7 @@ class CurrentRoutes:
         return superjson_response(entries, headers=_CACHED)
 
     async def old_models(self, _request: Request) -> Response:
-        """List the models that are gone: none."""
+        """List the models that were removed: none."""
         return superjson_response([])
 
     async def model(self, request: Request) -> Response:
@@ -111,22 +111,22 @@ class CurrentRoutes:
         return superjson_response(found.v2_entry())
 
     async def user(self, request: Request) -> Response:
-        """Tell who is asking."""
+        """Describe the user."""
         return superjson_response(user_document(get_session(request).user))
 
     async def settings(self, request: Request) -> Response:
-        """Return the asker's settings."""
+        """Return the user's settings."""
         return superjson_response(self._state.settings.read(get_session(request).owner))
 
     async def change_settings(self, request: Request) -> Response:
-        """Store the asker's settings; what is left out goes back to its default.
+        """Store the user's settings; a setting that is left out is reset to its default.
 
         Raises:
             InternalError: A value has the wrong type.
         """
         body = await json_body(request)
         if not isinstance(body, dict):
-            raise InternalError("settings are no object")
+            raise InternalError("settings are not an object")
         try:
             self._state.settings.write(get_session(request).owner, body)
         except ValidationError as error:
@@ -134,7 +134,7 @@ class CurrentRoutes:
         return Response()
 
     async def flags(self, _request: Request) -> Response:
-        """Tell what is switched on."""
+        """Return the feature flags."""
         return superjson_response(feature_flags(self._state))
 
     async def config(self, request: Request) -> Response:
@@ -142,19 +142,19 @@ class CurrentRoutes:
         return superjson_response(public_config(request), headers=_CACHED)
 
     async def conversations(self, request: Request) -> Response:
-        """List a page of the asker's conversations."""
+        """List a page of the user's conversations."""
         page, more = self._page(request)
         return superjson_response({"conversations": conversation_entries(page), "hasMore": more})
 
     async def delete_all(self, request: Request) -> Response:
-        """Delete all of the asker's conversations."""
+        """Delete all of the user's conversations."""
         return superjson_response(self._state.conversations.delete_all(get_session(request).owner))
 
     async def import_share(self, request: Request) -> Response:
-        """Copy a share to the asker, once.
+        """Copy a share to the user's conversations, once.
 
         Raises:
-            HTTPError: No share is named, or there is none of that name.
+            HTTPError: No share is named, or there is no such share.
         """
         body = await json_body(request)
         share_id = body.get("shareId") if isinstance(body, dict) else None
@@ -173,7 +173,7 @@ class CurrentRoutes:
 
         Raises:
             InternalError: The body is null.
-            HTTPError: The new value is not to be had, or the conversation.
+            HTTPError: A value is not valid, or there is no such conversation.
         """
         body = await json_body(request)
         if body is None:
@@ -199,13 +199,13 @@ class CurrentRoutes:
         return superjson_response({"success": True})
 
     async def delete_message(self, request: Request) -> Response:
-        """Delete a message and everything below it.
+        """Delete a message and its descendants.
 
         Raises:
             HTTPError: There is no such message.
         """
         found, _ = readable_conversation(request, self._state)
-        if not found.delete_below(request.path_params["message"]):
+        if not found.delete_subtree(request.path_params["message"]):
             raise HTTPError(404, "Message not found")
         return superjson_response({"success": True})
 
@@ -219,16 +219,16 @@ class CurrentRoutes:
         return json_response([model.v1_entry("current") for model in self._state.models])
 
     async def v1_user(self, request: Request) -> Response:
-        """Tell who is asking, in the older form."""
+        """Describe the user in the older form."""
         return v1_user_response(request)
 
     async def v1_conversations(self, request: Request) -> Response:
-        """List a page of the asker's conversations, in the older form."""
+        """List a page of the user's conversations in the older form."""
         page, _ = self._page(request)
         return json_response(conversation_entries(page))
 
     async def health(self, _request: Request) -> Response:
-        """Say that all is well."""
+        """Report that the server is up."""
         return text_response("OK", media="text/plain;charset=UTF-8")
 
     async def page(self, request: Request) -> Response:
@@ -236,7 +236,7 @@ class CurrentRoutes:
         return data_method_error(request) or current_page(request, self._state)
 
     async def nothing(self, _request: Request) -> Response:
-        """Say that there is nothing here."""
+        """Respond to an unknown path."""
         return not_found_page()
 
     def _page(self, request: Request) -> tuple[list[Conversation], bool]:
@@ -297,7 +297,7 @@ def _script(url: str, body: str, *, cached: bool = False) -> str:
 
 
 def feature_flags(state: ServerState) -> JsonObject:
-    """Tell what is switched on (R: ``manage``)."""
+    """Return the feature flags (R: ``manage``)."""
     return {
         "enableAssistants": False,
         "loginEnabled": state.login_required,

@@ -41,7 +41,7 @@ _MAX_DIGITS: Final = 309
 
 
 class HTTPError(Exception):
-    """The server says no.
+    """The server rejects a request, as chat-ui does on purpose.
 
     Attributes:
         status: HTTP status.
@@ -53,7 +53,7 @@ class HTTPError(Exception):
 
 
 class InternalError(Exception):
-    """The real server would throw here. It answers 500, or another status, with an error id.
+    """The real server would throw here: it responds with a status, mostly 500, and an error id.
 
     Attributes:
         status: HTTP status.
@@ -71,37 +71,24 @@ def text_response(
     media: str = "text/plain",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Answer with text.
-
-    Args:
-        text: The body.
-        status: HTTP status.
-        media: Content type, written as it is.
-        headers: More headers.
-    """
+    """Return a response with text. ``media`` is the whole content type."""
     return Response(
         text.encode("utf-8", "surrogatepass"), status, {"content-type": media, **(headers or {})}
     )
 
 
 def json_response(value: object, *, status: int = 200) -> Response:
-    """Answer with plain JSON."""
+    """Return a response with plain JSON."""
     return text_response(json_text(value), status=status, media="application/json")
 
 
 def superjson_response(value: object, *, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with superjson, as ``/api/v2`` does."""
+    """Return a response with superjson, as ``/api/v2`` does."""
     return text_response(superjson_text(value), media="application/json", headers=headers)
 
 
 def plain_error_response(headers: Mapping[str, str], status: int, message: str) -> Response:
-    """Refuse in text, or in JSON if the client speaks of JSON anywhere, as chat-ui's hook does.
-
-    Args:
-        headers: The request's headers.
-        status: HTTP status.
-        message: Why not.
-    """
+    """Return an error as chat-ui's hook does: as JSON if the client mentions it, else as text."""
     if "application/json" in headers.get("accept", "") + headers.get("content-type", ""):
         return json_response({"error": message}, status=status)
     return text_response(message, status=status)
@@ -110,13 +97,7 @@ def plain_error_response(headers: Mapping[str, str], status: int, message: str) 
 def html_response(
     page: str, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with a page.
-
-    Args:
-        page: HTML.
-        status: HTTP status.
-        headers: More headers.
-    """
+    """Return a response with an HTML page."""
     return text_response(page, status=status, media="text/html", headers=headers)
 
 
@@ -127,57 +108,57 @@ def http_error_response(request: Request, error: Exception) -> Response:
 
 def internal_error_response(request: Request, error: Exception) -> Response:
     """Turn an `InternalError` into a response. The client does not learn what went wrong."""
-    words = {"message": "An error occurred", "errorId": str(uuid.uuid4())}
-    return _error_response(request, cast("InternalError", error).status, words)
+    body = {"message": "An error occurred", "errorId": str(uuid.uuid4())}
+    return _error_response(request, cast("InternalError", error).status, body)
 
 
 async def json_body(request: Request) -> Any:
     """Read the body as JSON.
 
     Raises:
-        InternalError: It is no JSON, or it is too large.
+        InternalError: It is not JSON, or it is too large.
         HTTPError: It is nested too deeply.
     """
     return json_value((await request.body()).decode("utf-8", "replace").removeprefix("\ufeff"))
 
 
 def json_value(text: str) -> Any:
-    """Read JSON as ``JSON.parse`` does, except that it reads any depth.
-
-    Args:
-        text: The document.
+    """Parse JSON as ``JSON.parse`` does.
 
     Raises:
-        InternalError: It is no JSON.
+        InternalError: It is not JSON.
         HTTPError: It is nested too deeply.
     """
     try:
         return json.loads(text, parse_int=_number, parse_constant=_no_constant)
     except ValueError as error:
-        raise InternalError("no JSON") from error
+        raise InternalError("not JSON") from error
     except RecursionError as error:
         raise HTTPError(400, "Invalid request") from error
 
 
 def _number(digits: str) -> float:
-    """Read a number without a fraction; what is too large for JavaScript is infinite there."""
+    """Parse an integer; what is too large for JavaScript is infinite there."""
     return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
 
 
 def _no_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which Python takes for JSON."""
+    """Reject NaN and Infinity, which Python accepts in JSON."""
     raise ValueError(name)
 
 
-def _error_response(request: Request, status: int, words: dict[str, str]) -> Response:
+def _error_response(request: Request, status: int, body: dict[str, str]) -> Response:
     if not wants_json_errors(request.headers):
-        message = words["message"].replace("&", "&amp;").replace("<", "&lt;")
+        message = body["message"].replace("&", "&amp;").replace("<", "&lt;")
         return html_response(
             f"<!doctype html>\n<html><body><h1>{status}</h1><p>{message}</p></body></html>",
             status=status,
         )
-    return json_response(words, status=status)
+    return json_response(body, status=status)
 
+
+# Content negotiation, as SvelteKit reads an ``Accept`` header (S). Whether a request is for a page
+# or for data, and whether an error is sent as JSON, are two different questions.
 
 _ENTRY = re.compile(r"([^/\s]+)/([^;\s]+)\s*(?:;\s*q=([0-9.]+))?")
 
@@ -193,18 +174,18 @@ class _Entry(NamedTuple):
 
 
 def wants_page(headers: Mapping[str, str]) -> bool:
-    """Tell whether a GET or POST asks for the page of a path that also has data."""
+    """Return whether a request is for the page of a path that also has data."""
     return _best(headers.get("accept", "*/*"), "*/*", "text/html") == "text/html"
 
 
 def wants_json_errors(headers: Mapping[str, str]) -> bool:
-    """Tell whether errors are told in JSON; everybody else gets a page."""
+    """Return whether errors are sent as JSON; otherwise they are sent as a page."""
     accept = headers.get("accept", "text/html")
     return _best(accept, "application/json", "text/html") == "application/json"
 
 
 def _best(accept: str, *candidates: str) -> str | None:
-    """Pick the candidate that the earliest of the sorted entries accepts; the first wins a tie."""
+    """Return the candidate that the earliest of the sorted entries accepts; the first of a tie."""
     entries = []
     for text in accept.split(","):
         found = _ENTRY.search(text)
@@ -227,21 +208,18 @@ def _quality(text: str | None) -> float:
         return 0.0
 
 
+# The request context: whose request it is, and for which path.
+
 _KEY: Final = "hfchat.session"
 
 
 def set_session(scope: Scope, session: Session) -> None:
-    """Leave a session in a request.
-
-    Args:
-        scope: ASGI scope.
-        session: Whose request it is.
-    """
+    """Store the session of a request in its scope."""
     scope[_KEY] = session
 
 
 def get_session(request: HTTPConnection) -> Session:
-    """Return the session that the gate has found for a request."""
+    """Return the session that `AuthMiddleware` has found for a request."""
     session: Session = request.scope[_KEY]
     return session
 
@@ -253,13 +231,13 @@ def path_below_base(scope: Scope) -> str:
 
 
 def base_path_of(scope: Scope) -> str:
-    """Return the path that all of the server's paths begin with, as the client sees it."""
+    """Return the base path of the server, as the client sees it."""
     base: str = scope.get("root_path", "")
     return base
 
 
 def origin(request: HTTPConnection) -> str:
-    """Return the origin that the client sees."""
+    """Return the server's origin, as the client sees it."""
     return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
 
 
@@ -268,9 +246,9 @@ _SESSION_LIFE = timedelta(weeks=2)
 
 
 def read_cookies(request: HTTPConnection) -> dict[str, str]:
-    """Read the cookies of a request as chat-ui does: percent-encoded, and the first of a name.
+    """Parse the cookies of a request as chat-ui does: percent-decoded, the first of each name.
 
-    Starlette follows Python's `http.cookies`, in which an octal escape may stand for a line break.
+    Starlette follows Python's `http.cookies`, in which an octal escape can become a line break.
     """
     cookies: dict[str, str] = {}
     for header in request.headers.getlist("cookie"):
@@ -282,34 +260,19 @@ def read_cookies(request: HTTPConnection) -> dict[str, str]:
 
 
 def set_cookie(name: str, value: str, life: timedelta) -> str:
-    """Write a ``Set-Cookie`` header.
-
-    Args:
-        name: The cookie's name.
-        value: Its value.
-        life: How long it lasts.
-    """
+    """Return a ``Set-Cookie`` header for a cookie that expires after ``life``."""
     expires = format_datetime(now() + life, usegmt=True)
     value = quote(value, safe=_PLAIN_IN_VALUES)
     return f"{name}={value}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax"
 
 
 def session_cookie(secret: str) -> str:
-    """Write the header that sets, or refreshes, the session's cookie (R: ``plain_answer``).
-
-    Args:
-        secret: The session's secret.
-    """
+    """Return the header that sets or refreshes a session's cookie (R: ``plain_answer``)."""
     return set_cookie(SESSION_COOKIE, secret, _SESSION_LIFE)
 
 
 def delete_cookie(name: str, *, secure: bool = False) -> str:
-    """Write the header that deletes a cookie.
-
-    Args:
-        name: The cookie's name.
-        secure: Whether to mark it so (R: ``login_required``).
-    """
+    """Return the header that deletes a cookie (R: ``login_required``)."""
     return f"{name}=; Max-Age=0; Path=/; HttpOnly; {'Secure; ' if secure else ''}SameSite=Lax"
 
 
@@ -321,27 +284,27 @@ _NOT_YOURS = (
 
 
 def is_object_id(text: str) -> bool:
-    """Tell whether the database takes a text as an id."""
+    """Return whether a text is a valid id of the database."""
     return _OBJECT_ID.fullmatch(text) is not None
 
 
 def is_share_id(text: str) -> bool:
-    """Tell whether an id names a share."""
+    """Return whether an id names a share."""
     return len(text) == SHARE_ID_CHARACTERS
 
 
 def page_number(request: Request) -> int:
-    """Read the number of the page that a list is asked for; whatever is none counts as 0."""
+    """Return the page of a list that is requested; anything but a number counts as 0."""
     number = request.query_params.get("p", "")
     return whole_number(number) if number.isascii() and number.isdecimal() else 0
 
 
 def own_conversation(request: Request, state: ServerState) -> Conversation:
-    """Return the asker's conversation that the path names, to write to it.
+    """Return the user's conversation that the path names, to write to it.
 
     Raises:
-        InternalError: The id is none.
-        HTTPError: There is none, or it is somebody else's.
+        InternalError: The id is not valid.
+        HTTPError: There is no such conversation, or it belongs to another user.
     """
     conversation_id = request.path_params["id"]
     if not is_object_id(conversation_id):
@@ -359,8 +322,9 @@ def readable_conversation(request: Request, state: ServerState) -> tuple[Convers
         What was found, and whether it is a share.
 
     Raises:
-        InternalError: The id is none (legacy).
-        HTTPError: There is none, it is somebody else's, or the id is none (current).
+        InternalError: The id is not valid (legacy).
+        HTTPError: There is no such conversation, it belongs to another user, or the id is not
+            valid (current).
     """
     conversation_id = request.path_params["id"]
     if is_share_id(conversation_id):
@@ -378,19 +342,19 @@ def readable_conversation(request: Request, state: ServerState) -> tuple[Convers
 
 
 def import_share(share_id: str, owner: str, state: ServerState, *, once: bool) -> Conversation:
-    """Make a conversation out of a share, with its files.
+    """Copy a share and its files to a conversation of a user.
 
     Args:
         share_id: The share.
-        owner: Who asks.
+        owner: The user.
         state: The server.
-        once: Whether one that was made before will do.
+        once: Whether to return the conversation of an earlier import, if there is one.
 
     Raises:
         HTTPError: There is no such share.
     """
     shared = _share(share_id, state)
-    if once and (created := state.conversations.imported(owner, shared)):
+    if once and (created := state.conversations.find_import(owner, shared)):
         return created
     created = state.conversations.import_share(owner, shared)
     state.files.copy(shared.id, created.id)

@@ -53,7 +53,7 @@ _ASSISTANTS_PER_PAGE = 24
 
 
 class LegacyRoutes:
-    """What only the legacy generation answers, or answers in its own form."""
+    """The routes that only the legacy generation has, or has in its own form."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -89,7 +89,7 @@ class LegacyRoutes:
         return json_response([model.v1_entry("legacy") for model in self._state.models])
 
     async def conversations(self, request: Request) -> Response:
-        """List a page of the asker's conversations."""
+        """List a page of the user's conversations."""
         owner = get_session(request).owner
         page, _ = self._state.conversations.page(owner, page_number(request))
         return json_response(
@@ -108,10 +108,10 @@ class LegacyRoutes:
         return json_response(self._api_document(found))
 
     async def delete_message(self, request: Request) -> Response:
-        """Delete a message and everything below it; one that is not there counts as deleted.
+        """Delete a message and its descendants; a missing one counts as deleted.
 
         Raises:
-            InternalError: The conversation's id is none.
+            InternalError: The conversation id is not valid.
         """
         conversation_id = request.path_params["id"]
         if not is_object_id(conversation_id):
@@ -119,15 +119,15 @@ class LegacyRoutes:
         found = self._state.conversations.get(get_session(request).owner, conversation_id)
         if found is None:
             return json_response({"message": "Conversation not found"}, status=404)
-        found.delete_below(request.path_params["message"])
+        found.delete_subtree(request.path_params["message"])
         return Response()
 
     async def user(self, request: Request) -> Response:
-        """Tell who is asking."""
+        """Describe the user."""
         return v1_user_response(request)
 
     async def tools(self, _request: Request) -> Response:
-        """Refuse to search tools of the community (R: ``manage``)."""
+        """Reject a search for community tools (R: ``manage``)."""
         return text_response(
             "Community tools are not enabled", status=403, media="text/plain;charset=UTF-8"
         )
@@ -145,11 +145,11 @@ class LegacyRoutes:
         )
 
     async def health(self, _request: Request) -> Response:
-        """Say that all is well."""
+        """Report that the server is up."""
         return text_response("OK", media="text/plain;charset=UTF-8")
 
     async def page(self, request: Request) -> Response:
-        """Return a page, also for paths that lead nowhere (R: ``models``)."""
+        """Return a page, also for unknown paths (R: ``models``)."""
         return data_method_error(request) or legacy_page(request, self._state)
 
     def _has_tools(self, model_id: str) -> bool:
@@ -173,7 +173,7 @@ class LegacyRoutes:
 
 
 LAYOUT_USES: JsonObject = {"dependencies": ["conversation:list"]}
-"""What makes the layout's data load again (R: ``home_page_html``)."""
+"""The dependencies of the layout's data (R: ``home_page_html``)."""
 
 _BANNERS = (
     '[\n    {\n    "title": "chat-ui is now open source!",\n    "linkTitle": "check it out",\n'
@@ -193,12 +193,12 @@ _TOOLS = (
 
 
 def home_data(request: Request, state: ServerState) -> Response:
-    """Answer for the home page's ``__data.json``: the layout, and a page without data."""
+    """Return the home page's ``__data.json``: the layout, and a page without data."""
     return _data_response([_layout_node(request, state), "null"], _assistants_chunk(), {})
 
 
 def conversation_data(request: Request, state: ServerState) -> Response:
-    """Answer for a conversation page's ``__data.json``.
+    """Return a conversation page's ``__data.json``.
 
     Args:
         request: The request; its ``x-sveltekit-invalidated`` has a digit for each node, layout
@@ -214,7 +214,7 @@ def conversation_data(request: Request, state: ServerState) -> Response:
 
 
 def conversation_uses(request: Request) -> JsonObject:
-    """Tell what makes a conversation's data load again (R: ``plain_answer``)."""
+    """Return the dependencies of a conversation's data (R: ``plain_answer``)."""
     here = f"{origin(request)}{base_path_of(request.scope)}/conversation/conversation"
     return {"dependencies": [here], "params": ["id"]}
 
@@ -289,7 +289,7 @@ def _data_node(document: JsonObject, uses: JsonObject) -> str:
 
 
 def _assistants_chunk() -> str:
-    """Resolve the layout's promise, in a line of its own."""
+    """Return the line that resolves the layout's promise."""
     return f'{{"type":"chunk","id":1,"data":{devalue_text([])}}}\n'
 
 

@@ -38,21 +38,21 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from hfchat_base.local.state import Retention, ServerState
+    from hfchat_base.local.state import ServerState
     from hfchat_base.local.store import Session
 
 IDENTITY_PROVIDER: Final = "/_idp"
-"""The path that the identity provider is mounted at."""
+"""The path of the identity provider."""
 
 _VERIFIER_COOKIE: Final = "hfChat-codeVerifier"
 _RETRY_COOKIE: Final = "hfChat-loginRetry"
 _CALLBACK: Final = "/login/callback"
-_LOGIN_HOUR: Final = timedelta(hours=1)
+_LOGIN_LIFE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class _Started:
-    """A login that has begun: whose session, where to go afterwards, and the PKCE challenge."""
+class _PendingLogin:
+    """A login that has begun: its session, the path to return to, and the PKCE challenge."""
 
     session_secret: str
     next_path: str
@@ -60,81 +60,69 @@ class _Started:
 
 
 class PendingLogins:
-    """Logins under way: started by a redirect, or signed in and about to come back.
+    """Logins that have begun, and codes that have not been used yet.
 
     Args:
-        retention: How many are kept.
+        max_entries: How many of each are kept.
     """
 
-    def __init__(self, retention: Retention) -> None:
-        self._started: BoundedStore[str, _Started] = BoundedStore(retention.sessions)
-        self._codes: BoundedStore[str, str] = BoundedStore(retention.sessions)
+    def __init__(self, max_entries: int) -> None:
+        self._started: BoundedStore[str, _PendingLogin] = BoundedStore(max_entries)
+        self._codes: BoundedStore[str, str] = BoundedStore(max_entries)
 
-    def start(self, state: str, started: _Started) -> None:
-        """Remember a login.
-
-        Args:
-            state: The state parameter that names it.
-            started: What it is.
-        """
-        self._started[state] = started
+    def start(self, state: str, login: _PendingLogin) -> None:
+        """Store a login under its state parameter."""
+        self._started[state] = login
 
     def sign_in(self, username: str) -> str:
-        """Let somebody in.
-
-        Args:
-            username: Who.
-
-        Returns:
-            A code, good for one use.
-        """
+        """Sign a user in, and return a code that is valid once."""
         code = secrets.token_hex(16)
         self._codes[code] = username
         return code
 
     def finish(self, state: str, code: str, session: Session, verifier: str) -> tuple[str, str]:
-        """End a login.
+        """Complete a login.
 
         Args:
             state: The state parameter.
             code: The code.
-            session: The session that came back.
-            verifier: The PKCE verifier that came with it.
+            session: The session that returned from the identity provider.
+            verifier: The PKCE verifier of its cookie.
 
         Returns:
-            The user name, and the path to go to.
+            The user name, and the path to return to.
 
         Raises:
-            HTTPError: The parts do not belong together.
+            HTTPError: The arguments do not belong to one login.
         """
-        started = self._started.pop(state)
+        login = self._started.pop(state)
         username = self._codes.pop(code)
         if (
-            started is None
+            login is None
             or username is None
-            or started.session_secret != session.secret
-            or started.challenge != _challenge(verifier)
+            or login.session_secret != session.secret
+            or login.challenge != _challenge(verifier)
         ):
             raise HTTPError(403, "Invalid or expired CSRF token")
-        return username, started.next_path
+        return username, login.next_path
 
 
 def redirect_to_login(request: Request, logins: PendingLogins, session: Session) -> Response:
-    """Send somebody to the identity provider (R: ``login_required``).
+    """Begin a login: redirect to the identity provider (R: ``login_required``).
 
     Args:
-        request: What they asked for; they come back to it.
-        logins: Where the login is remembered.
-        session: Their session.
+        request: The request; after the login, the user returns to its path.
+        logins: The pending logins.
+        session: The session of the request.
     """
     base = base_path_of(request.scope)
     path = quote(request.scope["path"])
-    leads_elsewhere = path.startswith((f"{base}/login", "//"))
-    next_path = f"{base}/" if leads_elsewhere else path
+    unsuitable = path.startswith((f"{base}/login", "//"))
+    next_path = f"{base}/" if unsuitable else path
     callback = f"{origin(request)}{base}{_CALLBACK}"
     verifier = secrets.token_urlsafe(32)
     state = _signed_state(callback, next_path, session)
-    logins.start(state, _Started(session.secret, next_path, _challenge(verifier)))
+    logins.start(state, _PendingLogin(session.secret, next_path, _challenge(verifier)))
     query = urlencode(
         {
             "client_id": "chat-ui",
@@ -148,7 +136,7 @@ def redirect_to_login(request: Request, logins: PendingLogins, session: Session)
         quote_via=quote,
         safe="",
     )
-    cookie = set_cookie(_VERIFIER_COOKIE, verifier, _LOGIN_HOUR)
+    cookie = set_cookie(_VERIFIER_COOKIE, verifier, _LOGIN_LIFE)
     return Response(
         status_code=302,
         headers={
@@ -163,7 +151,7 @@ class LoginRoutes:
 
     Args:
         state: The server.
-        logins: Logins under way.
+        logins: The pending logins.
     """
 
     def __init__(self, state: ServerState, logins: PendingLogins) -> None:
@@ -176,16 +164,16 @@ class LoginRoutes:
         ]
 
     async def login(self, request: Request) -> Response:
-        """Begin to log in."""
-        answer = redirect_to_login(request, self._logins, get_session(request))
-        answer.headers["cache-control"] = "no-store"
-        return answer
+        """Begin a login."""
+        response = redirect_to_login(request, self._logins, get_session(request))
+        response.headers["cache-control"] = "no-store"
+        return response
 
     async def callback(self, request: Request) -> Response:
-        """Come back from the identity provider with a code.
+        """Complete a login with the code of the identity provider.
 
         Raises:
-            HTTPError: The login did not begin here, and was already tried again once.
+            HTTPError: The code does not belong to a pending login, and this was the second attempt.
         """
         base = base_path_of(request.scope)
         cookies = read_cookies(request)
@@ -199,33 +187,33 @@ class LoginRoutes:
         except HTTPError:
             if _RETRY_COOKIE in cookies:
                 raise
-            again = Response(
+            response = Response(
                 status_code=302,
                 headers={"location": f"{base}/login", "cache-control": "no-store"},
             )
-            again.headers["set-cookie"] = set_cookie(_RETRY_COOKIE, "1", _LOGIN_HOUR)
-            return again
+            response.headers["set-cookie"] = set_cookie(_RETRY_COOKIE, "1", _LOGIN_LIFE)
+            return response
         session = self._state.sessions.create(self._state.sessions.user(username))
-        answer = Response(
+        response = Response(
             status_code=302, headers={"location": next_path, "cache-control": "no-store"}
         )
-        answer.headers.append("set-cookie", session_cookie(session.secret))
-        answer.headers.append("set-cookie", delete_cookie(_RETRY_COOKIE, secure=True))
-        return answer
+        response.headers.append("set-cookie", session_cookie(session.secret))
+        response.headers.append("set-cookie", delete_cookie(_RETRY_COOKIE, secure=True))
+        return response
 
     async def logout(self, request: Request) -> Response:
-        """Throw the session away."""
+        """End the session."""
         self._state.sessions.end(get_session(request).secret)
         base = base_path_of(request.scope)
-        gone = delete_cookie(SESSION_COOKIE)
-        return Response(status_code=302, headers={"location": f"{base}/", "set-cookie": gone})
+        cookie = delete_cookie(SESSION_COOKIE)
+        return Response(status_code=302, headers={"location": f"{base}/", "set-cookie": cookie})
 
 
 class IdentityProvider:
     """A sign-in page: one field, one button, no password.
 
     Args:
-        logins: Where a sign-in is remembered.
+        logins: The pending logins.
     """
 
     def __init__(self, logins: PendingLogins) -> None:
@@ -237,10 +225,10 @@ class IdentityProvider:
 
     async def page(self, request: Request) -> Response:
         """Show the form."""
-        wanted = {key: request.query_params.get(key, "") for key in ("redirect_uri", "state")}
+        parameters = {key: request.query_params.get(key, "") for key in ("redirect_uri", "state")}
         hidden = "".join(
             f'<input type="hidden" name="{key}" value="{html.escape(value)}" />\n'
-            for key, value in wanted.items()
+            for key, value in parameters.items()
         )
         return html_response(
             "<!doctype html>\n<html><head><title>Sign in</title></head><body>\n"
@@ -251,10 +239,10 @@ class IdentityProvider:
         )
 
     async def sign_in(self, request: Request) -> Response:
-        """Take the form and send its sender back with a code.
+        """Sign the user in and redirect to the callback with a code.
 
         Raises:
-            HTTPError: There is no user name, or the place to go back to is not this server's.
+            HTTPError: There is no user name, or the callback is not this server's.
         """
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
         username, redirect = (form.get(key, [""])[0] for key in ("username", "redirect_uri"))
@@ -277,7 +265,7 @@ def _challenge(verifier: str) -> str:
 
 
 def _signed_state(callback: str, next_path: str, session: Session) -> str:
-    expiration = int((time.time() + _LOGIN_HOUR.total_seconds()) * 1000)
+    expiration = int((time.time() + _LOGIN_LIFE.total_seconds()) * 1000)
     data = {"expiration": expiration, "redirectUrl": callback, "next": next_path}
     signature = hashlib.sha256(f"{json_text(data)}##{session.secret}".encode()).hexdigest()
     return base64.b64encode(json_text({"data": data, "signature": signature}).encode()).decode()

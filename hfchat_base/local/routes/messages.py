@@ -7,9 +7,12 @@ import base64
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response, StreamingResponse
@@ -31,8 +34,8 @@ from hfchat_base.local.routes.http import (
 from hfchat_base.local.routes.pages import wrong_method_page
 from hfchat_base.local.runs import Run
 from hfchat_base.local.store import StopMarker, StoredFile, TreeError
-from hfchat_base.local.tools import ElicitationError, selected_servers
-from hfchat_base.local.wire import JsonObject, json_text, now, utf16_length, whole_number
+from hfchat_base.local.tools import ElicitationAction, ElicitationError, selected_servers
+from hfchat_base.local.wire import JsonObject, JsString, json_text, now, utf16_length, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,20 +47,72 @@ if TYPE_CHECKING:
     from hfchat_base.local.models import LocalModel
     from hfchat_base.local.state import RunLog, ServerState
     from hfchat_base.local.store import Conversation
-    from hfchat_base.local.tools import ElicitationAction
 
 RESUME_CAP_SECONDS: Final = 300.0
 """After this long a resumed stream closes without an end event (S)."""
 
-_ACTIONS: dict[str, ElicitationAction] = {
-    "accept": "accept",
-    "decline": "decline",
-    "cancel": "cancel",
-}
+
+def _checked_uuid(text: str) -> str:
+    uuid.UUID(text)
+    return text
 
 
-class SendRoutes:
-    """The paths below ``/conversation/{id}`` that have to do with a run."""
+def _checked_text(text: str) -> str:
+    if not text:
+        raise ValueError("empty")
+    return text
+
+
+_Uuid = Annotated[JsString, AfterValidator(_checked_uuid)]
+
+
+class _Body(BaseModel):
+    """What a client sends (S). Unknown keys are dropped; an absent key is not the same as null."""
+
+    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+
+
+class _StopBody(_Body):
+    """Where the client that stops a run stopped reading."""
+
+    generation_id: JsString
+    seen_content_length: int = Field(ge=0)
+
+
+class _ElicitationBody(_Body):
+    """The user's answer to a question of a tool."""
+
+    elicitation_id: _Uuid
+    action: ElicitationAction
+    content: Any = None
+
+
+class _McpServer(_Body):
+    name: JsString
+    url: JsString
+
+
+class _MessageBody(_Body):
+    """The part ``data`` of a message's form: what both generations know."""
+
+    inputs: Annotated[JsString, AfterValidator(_checked_text)] = ""
+    id: _Uuid = ""
+    is_retry: bool = Field(default=False, alias="is_retry")
+
+
+class _CurrentMessageBody(_MessageBody):
+    generation_id: _Uuid = ""
+    selected_mcp_server_names: list[JsString] = []
+    selected_mcp_servers: list[_McpServer] = []
+
+
+class _LegacyMessageBody(_MessageBody):
+    is_continue: bool = Field(default=False, alias="is_continue")
+    web_search: bool = Field(default=False, alias="web_search")
+
+
+class MessageRoutes:
+    """The paths of ``/conversation/{id}`` that start or affect a run."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -66,12 +121,13 @@ class SendRoutes:
             Route("/conversation/{id}/stop-generating", self.stop, methods=["POST"]),
         ]
         if state.generation == "current":
-            self.routes.append(
-                Route("/conversation/{id}/elicitation", self.elicitation, methods=["POST"])
-            )
+            self.routes += [
+                Route("/conversation/{id}/stream", self.resume),
+                Route("/conversation/{id}/elicitation", self.elicitation, methods=["POST"]),
+            ]
 
     async def send(self, request: Request) -> Response:
-        """Take a message and stream the answer."""
+        """Store a message and stream the answer."""
         if wants_page(request.headers):
             return wrong_method_page(self._state)
         conversation = own_conversation(request, self._state)
@@ -82,14 +138,35 @@ class SendRoutes:
         run.start()
         return StreamingResponse(run.lines(), headers={"content-type": "application/jsonl"})
 
+    async def resume(self, request: Request) -> Response:
+        """Stream the log of a run as server-sent events, after those that the client has."""
+        conversation = own_conversation(request, self._state)
+        generation_id = request.query_params.get("generationId")
+        if generation_id is None:
+            newest_first = (key for key, _ in reversed(self._state.logs.items()))
+            generation_id = next(
+                (run for owner, run in newest_first if owner == conversation.id), ""
+            )
+        log = self._state.logs.get((conversation.id, generation_id))
+        position = request.headers.get("last-event-id") or request.query_params.get("fromSeq")
+        return StreamingResponse(
+            _log_frames(log, _parse_int(position), self._state.flush_seconds),
+            headers={
+                "content-type": "text/event-stream",
+                "cache-control": "no-cache, no-transform",
+            },
+        )
+
     async def stop(self, request: Request) -> Response:
         """Stop the runs of a conversation. The body is a hint and may be anything."""
         conversation = own_conversation(request, self._state)
+        moment = asyncio.get_running_loop().time()
         try:
-            point = _stop_point(await json_body(request))
-        except (InternalError, HTTPError):
-            point = {}
-        marker = StopMarker(asyncio.get_running_loop().time(), **point)
+            body = _StopBody.model_validate(await json_body(request))
+        except (InternalError, HTTPError, ValidationError):
+            marker = StopMarker(moment)
+        else:
+            marker = StopMarker(moment, body.generation_id, body.seen_content_length)
         conversation.stop_marker = marker
         for run in list(self._state.active_runs):
             if run.conversation_id == conversation.id:
@@ -97,25 +174,23 @@ class SendRoutes:
         return Response()
 
     async def elicitation(self, request: Request) -> Response:
-        """Take the user's answer to what a tool asks.
+        """Pass the user's answer to the tool that asked for it.
 
         Raises:
-            HTTPError: It answers nothing that is open, or in a wrong form.
+            HTTPError: There is no such open question, or the answer does not fit it.
         """
         if not is_object_id(request.path_params["id"]):
             raise HTTPError(404, "Conversation not found")
         conversation = own_conversation(request, self._state)
         try:
-            body = await json_body(request)
-            uuid.UUID(body["elicitationId"])
-            action = _ACTIONS[body["action"]]
-        except (InternalError, TypeError, KeyError, AttributeError, ValueError) as error:
+            body = _ElicitationBody.model_validate(await json_body(request))
+        except (InternalError, ValidationError) as error:
             raise HTTPError(400, "Invalid elicitation response") from error
         try:
-            elicitation = self._state.elicitations.find(conversation.id, body["elicitationId"])
-            elicitation.answer(action, body.get("content") or {})
-        except ElicitationError as refused:
-            raise HTTPError(refused.status, str(refused)) from refused
+            elicitation = self._state.elicitations.find(conversation.id, body.elicitation_id)
+            elicitation.answer(body.action, body.content or {})
+        except ElicitationError as error:
+            raise HTTPError(error.status, str(error)) from error
         return json_response({"ok": True, "resume": False})
 
     def _check_limits(self, request: Request, conversation: Conversation) -> LocalModel:
@@ -124,11 +199,11 @@ class SendRoutes:
         address = request.client.host if request.client else ""
         if not self._state.count_message(get_session(request).owner, address):
             raise HTTPError(429, "You are sending too many messages. Try again later.")
-        most = limits.messages_per_conversation
-        if most is not None and len(conversation.messages) > most:
+        limit = limits.messages_per_conversation
+        if limit is not None and len(conversation.messages) > limit:
             raise HTTPError(
                 429,
-                f"This conversation has more than {most} messages. Start a new one to continue",
+                f"This conversation has more than {limit} messages. Start a new one to continue",
             )
         model = self._state.model(conversation.model)
         if model is None:
@@ -138,13 +213,13 @@ class SendRoutes:
     def _check_sizes(self, form: MessageForm) -> None:
         limits = self._state.limits
         longest = limits.message_length
-        if longest is not None and form.inputs and utf16_length(form.inputs) > longest:
+        if longest is not None and utf16_length(form.inputs) > longest:
             raise HTTPError(400, "Message too long.")
         if any(len(file.data) > limits.file_bytes for file in form.uploads):
             raise HTTPError(413, "File too large, should be <10MB")
 
     def _create_run(self, conversation: Conversation, model: LocalModel, form: MessageForm) -> Run:
-        """Put the message into the tree and store it, with the empty answer."""
+        """Store the message and the empty answer, and return the run that is to fill it."""
         for file in form.uploads:
             self._state.files.keep(conversation.id, file)
         try:
@@ -170,30 +245,30 @@ class SendRoutes:
             conversation,
             message,
             generation_id=generation_id,
-            id_from_client=form.generation_id is not None,
+            id_from_client=bool(form.generation_id),
         )
 
 
 def _add_to_tree(
     conversation: Conversation, form: MessageForm
 ) -> tuple[JsonObject, list[JsonObject]]:
-    """Put a message into the tree.
+    """Add a message to the tree.
 
     Returns:
-        The answer that is to be written, and the path that the model is to be sent.
+        The empty answer, and the path of messages that the model is to be sent.
     """
     if form.is_continue and form.message_id:
         return _continued(conversation, form.message_id)
     if form.is_retry and form.message_id:
-        redone = conversation.find(form.message_id)
-        if redone is None:
+        regenerated = conversation.find(form.message_id)
+        if regenerated is None:
             raise HTTPError(404, "Message not found")
-        if redone["from"] == "assistant":
-            answer = conversation.add_sibling(_blank_answer(), redone)
-            return answer, conversation.path_to(redone)[:-1]
-        if redone["from"] != "user" or not form.inputs:
+        if regenerated["from"] == "assistant":
+            answer = conversation.add_sibling(_blank_answer(), regenerated)
+            return answer, conversation.path_to(regenerated)[:-1]
+        if regenerated["from"] != "user" or not form.inputs:
             raise HTTPError(500, "Failed to create message")
-        question = conversation.add_sibling(_question(form), redone)
+        question = conversation.add_sibling(_question(form), regenerated)
     else:
         question = conversation.add_child(_question(form), form.message_id)
     answer = conversation.add_child(_blank_answer(), question["id"])
@@ -213,7 +288,7 @@ def _question(form: MessageForm) -> JsonObject:
     files = [*(file.reference() for file in form.uploads), *form.references]
     return {
         "from": "user",
-        "content": form.inputs or "",
+        "content": form.inputs,
         "files": files,
         "createdAt": now(),
         "updatedAt": now(),
@@ -224,57 +299,47 @@ def _blank_answer() -> JsonObject:
     return {"from": "assistant", "content": "", "createdAt": now(), "updatedAt": now()}
 
 
-def _stop_point(body: object) -> JsonObject:
-    """Read what the stopping client had seen; nothing if it does not say so in full."""
-    if not isinstance(body, dict):
-        return {}
-    generation_id, seen = body.get("generationId"), body.get("seenContentLength")
-    if not isinstance(generation_id, str) or not isinstance(seen, int) or seen < 0:
-        return {}
-    return {"generation_id": generation_id, "seen": seen}
-
-
 _UNKNOWN_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 
 
 @dataclass(frozen=True)
 class MessageForm:
-    """What a client wants to have answered.
+    """A message, as both generations send it in a multipart form.
 
     Attributes:
-        inputs: The text, or None (a retry).
-        message_id: The message to append to, or to redo; None if left out.
-        is_retry: Whether to redo it.
-        is_continue: Whether to go on with it (legacy).
-        generation_id: The run's name, or None if the client leaves that to the server (current).
-        base_servers: Names of the server's own tool servers that are on, or None for all.
-        own_servers: Name and URL of the client's tool servers.
+        inputs: The text; empty if left out (to regenerate an answer).
+        message_id: The message to append to, or to regenerate; empty if left out.
+        is_retry: Whether to regenerate it.
+        is_continue: Whether to continue it (legacy).
+        generation_id: The id of the run; empty if the server is to choose it (current).
+        base_servers: Names of the server's own tool servers that are on; None stands for all.
+        own_servers: Name and URL of each of the client's tool servers.
         web_search: Whether to search the web (legacy).
         uploads: New attachments.
         references: Attachments that are on the server already, as messages refer to them.
     """
 
-    inputs: str | None = None
-    message_id: str | None = None
+    inputs: str = ""
+    message_id: str = ""
     is_retry: bool = False
     is_continue: bool = False
-    generation_id: str | None = None
-    base_servers: tuple[str, ...] | None = None
-    own_servers: tuple[tuple[str, str], ...] = ()
+    generation_id: str = ""
+    base_servers: Sequence[str] | None = None
+    own_servers: Sequence[tuple[str, str]] = ()
     web_search: bool = False
     uploads: list[StoredFile] = field(default_factory=list)
     references: list[JsonObject] = field(default_factory=list)
 
 
 async def read_message_form(request: Request, *, generation: Generation) -> MessageForm:
-    """Read a message.
+    """Read the form of a message.
 
     Args:
         request: The request.
-        generation: Whose schema; each drops the other's keys in silence.
+        generation: Which schema to use; each silently drops the other's keys.
 
     Raises:
-        InternalError: It is no such form, it is too large, or the schema takes a value amiss.
+        InternalError: It is not such a form, is too large, or does not fit the schema.
         HTTPError: The part ``data`` is missing.
     """
     body = await request.body()
@@ -289,10 +354,10 @@ async def _message(form: FormData, generation: Generation) -> MessageForm:
     data = form.get("data")
     if not isinstance(data, str):
         raise HTTPError(400, "Invalid request")
-    fields = json_value(data)
-    if not isinstance(fields, dict):
-        raise InternalError("data is no object")
-    message = _from_fields(fields, generation)
+    try:
+        message = _from_fields(json_value(data), generation)
+    except ValidationError as error:
+        raise InternalError("the message does not fit the schema") from error
     for file in form.getlist("files"):
         if isinstance(file, UploadFile) and file.size:
             await _attach(message, file)
@@ -301,7 +366,7 @@ async def _message(form: FormData, generation: Generation) -> MessageForm:
 
 async def _parsed_form(request: Request, size: int) -> FormData:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise InternalError("no multipart form")
+        raise InternalError("not a multipart form")
     try:
         parser = MultiPartParser(request.headers, request.stream(), max_part_size=size + 1)
         # Never spool to disk: the body is in memory already.
@@ -311,64 +376,24 @@ async def _parsed_form(request: Request, size: int) -> FormData:
         raise InternalError("a broken multipart form") from error
 
 
-def _from_fields(fields: JsonObject, generation: Generation) -> MessageForm:
-    inputs = _optional(fields, "inputs", str)
-    if inputs == "":
-        raise InternalError("inputs are empty")
-    common: JsonObject = {
-        "inputs": None if inputs is None else inputs.replace("\r\n", "\n"),
-        "message_id": _optional_uuid(fields, "id"),
-        "is_retry": _optional(fields, "is_retry", bool) or False,
-    }
+def _from_fields(fields: object, generation: Generation) -> MessageForm:
     if generation == "legacy":
-        return MessageForm(
-            **common,
-            is_continue=_optional(fields, "is_continue", bool) or False,
-            web_search=_optional(fields, "web_search", bool) or False,
-        )
-    names = _optional(fields, "selectedMcpServerNames", list)
-    return MessageForm(
-        **common,
-        generation_id=_optional_uuid(fields, "generationId"),
-        base_servers=None if names is None else tuple(_all_text(names)),
-        own_servers=tuple(
-            (server["name"], server["url"])
-            for server in _optional(fields, "selectedMcpServers", list) or []
-            if _is_server(server)
-        ),
+        legacy = _LegacyMessageBody.model_validate(fields)
+        form = MessageForm(is_continue=legacy.is_continue, web_search=legacy.web_search)
+        return replace(form, **_common(legacy))
+    body = _CurrentMessageBody.model_validate(fields)
+    names = body.selected_mcp_server_names
+    form = MessageForm(
+        generation_id=body.generation_id,
+        base_servers=names if "selected_mcp_server_names" in body.model_fields_set else None,
+        own_servers=[(server.name, server.url) for server in body.selected_mcp_servers],
     )
+    return replace(form, **_common(body))
 
 
-def _optional(fields: JsonObject, key: str, kind: type) -> Any:
-    """Return a value of a type, or None if the key is left out; null is not the same."""
-    if key not in fields:
-        return None
-    if not isinstance(fields[key], kind):
-        raise InternalError(f"{key} has the wrong type")
-    return fields[key]
-
-
-def _optional_uuid(fields: JsonObject, key: str) -> str | None:
-    text: str | None = _optional(fields, key, str)
-    if text is not None:
-        try:
-            uuid.UUID(text)
-        except ValueError as error:
-            raise InternalError(f"{key} is no UUID") from error
-    return text
-
-
-def _all_text(values: list[Any]) -> list[str]:
-    if not all(isinstance(value, str) for value in values):
-        raise InternalError("not only texts")
-    return values
-
-
-def _is_server(server: object) -> bool:
-    if isinstance(server, dict):
-        _all_text([server.get("name"), server.get("url")])
-        return True
-    raise InternalError("a tool server is no object")
+def _common(body: _MessageBody) -> JsonObject:
+    inputs = body.inputs.replace("\r\n", "\n")
+    return {"inputs": inputs, "message_id": body.id, "is_retry": body.is_retry}
 
 
 async def _attach(message: MessageForm, file: UploadFile) -> None:
@@ -392,35 +417,10 @@ def _decoded(data: bytes) -> bytes:
     return base64.b64decode(data + b"=" * (-len(data) % 4))
 
 
-class ResumeRoutes:
-    """GET ``/conversation/{id}/stream``."""
-
-    def __init__(self, state: ServerState) -> None:
-        self._state = state
-        self.routes: list[BaseRoute] = [Route("/conversation/{id}/stream", self.resume)]
-
-    async def resume(self, request: Request) -> Response:
-        """Stream a run's log from wherever the client left off."""
-        conversation = own_conversation(request, self._state)
-        name = request.query_params.get("generationId")
-        if name is None:
-            runs = (key for key, _ in reversed(self._state.logs.items()))
-            name = next((run for owner, run in runs if owner == conversation.id), "")
-        log = self._state.logs.get((conversation.id, name))
-        position = request.headers.get("last-event-id") or request.query_params.get("fromSeq")
-        return StreamingResponse(
-            _frames(log, _number(position), self._state.flush_seconds),
-            headers={
-                "content-type": "text/event-stream",
-                "cache-control": "no-cache, no-transform",
-            },
-        )
-
-
-async def _frames(log: RunLog | None, position: int, interval: float) -> AsyncIterator[str]:
-    """Yield what the log has, then what it gets, until the run or the connection's time is over."""
+async def _log_frames(log: RunLog | None, position: int, interval: float) -> AsyncIterator[str]:
+    """Yield the events of a log as they come, until the run ends or the time limit is reached."""
     if log is None:
-        yield _end("gone")
+        yield _end_frame("gone")
         return
     deadline = time.monotonic() + RESUME_CAP_SECONDS
     slept = False
@@ -431,7 +431,7 @@ async def _frames(log: RunLog | None, position: int, interval: float) -> AsyncIt
             yield f"id: {number}\nevent: update\ndata: {json_text(event)}\n\n"
         position += len(events)
         if status != "running":
-            yield _end(status)
+            yield _end_frame(status)
             return
         if slept and not events:
             yield ": heartbeat\n\n"
@@ -439,11 +439,11 @@ async def _frames(log: RunLog | None, position: int, interval: float) -> AsyncIt
         slept = True
 
 
-def _end(status: str) -> str:
+def _end_frame(status: str) -> str:
     return f"event: end\ndata: {json_text({'status': status})}\n\n"
 
 
-def _number(text: str | None) -> int:
-    """Read a number as ``parseInt`` does; whatever is none, or negative, counts as 0."""
+def _parse_int(text: str | None) -> int:
+    """Read a number as ``parseInt`` does; anything else, or a negative number, counts as 0."""
     digits = re.match(r"\s*\+?([0-9]+)", text or "")
     return whole_number(digits[1]) if digits else 0

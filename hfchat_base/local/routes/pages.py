@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def user_document(user: User | None) -> JsonObject | None:
-    """Describe a user (R: ``login_required``); null is nobody."""
+    """Describe a user (R: ``login_required``); null stands for a guest."""
     if user is None:
         return None
     return {
@@ -97,23 +97,19 @@ _CONVERSATION = re.compile(r"/conversation/[^/]+")
 
 
 def wrong_method_page(state: ServerState) -> Response:
-    """Answer a POST that would rather have a page (R: ``bad_requests``)."""
+    """Respond to a POST that accepts pages only (R: ``bad_requests``)."""
     if state.generation == "current":
         return html_response(f"{CURRENT_HEAD}{PAGE_TAIL}", status=405, headers={"allow": "GET"})
     return html_response(f"{LEGACY_HEAD}{PAGE_TAIL}", headers={"allow": "GET"})
 
 
 def not_found_page() -> Response:
-    """Say that a path of the current generation leads nowhere; to everybody as a page (S)."""
+    """Respond to an unknown path of the current generation: always with a page (S)."""
     return html_response(f"{CURRENT_HEAD}\t\t<h1>404</h1>\n{PAGE_TAIL}", status=404)
 
 
 def data_method_error(request: Request) -> Response | None:
-    """Refuse a GET for data where only other methods have any (S).
-
-    Returns:
-        The refusal, or None if the request is for the page.
-    """
+    """Return the error for a GET of data that only other methods have, or None (S)."""
     methods = _data_methods(request)
     if not methods or wants_page(request.headers):
         return None
@@ -126,7 +122,7 @@ def data_method_error(request: Request) -> Response | None:
 
 
 def _data_methods(request: Request) -> str:
-    """Name the methods for which a page's path has data too."""
+    """Return the methods for which the path of a page has data as well."""
     path = path_below_base(request.scope)
     if path == "/settings":
         return "POST"
@@ -134,12 +130,12 @@ def _data_methods(request: Request) -> str:
 
 
 def vary_headers(request: Request) -> dict[str, str]:
-    """Say so where the same path has data for others (R: ``login_required``)."""
+    """Return the Vary header of a page whose path has data as well (R: ``login_required``)."""
     return {"vary": "Accept"} if _data_methods(request) else {}
 
 
 def v1_user_response(request: Request) -> Response:
-    """Tell who is asking, in the form of ``/api/user``."""
+    """Describe the user as ``/api/user`` does."""
     user = get_session(request).user
     if user is None:
         return json_response({"message": "Must be signed in"}, status=401)
