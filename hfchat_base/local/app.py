@@ -114,7 +114,7 @@ def create_state(
 ) -> ServerState:
     """Create the state of a server; see `create_app` for the arguments."""
     if isinstance(hosts, str):
-        raise TypeError("hosts is a list of hosts, not one text")
+        raise TypeError("hosts must be a list of hosts, not a string")
     for host in hosts:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")

@@ -200,10 +200,10 @@ class HostMiddleware:
         hosts = headers.getlist("host")
         host = _Host.parsed(hosts[0]) if len(hosts) == 1 else None
         if host is None:
-            return text_response("Exactly one host must be named", status=400)
+            return text_response("Exactly one Host header is required", status=400)
         if not self._is_own(host, scope):
             return text_response(
-                "This server does not answer to that host. Name further ones with"
+                "This server does not accept requests for this host. Add the host with"
                 " LocalServer(hosts=[...]) or hfchat serve --host-name.",
                 status=403,
             )
@@ -212,7 +212,7 @@ class HostMiddleware:
                 headers, 403, f"Invalid referer for {scope['method']} request"
             )
         if _is_foreign_fetch(scope["method"], headers):
-            return plain_error_response(headers, 403, "Requests of other sites are refused")
+            return plain_error_response(headers, 403, "Requests from other sites are rejected")
         return None
 
     def _is_own(self, host: _Host, scope: Scope) -> bool:

@@ -21,7 +21,7 @@ from hfchat_base.local import (
     scripted_tool_servers,
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
-from tests.local.chat import Chat, Event, final
+from tests.support.local_chat import Chat, Event, final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

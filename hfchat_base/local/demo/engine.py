@@ -43,17 +43,17 @@ _WHEELS: Final = {
 class DemoEngine:
     """llama.cpp over one model file, as an OpenAI-compatible endpoint on loopback.
 
-    It is a context manager. It also ends when it is forgotten, and when this process ends, even
-    if that is killed.
+    It is a context manager. It also ends when it is garbage-collected, and when this process ends,
+    even if that is killed.
 
     Args:
         gguf: The model file.
-        context: Size of the context in tokens; two answers at a time share it.
+        context: Size of the context in tokens; two concurrent answers share it.
         start_timeout: How long loading may take, in seconds.
 
     Attributes:
         gguf: The model file.
-        api_key: What the endpoint wants as a bearer token; a new one for every engine.
+        api_key: The bearer token of the endpoint; a new one for each engine.
 
     Example:
         >>> with DemoEngine(find_weights()) as engine:
@@ -76,7 +76,7 @@ class DemoEngine:
 
     @property
     def base_url(self) -> str:
-        """The URL up to and with the version, as OpenAI clients want it.
+        """The URL for OpenAI clients, up to and including the version.
 
         Raises:
             RuntimeError: The engine is not running.
@@ -86,7 +86,7 @@ class DemoEngine:
         return f"{self._url}/v1"
 
     def start(self) -> Self:
-        """Load the model; return when it can be asked.
+        """Load the model; return when it accepts requests.
 
         Returns:
             This engine.
@@ -110,7 +110,7 @@ class DemoEngine:
         return self
 
     def stop(self) -> None:
-        """End the engine. Answers under way break off."""
+        """End the engine. Running answers break off."""
         end, self._end, self._url = self._end, None, None
         if end is not None:
             end()
@@ -128,11 +128,11 @@ class DemoEngine:
 
 
 def require_engine() -> None:
-    """Make sure that there is an engine, without importing it into this process.
+    """Check that the engine is installed, without importing it into this process.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed, or has no engine for this
-            platform.
+        MissingRequirementsError: The ``demo`` extra is not installed, or there is no engine for
+            this platform.
     """
     if importlib.util.find_spec("xllamacpp") is not None:
         return
@@ -145,7 +145,7 @@ def require_engine() -> None:
 
 
 class _Child:
-    """The process, and what it says on standard error."""
+    """The child process and its standard error."""
 
     def __init__(self) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
@@ -159,19 +159,19 @@ class _Child:
         )
 
     def load(self, settings: dict[str, object], *, timeout: float) -> str:
-        """Hand over the settings; return the URL once the model is loaded.
+        """Send the settings; return the URL once the model is loaded.
 
-        The key goes through the pipe, where no list of processes shows it.
+        The key goes through the pipe, so that no list of processes shows it.
         """
         process = self._process
-        # mypy knows that they may be None, and not that they were asked for.
+        # mypy does not know that the constructor asked for both pipes.
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         watchdog = threading.Timer(timeout, process.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
-            with contextlib.suppress(OSError):  # it has ended already: the next line says so
+            with contextlib.suppress(OSError):  # it has ended already, as the next line shows
                 process.stdin.write(json.dumps(settings).encode() + b"\n")
             line = process.stdout.readline()
             timed_out = watchdog.finished.is_set()
@@ -183,12 +183,12 @@ class _Child:
         return str(json.loads(line)["url"]).rstrip("/")
 
     def end(self) -> None:
-        """End the process, and wait until it is gone."""
+        """End the process, and wait until it has ended."""
         process = self._process
         try:
             if process.stdin is not None:
                 with contextlib.suppress(OSError):
-                    process.stdin.close()  # it takes this as the end
+                    process.stdin.close()  # the signal to end
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
         finally:
@@ -199,7 +199,7 @@ class _Child:
             self._stderr.close()
 
     def _failure_reason(self) -> str:
-        """Tell why the process has ended."""
+        """Return why the process has ended."""
         code = self._process.wait()
         if sys.platform != "win32" and code == -signal.SIGILL:
             return "this processor lacks instructions that the engine was built for (AVX2)"

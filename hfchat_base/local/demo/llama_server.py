@@ -1,9 +1,9 @@
-"""The child process: llama.cpp's own HTTP server over one GGUF, until its standard input ends.
+"""The child process of the engine: llama.cpp's HTTP server over one GGUF file.
 
-It is run by its path, so that it imports neither the package nor anything from the working
-directory, and so it imports nothing of hfchat. It reads one line of JSON (`engine.py` writes it),
-loads the model, writes one line of JSON with its URL, and then waits. A process of its own, because
-loading holds the interpreter's lock, a crash of native code stays here, and the memory comes back.
+It is run by its path, and imports nothing from hfchat or the working directory. It reads one line
+of JSON (written by `engine.py`), loads the model, writes one line of JSON with its URL, and serves
+until its standard input ends. It is a process of its own because loading holds the interpreter's
+lock, a crash of native code must not end the parent, and the memory is freed at the end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _MOST_THREADS = 4
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Serve until the parent closes the pipe or ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     parent = os.getppid()
     settings = json.loads(sys.stdin.buffer.readline())
     xllamacpp = importlib.import_module("xllamacpp")  # ships no types
@@ -40,14 +40,14 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = settings["model"]
     parameters.hostnames, parameters.port = ["127.0.0.1"], 0
-    parameters.api_keys = [settings["api_key"]]  # web pages may call a loopback port, too
+    parameters.api_keys = [settings["api_key"]]  # web pages can send requests to loopback, too
     parameters.n_ctx = settings["context"]
     parameters.n_parallel = 2
-    parameters.kv_unified = True  # the two share the context, instead of half for each
+    parameters.kv_unified = True  # both share the context, instead of one half each
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):
         threads.n_threads = _threads()
-        threads.poll = 0  # busy waiting is seven times slower on a machine that has other work
-    # It looks whether the client has gone after each batch of the prompt, and only then.
+        threads.poll = 0  # busy waiting is seven times slower on a machine with other work
+    # It checks only between batches of the prompt whether the client has disconnected.
     parameters.n_batch = parameters.n_ubatch = 128
     parameters.cache_ram_mib = 0  # the default keeps up to 8 GiB of old prompts
     parameters.n_gpu_layers = 0
@@ -58,10 +58,10 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
 
 
 def _threads() -> int:
-    """Leave half of the processors alone, for the asker.
+    """Return how many threads to use: half of the processors.
 
-    All threads wait for the slowest one all the time: on two busy processors two of them wrote 1
-    to 3 tokens a second, one wrote 16 to 28.
+    The threads wait for the slowest one at every step: on two busy processors, two threads made
+    1 to 3 tokens per second, and one made 16 to 28.
     """
     if hasattr(os, "sched_getaffinity"):
         usable = len(os.sched_getaffinity(0))
@@ -71,14 +71,14 @@ def _threads() -> int:
 
 
 def _wait_for_the_end(parent: int) -> None:
-    """Return when standard input ends, or the parent does.
+    """Return when standard input or the parent ends.
 
-    The pipe alone does not tell of the parent's death if the parent had forked: then a sibling
-    holds the other end as well.
+    The pipe alone does not show that the parent has ended if the parent had forked: then another
+    process holds the other end as well.
     """
     if sys.platform == "win32":
         sys.stdin.buffer.read()
-    else:  # select cannot wait for a pipe on Windows
+    else:  # select does not support pipes on Windows
         while os.getppid() == parent:
             if select.select([sys.stdin.buffer], [], [], _WATCH_SECONDS)[0]:
                 return

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _SMOLLM2_ID: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 _SMOLLM2_SYSTEM_PROMPT: Final = ""
-"""Empty, and sent all the same: 31 of 34 small questions right, 27 to 30 with eight other prompts.
+"""Empty, but sent: 31 of 34 small questions answered correctly; 27 to 30 with eight other prompts.
 
-With none at all its template brings one of its own, and the answers become French gibberish.
+Without a system message the model's template adds its own, and the answers become gibberish.
 """
 
 _SMOLLM2_TOKENS: Final = 400
@@ -41,25 +41,25 @@ def demo_model(
     Args:
         gguf: Another model file; if None, the one that ``HFCHAT_DEMO_MODEL`` names, or else
             SmolLM2-135M-Instruct.
-        progress: Is told how the download gets on, as ``(done_bytes, total_bytes)``.
+        progress: Called with ``(done_bytes, total_bytes)`` during the download.
 
     Returns:
-        A model for the local server. Its engine runs until the model is forgotten or this process
-        ends; to end it earlier use `DemoEngine` and `engine_model`.
+        A model for the local server. Its engine runs until the model is garbage-collected or this
+        process ends; to end it earlier, use `DemoEngine` and `engine_model`.
 
     Raises:
         MissingRequirementsError: The ``demo`` extra is not installed.
-        HuggingChatError: The model can be neither found nor fetched, or cannot be loaded.
+        HuggingChatError: The model file cannot be found, downloaded or loaded.
     """
-    require_engine()  # before 93 MB are downloaded in vain
+    require_engine()  # before downloading 93 MB for nothing
     return engine_model(DemoEngine(find_weights(gguf, progress)).start())
 
 
 def engine_model(engine: DemoEngine) -> LocalModel:
-    """Make a model of a running engine.
+    """Return a model that a running engine answers for.
 
     Returns:
-        A model for the local server; ``local/<name of the file>`` unless it is the demo's own.
+        A model for the local server; its id is ``local/<file name>`` unless it is the demo's own.
     """
     own = engine.gguf.name == SMOLLM2.file_name
     name = re.sub(r"[^\w.-]+", "-", engine.gguf.stem)
@@ -78,15 +78,15 @@ def engine_model(engine: DemoEngine) -> LocalModel:
 class DemoBackend:
     """Streams from the engine.
 
-    It asks the engine to report on its reading of the prompt: without, the engine does not notice
-    during all of that time (17 s for 3000 tokens) that nobody waits for the answer any more. And it
-    never goes through a proxy.
+    It asks the engine to report progress while it reads the prompt (17 s for 3000 tokens);
+    otherwise the engine notices only afterwards that the client has disconnected. It never uses a
+    proxy.
 
     Args:
-        engine: The engine, which must be running. It is kept alive by this object.
+        engine: The engine, which must be running. This object keeps it alive.
         system_prompt: System message for conversations that have none; if None, the model's own
             template decides.
-        max_tokens: Where answers are cut off; small models like to go round in circles.
+        max_tokens: The length limit of an answer; small models tend to repeat themselves.
     """
 
     def __init__(self, engine: DemoEngine, *, system_prompt: str | None, max_tokens: int) -> None:
@@ -95,16 +95,16 @@ class DemoBackend:
         self._max_tokens = max_tokens
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Piece]:
-        """Ask the engine, and pass its pieces on.
+        """Send the request to the engine, and yield its pieces.
 
         Args:
-            request: What is asked. Tools are not offered to the model.
+            request: The request. Its tools are ignored.
 
         Yields:
             Text, reasoning, and why it stopped.
 
         Raises:
-            UpstreamError: The engine refused, or has ended.
+            UpstreamError: The engine rejects the request, or has ended.
         """
         try:
             upstream = OpenAIBackend(

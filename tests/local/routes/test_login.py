@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 
 from hfchat_base.local import LocalServer
 from hfchat_base.local.app import build_app
-from tests.local.chat import Chat, final
+from tests.support.local_chat import Chat, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

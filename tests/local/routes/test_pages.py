@@ -8,7 +8,7 @@ import re
 import pytest
 
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 HTML = {"accept": "text/html"}
 

@@ -1,4 +1,4 @@
-"""What the server keeps is bounded: the newest stays, the oldest goes."""
+"""Limits and retention: what the server rejects, and how much it keeps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from hfchat_base.local import FunctionBackend, Limits, LocalModel, LocalServer, 
 from hfchat_base.local.answers import RunRequest
 from hfchat_base.local.runs import Run
 from hfchat_base.local.state import ServerState
-from hfchat_base.local.store import BoundedStore
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -24,46 +23,57 @@ if TYPE_CHECKING:
     from hfchat_base.local import ChatRequest
 
 
-def test_only_the_newest_entries_are_kept() -> None:
-    """Beyond a number of entries the oldest goes; setting a key again makes it the newest."""
-    recent: BoundedStore[str, int] = BoundedStore(2)
-    recent["a"] = 1
-    recent["b"] = 2
-    recent["a"] = 3
-    recent["c"] = 4
-    assert recent.items() == [("a", 3), ("c", 4)]
-    assert ("b" in recent, recent.get("b"), len(recent)) == (False, None, 2)
+def test_every_attempt_counts() -> None:
+    """A message that is refused for its length counts against the minute."""
+    limits = Limits(messages_per_minute=1, message_length=2)
+    with LocalServer(limits=limits) as server, Chat(server) as chat:
+        conversation = chat.create()
+        assert chat.post(conversation, "too long").status_code == 400
+        assert chat.post(conversation, "ok").status_code == 429
 
 
-def test_entries_are_bounded_in_size() -> None:
-    """Beyond a size together the oldest go, but never the newest."""
-    recent: BoundedStore[str, str] = BoundedStore(10, 5, size=len)
-    recent["a"] = "xx"
-    recent["b"] = "xx"
-    recent["c"] = "xx"
-    assert recent.values() == ["xx", "xx"]
-    recent["c"] = "x" * 9
-    assert recent.items() == [("c", "x" * 9)]
-    recent["d"] = ""
-    assert recent.items() == [("d", "")]
+def test_minute_is_counted_by_address_too() -> None:
+    """A second session from the same address does not help."""
+    limits = Limits(messages_per_minute=1)
+    with LocalServer(limits=limits) as server:
+        with Chat(server) as chat:
+            assert chat.post(chat.create(), "one").status_code == 200
+        with Chat(server, server.cookies()) as chat:
+            assert chat.post(chat.create(), "two").status_code == 429
 
 
-def test_updated_entry_keeps_its_age() -> None:
-    """An update changes value and size of what is still here, and brings back nothing."""
-    recent: BoundedStore[str, str] = BoundedStore(10, 5, size=len)
-    recent["a"] = "x"
-    recent["b"] = "x"
-    recent.update("a", "xx")
-    recent.update("c", "x")
-    assert recent.items() == [("a", "xx"), ("b", "x")]
-    recent.update("b", "xxxx")
-    assert recent.items() == [("b", "xxxx")]
-    assert recent.pop("b") == "xxxx"
-    assert recent.pop("b") is None
-    recent["e"] = "xxxxx"
-    recent.clear()
-    recent["f"] = "xxxxx"
-    assert recent.values() == ["xxxxx"]
+def test_length_counts_utf16_units() -> None:
+    """The length of a message is JavaScript's."""
+    with LocalServer(limits=Limits(message_length=2)) as server, Chat(server) as chat:
+        assert chat.post(chat.create(), "🙂").status_code == 200
+        assert chat.post(chat.create(), "🙂!").json() == {"message": "Message too long."}
+
+
+def test_deleting_makes_room() -> None:
+    """Conversations are counted as they are, not as they were."""
+    with LocalServer(limits=Limits(conversations=0)) as server, Chat(server) as chat:
+        first = chat.create()
+        assert chat.http.post("/conversation", json={"model": "echo/base"}).status_code == 429
+        chat.http.delete(f"/conversation/{first}")
+        chat.create()
+
+
+@pytest.mark.parametrize(("size", "expected"), [(100, 200), (101, 413)])
+def test_size_of_a_file(size: int, expected: int) -> None:
+    """A file of the largest size is taken, one byte more is not."""
+    files = (("a.txt", "text/plain", b"x" * size),)
+    with LocalServer(limits=Limits(file_bytes=100)) as server, Chat(server) as chat:
+        assert chat.post(chat.create(), "hi", files=files).status_code == expected
+
+
+def test_size_of_a_body(generation: Generation) -> None:
+    """A body that is too large is a 413 of the current and a 500 of the legacy generation."""
+    limits = Limits(body_bytes=1000)
+    server = LocalServer(limits=limits, generation=generation)
+    with server, Chat(server) as chat:
+        refused = chat.post(chat.create(), "x" * 2000)
+        assert refused.status_code == (413 if generation == "current" else 500)
+        assert set(refused.json()) == {"message", "errorId"}
 
 
 def test_requests_and_prompts_are_bounded() -> None:

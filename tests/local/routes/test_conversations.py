@@ -9,7 +9,7 @@ import pytest
 
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, wire
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 if TYPE_CHECKING:
     from typing_extensions import Self

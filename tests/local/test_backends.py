@@ -14,7 +14,7 @@ from hfchat_base.local import (
     openai_models,
     scripted_tool_servers,
 )
-from tests.local.chat import Chat, final
+from tests.support.local_chat import Chat, final
 from tests.support.openai_endpoint import OpenAIEndpoint
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from hfchat_base.local import (
     LocalServer,
     UpstreamError,
 )
-from tests.local.chat import Chat, final
+from tests.support.local_chat import Chat, final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
