@@ -96,7 +96,7 @@ FILE: Final = Kind(
 CLIENT: Final = Kind(
     "a HuggingChat, an AsyncHuggingChat or None",
     None,
-    recognises=lambda value: hasattr(value, "open_stream"),
+    recognises=lambda value: hasattr(value, "stream_chat"),
 )
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _listed)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _listed)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
-from tests.llama_index.corpus import town_tools
+from tests.support.llama_index.corpus import town_tools
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's own
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
-from tests.llama_index.tool_user import fill, use_tools
+from tests.support.llama_index.tool_user import fill, use_tools
 
 UNKNOWN: Final = "I don't know."
 
