@@ -7,12 +7,13 @@ without decorators, so that one call is one event. How messages and tools are co
 
 from __future__ import annotations
 
-import asyncio
 import copy
+import functools
 import inspect
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,18 +29,29 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, ValidationError
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.llm import (
+    CompletionToPromptType,
+    MessagesToPromptType,
+    ToolSelection,
+)
 from llama_index.core.program.utils import get_program_for_llm
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools.types import BaseTool
-from llama_index.core.types import BasePydanticProgram, Model, PydanticProgramMode
+from llama_index.core.types import (
+    BaseOutputParser,
+    BasePydanticProgram,
+    Model,
+    PydanticProgramMode,
+)
 
 import hfchat_base
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_servers
 from hfchat_base.tools import Offer as ToolConfig
 from hfchat_base.tools import ToolChoice
@@ -52,6 +64,7 @@ from hfchat_base.validation import (
     check,
     check_servers,
     invalid,
+    without_effect,
 )
 from llama_index_huggingchat._convert import (
     to_history,
@@ -65,13 +78,26 @@ from llama_index_huggingchat._secrets import hides_secrets
 
 __all__ = ["HuggingChatLLM"]
 
-_CLIENT_ARGUMENTS: Final = frozenset(inspect.signature(hfchat_base.HuggingChat).parameters)
+_CLIENT_DEFAULTS: Final = {
+    name: parameter.default
+    for name, parameter in inspect.signature(hfchat_base.HuggingChat).parameters.items()
+}
+
+_CALL_OPTIONS: Final = frozenset(
+    (
+        *("model", "web_search", "mcp_servers", "on_elicitation"),
+        *("stop", "tools", "tool_choice", "allow_parallel_tool_calls"),
+    )
+)
+"""The keyword arguments of a call of `HuggingChatLLM.chat`."""
 
 DEFAULT_CONTEXT_WINDOW: Final = 32_768
-"""Tokens. The models on HuggingChat accept at least as many."""
+"""Tokens, where nothing better is known. The models on HuggingChat accept at least as many."""
 
 DEFAULT_NUM_OUTPUT: Final = 4_096
-"""Tokens."""
+"""Tokens, where nothing better is known."""
+
+DEFAULT_MAX_IDENTICAL_CALLS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +151,37 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         model: ID or short name of the model.
         base_url: Address of the server, with its path.
         cookies: The session; see `hfchat_base.HuggingChat`.
-        client: A client whose session, settings and conversations are shared; it replaces all
+        client: A client whose session, settings and conversations are shared, in place of
             arguments about the connection.
+        context_window: Tokens that fit into a prompt and its answer; LlamaIndex packs its prompts
+            by it. By default 32,768, which every model on HuggingChat accepts.
+        num_output: Tokens that LlamaIndex reserves for the answer. By default 4,096.
+        is_function_calling_model: Whether tools are offered by prompt. If not, LlamaIndex's agents
+            reason in text (ReAct) and structured output is requested as text.
+        web_search: Whether the server searches the web for every message.
         mcp_servers: Tool servers that the server may use: names of its own, or
             ``{"name", "url", "headers"}``.
         on_elicitation: Receives a tool server's question; returns the content to accept with, or
             None to decline. A coroutine function, such as `ask_in_workflow`, works only with the
             asynchronous methods.
-        max_retries: How often to retry what is safe to repeat; 0 sends every message once. By
-            default as in `hfchat_base.Retries`.
-        kwargs: The fields below; those of LlamaIndex's ``LLM`` (`system_prompt`,
-            `callback_manager`, `rate_limiter`, …); the other arguments of
-            `hfchat_base.HuggingChat` (`timeouts`, `proxy`, `headers`, `retries`, …).
+        vision_fallback: Whether another model may answer a message with images that the named
+            `model` cannot see. By default that is an error. Where no model is named, one that
+            sees images is always chosen.
+        max_identical_calls: How often in a row a model may make the same tool calls with the same
+            results before a call fails with an error; None for no limit. Agents would otherwise
+            repeat them until their own limit of iterations, at the expense of the account.
+        ephemeral: Whether each conversation is deleted right after its answer.
+        timeout: Seconds without progress after which a call fails; `timeouts` sets each deadline.
+        max_retries: How often to retry what is safe to repeat; 0 sends every message once.
+            `retries` sets more.
+        system_prompt: Put before the messages of LlamaIndex's engines and programs.
+        kwargs: Settings that other LLMs have and a HuggingChat server does not, such as
+            ``temperature``, are ignored with a warning.
+
+    All other arguments are those of `hfchat_base.HuggingChat` and of LlamaIndex's ``LLM``.
 
     Raises:
-        InvalidRequestError: An argument or a variable cannot be read.
+        InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
     Arguments of the client and tool servers may hold secrets. No `repr`, `to_dict`, pickle, event
     or span shows them, and neither those of single calls. A copy made from one of these finds its
@@ -148,18 +190,25 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
     model: str | None = Field(default=None, description="ID or short name of the model.")
     base_url: str = Field(default="", frozen=True, description="Address of the server.")
-    context_window: int = Field(
-        default=DEFAULT_CONTEXT_WINDOW,
-        gt=0,
-        description="Tokens that fit into a prompt and its answer.",
+    context_window: int | None = Field(
+        default=None, gt=0, description="Tokens that fit into a prompt and its answer."
     )
-    num_output: int = Field(
-        default=DEFAULT_NUM_OUTPUT, gt=0, description="Tokens to leave for the answer."
+    num_output: int | None = Field(
+        default=None, gt=0, description="Tokens to reserve for the answer."
     )
     is_function_calling_model: bool = Field(
         default=True, description="Offer tools by prompt; without, agents reason in text (ReAct)."
     )
     web_search: bool = Field(default=False, description="Search the web for every message.")
+    vision_fallback: bool = Field(
+        default=False,
+        description="Let another model answer messages with images that `model` cannot see.",
+    )
+    max_identical_calls: int | None = Field(
+        default=DEFAULT_MAX_IDENTICAL_CALLS,
+        ge=1,
+        description="How often in a row the same tool calls may have the same results.",
+    )
     ephemeral: bool = Field(
         default=False, frozen=True, description="Delete each conversation right after its answer."
     )
@@ -177,41 +226,92 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         base_url: str | None = None,
         cookies: CookieInput | None = None,
         client: hfchat_base.HuggingChat | hfchat_base.AsyncHuggingChat | None = None,
+        context_window: int | None = None,
+        num_output: int | None = None,
+        is_function_calling_model: bool = True,
+        web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
+        vision_fallback: bool = False,
+        max_identical_calls: int | None = DEFAULT_MAX_IDENTICAL_CALLS,
         ephemeral: bool = False,
+        account: str | None = None,
+        timeout: float | None = None,
+        timeouts: hfchat_base.Timeouts | None = None,
         max_retries: int | None = None,
+        retries: hfchat_base.Retries | None = None,
+        on_retry: Callable[[hfchat_base.Retry], None] | None = None,
+        messages_per_minute: int | None = None,
+        proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str = True,
+        impersonate: str | None = "chrome",
+        max_body_bytes: int | None = None,
+        stops_on_leave: bool = True,
+        system_prompt: str | None = None,
+        messages_to_prompt: MessagesToPromptType | None = None,
+        completion_to_prompt: CompletionToPromptType | None = None,
+        pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT,
+        output_parser: BaseOutputParser | None = None,
+        callback_manager: CallbackManager | None = None,
+        rate_limiter: Any = None,
         **kwargs: Any,
     ) -> None:
-        settings = {name: kwargs.pop(name) for name in _CLIENT_ARGUMENTS & kwargs.keys()}
-        unknown = {name: kwargs.pop(name) for name in kwargs.keys() - type(self).model_fields}
-        check("client", client, CLIENT)
-        if max_retries is not None and "retries" not in settings:
-            settings["retries"] = hfchat_base.Retries(attempts=max_retries + 1)
-        if client is None:
-            client = hfchat_base.HuggingChat(
-                base_url or None, cookies, ephemeral=ephemeral, **settings
-            ).as_managed()
+        if timeouts is None and timeout is not None:
+            timeouts = hfchat_base.Timeouts(first_event=timeout, progress=timeout)
+        if retries is None and max_retries is not None:
+            retries = hfchat_base.Retries(attempts=max_retries + 1)
+        connection = {
+            "base_url": base_url or None,
+            "cookies": cookies,
+            "account": account,
+            "ephemeral": ephemeral,
+            "stops_on_leave": stops_on_leave,
+            "timeouts": timeouts,
+            "proxy": proxy,
+            "headers": headers,
+            "verify": verify,
+            "impersonate": impersonate,
+            "max_body_bytes": max_body_bytes,
+            "retries": retries,
+            "on_retry": on_retry,
+            "messages_per_minute": messages_per_minute,
+        }
+        # What other LLMs have, or fields of a subclass.
+        fields = {name: kwargs.pop(name) for name in kwargs.keys() & type(self).model_fields}
+        ignored = without_effect(type(self).__name__, kwargs, _parameters(type(self)))
+        client = _make_client(check("client", client, CLIENT), connection)
         refusal = None
         try:
             super().__init__(
                 model=model or os.environ.get(MODEL_VARIABLE) or None,
                 base_url=client.base_url,
+                context_window=context_window,
+                num_output=num_output,
+                is_function_calling_model=is_function_calling_model,
+                web_search=web_search,
+                vision_fallback=vision_fallback,
+                max_identical_calls=max_identical_calls,
                 ephemeral=client.ephemeral,
-                **kwargs,
+                system_prompt=system_prompt,
+                messages_to_prompt=messages_to_prompt,
+                completion_to_prompt=completion_to_prompt,
+                pydantic_program_mode=pydantic_program_mode,
+                output_parser=output_parser,
+                callback_manager=callback_manager or CallbackManager([]),
+                rate_limiter=rate_limiter,
+                **fields,
             )
         except ValidationError as error:
             refusal = invalid(error)
         if refusal is not None:
             # Outside of the handler, as pydantic's error holds the values.
             raise refusal
-        if not isinstance(client, hfchat_base.HuggingChat):
-            client = client.to_sync().as_managed()
         self._client = client
         self._async_client = self._client.to_async().as_managed()
         self._mcp_servers = hide_servers(check_servers(mcp_servers))
         self._on_elicitation = check("on_elicitation", on_elicitation, CALLBACK)
-        self._warn_ignored(unknown, stacklevel=2)
+        self._warn_ignored(ignored, stacklevel=2)
 
     @classmethod
     def class_name(cls) -> str:
@@ -220,21 +320,24 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex plans its prompts with.
+        """What LlamaIndex plans its prompts with, as far as it is known without asking the server.
 
-        The model's name is the server's. The model list is read once for it, unless an event loop
-        is running, which would be blocked; then the name is filled in after the first answer.
-
-        Raises:
-            TransportError: The server cannot be reached.
+        The model's full name is known once the model list has been read: by the first answer, or by
+        `get_models`.
         """
-        if self._client.server.catalog is None and not _in_event_loop():
-            self._client.get_models()
-        return self._known_metadata()
+        known = self._known_model()
+        return LLMMetadata(
+            context_window=self.context_window or DEFAULT_CONTEXT_WINDOW,
+            num_output=self.num_output or DEFAULT_NUM_OUTPUT,
+            is_chat_model=True,
+            is_function_calling_model=self.is_function_calling_model
+            and not (known and known.generates_images),
+            model_name=known.id if known else self.model or "unknown",
+        )
 
     def to_payload(self) -> dict[str, Any]:
-        """Describe this LLM in events, without secrets and without asking the server."""
-        return {"class_name": self.class_name(), **self._known_metadata().model_dump()}
+        """Describe this LLM in events, without secrets."""
+        return {"class_name": self.class_name(), **self.metadata.model_dump()}
 
     def get_models(self) -> list[hfchat_base.Model]:
         """List the server's models; see `HuggingChat.get_models`."""
@@ -472,31 +575,27 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         if "mcp_servers" in given:
             given["mcp_servers"] = _by_name(given["mcp_servers"], self._mcp_servers)
         options.update((name, value) for name, value in given.items() if value is not None)
-        self._warn_ignored(kwargs, stacklevel=4)
+        # What only the constructor takes has no effect here, and may come along with the rest.
+        known = _CALL_OPTIONS | _parameters(type(self))
+        ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
+        self._warn_ignored(ignored, stacklevel=4)
         return _Request(history, config, (stop,) if isinstance(stop, str) else tuple(stop), options)
 
-    def _warn_ignored(self, arguments: Mapping[str, Any], *, stacklevel: int) -> None:
+    def _warn_ignored(self, names: AbstractSet[str], *, stacklevel: int) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""
-        names = {name for name, value in arguments.items() if value is not None} - self._warned
-        if names:
-            self._warned |= names
-            listed = ", ".join(sorted(names))
+        new = names - self._warned
+        if new:
+            self._warned |= new
+            listed = ", ".join(sorted(new))
             msg = f"HuggingChat has no setting for {listed}; the server's own values apply."
             warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
 
-    def _known_metadata(self) -> LLMMetadata:
+    def _known_model(self) -> hfchat_base.Model | None:
+        """The model as the server lists it, if the list has been read already."""
         catalog = self._client.server.catalog
-        known = None
-        if catalog is not None:
-            known = catalog.find(self.model) if self.model else catalog.default
-        return LLMMetadata(
-            context_window=self.context_window,
-            num_output=self.num_output,
-            is_chat_model=True,
-            is_function_calling_model=self.is_function_calling_model
-            and not (known and known.generates_images),
-            model_name=known.id if known else self.model or "unknown",
-        )
+        if catalog is None:
+            return None
+        return catalog.find(self.model) if self.model else catalog.default
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The runtime parts of the fields do not pickle, and the private ones hold secrets.
@@ -506,6 +605,35 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> HuggingChatLLM:
         return copy.copy(self)
+
+
+def _make_client(
+    client: hfchat_base.HuggingChat | hfchat_base.AsyncHuggingChat | None,
+    connection: Mapping[str, Any],
+) -> hfchat_base.HuggingChat:
+    """Make the client, or share the one that was given.
+
+    Raises:
+        InvalidRequestError: There is a client, and arguments that would have no effect on it.
+    """
+    settings = {
+        name: value
+        for name, value in connection.items()
+        if value is not None and value != _CLIENT_DEFAULTS[name]
+    }
+    if connection["impersonate"] is None:
+        settings["impersonate"] = None
+    if client is None:
+        return hfchat_base.HuggingChat(**settings).as_managed()
+    if settings:
+        names = ", ".join(sorted(settings))
+        raise InvalidRequestError(f"client has settings of its own; leave out {names}.")
+    return client if isinstance(client, hfchat_base.HuggingChat) else client.to_sync().as_managed()
+
+
+@functools.cache
+def _parameters(cls: type[HuggingChatLLM]) -> frozenset[str]:
+    return frozenset(inspect.signature(cls).parameters) - {"kwargs"}
 
 
 def _from_fields(kind: type[HuggingChatLLM], fields: dict[str, Any]) -> HuggingChatLLM:
@@ -525,11 +653,3 @@ async def _completions_of(responses: ChatResponseAsyncGen) -> CompletionResponse
     async with aclosing(responses):
         async for response in responses:
             yield to_completion(response)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -112,19 +112,6 @@ def test_no_argument_at_all(server: LocalServer, monkeypatch: pytest.MonkeyPatch
     assert HuggingChatLLM().complete("hello").text == "After thinking, the answer is 42."
 
 
-def test_unknown_settings_are_warned_about_once(llm: HuggingChatLLM) -> None:
-    """What the server cannot honour is said to be dropped, once for each name."""
-    with pytest.warns(UserWarning, match="no setting for temperature"):
-        llm.chat(HELLO, temperature=0.2)
-    assert llm.chat(HELLO, temperature=0.3).message.content == "You said: hello there"
-
-
-def test_unknown_arguments_are_warned_about(server: LocalServer) -> None:
-    """The same goes for what the object is made with."""
-    with pytest.warns(UserWarning, match="no setting for max_tokens, temperature"):
-        HuggingChatLLM(base_url=server.base_url, temperature=0, max_tokens=100)
-
-
 def test_failure_keeps_what_had_arrived(llm: HuggingChatLLM) -> None:
     """A model that fails is one of our errors, whole and streamed."""
     with pytest.raises(GenerationFailed, match="500"):
