@@ -40,9 +40,14 @@ from llama_index.core.tools.types import BaseTool
 import hfchat_base
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload, fetch_public_file
-from hfchat_base.tools import Call as FunctionCall
-from hfchat_base.tools import Offer as ToolConfig
-from hfchat_base.tools import Tool, ToolChoice, assistant_text, result_text
+from hfchat_base.tools import (
+    FunctionCall,
+    Tool,
+    ToolChoice,
+    ToolConfig,
+    assistant_text,
+    result_text,
+)
 from hfchat_base.types import Role
 
 __all__ = [
@@ -184,7 +189,9 @@ def to_tool_config(
     Raises:
         InvalidRequestError: A tool is neither, or the choice names a tool that is not offered.
     """
-    return ToolConfig.of([_to_tool(tool) for tool in tools or ()], choice, parallel=parallel)
+    return ToolConfig.from_choice(
+        [_to_tool(tool) for tool in tools or ()], choice, parallel=parallel
+    )
 
 
 def _to_tool(tool: Any) -> Tool:

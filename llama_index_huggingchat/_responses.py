@@ -32,11 +32,14 @@ from llama_index.core.base.llms.types import (
 
 import hfchat_base
 from hfchat_base.events import Event, ReasoningDelta, Source, TextDelta
-from hfchat_base.tools import BrokenCall as InvalidToolCall
-from hfchat_base.tools import Call as FunctionCall
-from hfchat_base.tools import Dialog as ToolSession
-from hfchat_base.tools import Offer as ToolConfig
-from hfchat_base.tools import Piece, assistant_text
+from hfchat_base.tools import (
+    FunctionCall,
+    InvalidToolCall,
+    Piece,
+    ToolConfig,
+    ToolSession,
+    assistant_text,
+)
 from hfchat_base.types import Answer, AnswerFile, FetchedFile
 from llama_index_huggingchat._convert import openai_tool_calls, partial_call
 
@@ -125,6 +128,7 @@ class ResponseBuilder:
         pieces = self._session.end(answer)
         if self.needs_request:
             self._begin()
+            self._text = self._session.text  # what was handed out stays
             return None
         return self._grown(pieces)
 
@@ -146,10 +150,11 @@ class ResponseBuilder:
     def _text_and_calls(self) -> tuple[str, list[FunctionCall]]:
         """The final text and calls. LlamaIndex has no invalid calls, so their text is text."""
         calls = [call for call in self._session.calls if isinstance(call, FunctionCall)]
+        text = self._session.text
         invalid = [call.text for call in self._session.calls if isinstance(call, InvalidToolCall)]
-        if not self._config.is_parallel:
-            calls = calls[:1]
-        return "\n".join([self._session.text, *invalid]), calls
+        if text == "\n".join(invalid):  # the session hands them out as the text already
+            invalid = []
+        return "\n".join([text, *invalid]), calls
 
     def _grown(self, pieces: Iterable[Piece]) -> ChatResponse | None:
         delta, calls = "", len(self._calls)

@@ -53,8 +53,7 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_servers
-from hfchat_base.tools import Offer as ToolConfig
-from hfchat_base.tools import ToolChoice
+from hfchat_base.tools import ToolChoice, ToolConfig
 from hfchat_base.types import McpServer, OnElicitation
 from hfchat_base.validation import (
     CALLBACK,

@@ -180,10 +180,10 @@ class ConversationIndex:
         self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
     ) -> tuple[int, _Place] | None:
         # The last message is what is to be answered, so it is never part of the beginning.
-        for index in range(len(turns) - 1, 0, -1):
-            place = self._places.get(keys[index])
+        for index, key in reversed(list(enumerate(keys[: len(turns)]))[1:]):
+            place = self._places.get(key)
             if place is not None and not place.thread.busy:
-                self._places.move_to_end(keys[index])
+                self._places.move_to_end(key)
                 return index, place
         return None
 
