@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
 import hfchat_base
-from hfchat_base.errors import InvalidRequestError
+from hfchat_base.errors import InvalidRequestError, RepeatedToolCallError
 from hfchat_base.files import Upload, fetch_public_file
 from hfchat_base.tools import (
     FunctionCall,
@@ -51,6 +52,7 @@ from hfchat_base.tools import (
 from hfchat_base.types import Role
 
 __all__ = [
+    "check_progress",
     "openai_tool_calls",
     "partial_call",
     "to_history",
@@ -68,6 +70,11 @@ _ROLES: Final[dict[MessageRole, Role]] = {
     MessageRole.MODEL: "assistant",
     MessageRole.CHATBOT: "assistant",
 }
+
+_RESULT_ROLES: Final = (MessageRole.TOOL, MessageRole.FUNCTION)
+
+_IMAGES_ALONE: Final = "(See what is attached.)"
+"""The text of a message that has none: the server accepts no message without text."""
 
 # --- messages -------------------------------------------------------------------------------------
 
@@ -100,8 +107,10 @@ def _to_message(message: ChatMessage, names: Mapping[str, str]) -> hfchat_base.C
         text = assistant_text("\n".join(texts), tool_calls(message))
         return hfchat_base.ChatMessage(role, text)
     text, files = _text_and_files(message.blocks)
-    if message.role in (MessageRole.TOOL, MessageRole.FUNCTION):
+    if message.role in _RESULT_ROLES:
         text = result_text(_tool_name(message, names), text)
+    elif files and not text:
+        text = _IMAGES_ALONE
     return hfchat_base.ChatMessage(role, text, tuple(files))
 
 
@@ -232,6 +241,39 @@ def _from_older_form(written: Any) -> FunctionCall | None:
     arguments: Any = function.get("arguments", function.get("input"))
     name = function.get("name")
     return FunctionCall(name, _arguments(arguments), call.get("id") or "") if name else None
+
+
+def check_progress(messages: Sequence[ChatMessage], limit: int) -> None:
+    """Check that a history does not end with the same tool calls and results over and over.
+
+    Calls whose results change, as of a tool that waits for something, are progress.
+
+    Args:
+        messages: The history of an agent.
+        limit: How often in a row the same calls may have the same results.
+
+    Raises:
+        RepeatedToolCallError: They had them as often as that.
+    """
+    repeated: tuple[list[FunctionCall], list[str | None]] | None = None
+    count = 0
+    results: list[str | None] = []
+    for message in reversed(messages):
+        if message.role in _RESULT_ROLES:
+            results.append(message.content)
+            continue
+        calls = [replace(call, id="") for call in tool_calls(message)]
+        if not calls or (repeated is not None and repeated != (calls, results)):
+            return
+        repeated, results = (calls, results), []
+        count += 1
+        if count == limit:
+            call = f"{calls[0].name}({json.dumps(calls[0].arguments, ensure_ascii=False)})"
+            raise RepeatedToolCallError(
+                f"The model called {call} {count} times in a row, and the result was the same each"
+                " time. Improve the tool's description or result, use another model, or raise"
+                " max_identical_calls."
+            )
 
 
 def openai_tool_calls(calls: Iterable[FunctionCall]) -> list[dict[str, Any]]:

@@ -161,7 +161,7 @@ class ResponseBuilder:
         for piece in pieces:
             if isinstance(piece, str):
                 delta += piece
-            elif isinstance(piece, FunctionCall) and (self._config.is_parallel or not self._calls):
+            elif isinstance(piece, FunctionCall):
                 self._calls.append(piece)
         if not delta and len(self._calls) == calls:
             return None

@@ -66,6 +66,7 @@ from hfchat_base.validation import (
     without_effect,
 )
 from llama_index_huggingchat._convert import (
+    check_progress,
     to_history,
     to_history_async,
     to_tool_config,
@@ -356,7 +357,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             ResponseError: The server refused the message.
             StreamError: The answer broke off; `partial` holds what had arrived.
         """
-        return self._chat(self._request(to_history(messages), kwargs))
+        return self._chat(self._chat_request(messages, to_history(messages), kwargs))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -364,19 +365,21 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
         Closing the generator stops the server's run.
         """
-        return self._stream_chat(self._request(to_history(messages), kwargs))
+        return self._stream_chat(self._chat_request(messages, to_history(messages), kwargs))
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a chat; see `chat`."""
-        return await self._achat(self._request(await to_history_async(messages), kwargs))
+        history = await to_history_async(messages)
+        return await self._achat(self._chat_request(messages, history, kwargs))
 
     @llm_chat_callback()
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Answer a chat and stream the answer; see `stream_chat`."""
-        return self._astream_chat(self._request(await to_history_async(messages), kwargs))
+        history = await to_history_async(messages)
+        return self._astream_chat(self._chat_request(messages, history, kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -488,6 +491,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     # --- the cores --------------------------------------------------------------------------------
 
     def _chat(self, request: _Request) -> ChatResponse:
+        if name := self._model_for_images(request):
+            self._client.get_models()
+            self._check_vision(name)
         response = request.response(streams=False)
         while response.needs_request:
             with self._client.stream_chat(
@@ -502,6 +508,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         return response.complete(stream.answer)
 
     def _stream_chat(self, request: _Request) -> ChatResponseGen:
+        if name := self._model_for_images(request):
+            self._client.get_models()
+            self._check_vision(name)
         response = request.response(streams=True)
         while response.needs_request:
             with self._client.stream_chat(
@@ -518,6 +527,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         yield response.complete(stream.answer)
 
     async def _achat(self, request: _Request) -> ChatResponse:
+        if name := self._model_for_images(request):
+            await self._async_client.get_models()
+            self._check_vision(name)
         response = request.response(streams=False)
         while response.needs_request:
             async with self._async_client.stream_chat(
@@ -532,6 +544,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         return response.complete(stream.answer)
 
     async def _astream_chat(self, request: _Request) -> ChatResponseAsyncGen:
+        if name := self._model_for_images(request):
+            await self._async_client.get_models()
+            self._check_vision(name)
         response = request.response(streams=True)
         while response.needs_request:
             async with self._async_client.stream_chat(
@@ -548,6 +563,16 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         yield response.complete(stream.answer)
 
     # --- arguments --------------------------------------------------------------------------------
+
+    def _chat_request(
+        self,
+        messages: Sequence[ChatMessage],
+        history: Sequence[hfchat_base.ChatMessage],
+        kwargs: dict[str, Any],
+    ) -> _Request:
+        if self.max_identical_calls is not None:
+            check_progress(messages, self.max_identical_calls)
+        return self._request(history, kwargs)
 
     def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:
         if not formatted and self.completion_to_prompt is not None:
@@ -579,6 +604,28 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
         self._warn_ignored(ignored, stacklevel=4)
         return _Request(history, config, (stop,) if isinstance(stop, str) else tuple(stop), options)
+
+    def _model_for_images(self, request: _Request) -> str | None:
+        """The named model, if the request has images and no other model may answer it."""
+        if self.vision_fallback:
+            return None
+        has_images = any(file.is_image for message in request.history for file in message.files)
+        name: str | None = request.options["model"]
+        return name if has_images else None
+
+    def _check_vision(self, name: str) -> None:
+        """Check that a model sees images; the model list has been read.
+
+        Raises:
+            InvalidRequestError: It does not.
+        """
+        catalog = self._client.server.catalog
+        model = catalog.find(name) if catalog else None
+        if catalog is None or model is None or model.accepts_images or model.is_router:
+            return
+        other = catalog.default_vision
+        hint = f" {other.id} does; name it, or set vision_fallback=True." if other else ""
+        raise InvalidRequestError(f"{model.id} accepts no images.{hint}")
 
     def _warn_ignored(self, names: AbstractSet[str], *, stacklevel: int) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""
