@@ -30,6 +30,10 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, ValidationError
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictStartEvent,
+)
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -38,15 +42,14 @@ from llama_index.core.llms.llm import (
     MessagesToPromptType,
     ToolSelection,
 )
-from llama_index.core.program.utils import get_program_for_llm
-from llama_index.core.prompts import PromptTemplate
+from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import (
     BaseOutputParser,
-    BasePydanticProgram,
     Model,
     PydanticProgramMode,
 )
+from llama_index_instrumentation import get_dispatcher
 
 import hfchat_base
 from hfchat_base.auth.cookies import CookieInput
@@ -75,8 +78,11 @@ from llama_index_huggingchat._convert import (
 )
 from llama_index_huggingchat._responses import ResponseBuilder, to_completion
 from llama_index_huggingchat._secrets import hides_secrets
+from llama_index_huggingchat._structured import StructuredProgram
 
 __all__ = ["HuggingChatLLM"]
+
+_dispatcher: Final = get_dispatcher(__name__)
 
 _CLIENT_DEFAULTS: Final = {
     name: parameter.default
@@ -457,6 +463,49 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             **kwargs,
         }
 
+    def structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Answer a prompt with an object; an answer that is not valid is sent back once.
+
+        Args:
+            output_cls: A pydantic class.
+            prompt: The prompt.
+            llm_kwargs: Options of the call; see `chat`.
+            prompt_args: Variables of the prompt.
+
+        Raises:
+            ValueError: The answer was not valid, and not when it was requested again either.
+        """
+        start = LLMStructuredPredictStartEvent(
+            output_cls=output_cls, template=prompt, template_args=prompt_args
+        )
+        _dispatcher.event(start)
+        result = self._program(output_cls, prompt)(llm_kwargs=llm_kwargs, **prompt_args)
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
+
+    async def astructured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Answer a prompt with an object; see `structured_predict`."""
+        start = LLMStructuredPredictStartEvent(
+            output_cls=output_cls, template=prompt, template_args=prompt_args
+        )
+        _dispatcher.event(start)
+        program = self._program(output_cls, prompt)
+        result = await program.acall(llm_kwargs=llm_kwargs, **prompt_args)
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
+
     def _structured_stream_call(
         self,
         output_cls: type[Model],
@@ -464,8 +513,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Any:
-        program = self._structured_program(output_cls, prompt)
-        return program.stream_call(llm_kwargs=llm_kwargs, **prompt_args)
+        return self._program(output_cls, prompt).stream_call(llm_kwargs=llm_kwargs, **prompt_args)
 
     async def _structured_astream_call(
         self,
@@ -474,19 +522,20 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Any:
-        program = self._structured_program(output_cls, prompt)
+        program = self._program(output_cls, prompt)
         return await program.astream_call(llm_kwargs=llm_kwargs, **prompt_args)
 
-    def _structured_program(
-        self, output_cls: type[Model], prompt: PromptTemplate
-    ) -> BasePydanticProgram[Model]:
-        """Make LlamaIndex's program, and require a call also where it streams."""
+    def _program(
+        self, output_cls: type[Model], prompt: BasePromptTemplate
+    ) -> StructuredProgram[Model]:
         mode = self.pydantic_program_mode
-        calls = mode is PydanticProgramMode.FUNCTION or (
-            mode is PydanticProgramMode.DEFAULT and self.metadata.is_function_calling_model
-        )
-        forced = {"tool_choice": "required"} if calls else {}
-        return get_program_for_llm(output_cls, prompt, self, mode, **forced)
+        if mode is PydanticProgramMode.DEFAULT:
+            by_call = self.metadata.is_function_calling_model
+        elif mode in (PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM):
+            by_call = mode is PydanticProgramMode.FUNCTION
+        else:
+            raise InvalidRequestError(f"pydantic_program_mode cannot be {mode.value!r} here.")
+        return StructuredProgram(self, output_cls, prompt, by_call=by_call)
 
     # --- the cores --------------------------------------------------------------------------------
 

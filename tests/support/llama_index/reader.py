@@ -91,8 +91,9 @@ def _keywords(task: str) -> str:
 
 def _fill_in(task: str) -> str:
     text, _, schema = task.partition("Here's a JSON schema to follow:")
-    # LlamaIndex leaves the braces of the schema doubled.
-    schema = schema.strip().replace("{{", "{").replace("}}", "}")
+    schema = schema.strip()
+    if schema.startswith("{{"):  # LlamaIndex's own programs leave the braces doubled
+        schema = schema.replace("{{", "{").replace("}}", "}")
     return json.dumps(fill(json.JSONDecoder().raw_decode(schema)[0], text))
 
 
