@@ -7,6 +7,7 @@ which may be a secret. pydantic does the checking.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,7 @@ __all__ = [
     "check_messages",
     "check_servers",
     "invalid",
+    "without_effect",
 ]
 
 T = TypeVar("T")
@@ -111,6 +113,66 @@ _CLIENT: Final[Mapping[str, Kind]] = {
     "on_retry": CALLBACK,
     "messages_per_minute": Kind("a number (int) or None", int | None),
 }
+
+
+_WITHOUT_EFFECT: Final = frozenset(
+    (
+        # how a model samples, and how long its answer gets
+        *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "n", "best_of"),
+        *("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens"),
+        *("num_predict", "num_ctx", "presence_penalty", "frequency_penalty", "logit_bias"),
+        *("repetition_penalty", "repeat_penalty", "do_sample", "logprobs", "top_logprobs"),
+        *("response_format", "format", "reasoning_effort", "thinking", "modalities", "strict"),
+        # what APIs of other providers take
+        *("api_key", "access_token", "hf_token", "token", "authorization", "password"),
+        *("api_version", "api_type", "organization", "project", "service_tier", "store", "user"),
+        *("metadata", "stream_options", "stream_usage", "keep_alive", "extra_headers"),
+        *("extra_body", "extra_query", "default_query", "additional_kwargs", "model_kwargs"),
+        *("generate_kwargs", "pipeline_kwargs", "provider", "task", "safety_settings"),
+        *("http_client", "async_http_client", "http_async_client", "reuse_client", "tokenizer"),
+    )
+)
+"""Arguments of other chat models that a HuggingChat server offers no way to set."""
+
+_OTHER_NAMES: Final = {
+    "api_base": "base_url",
+    "server_url": "base_url",
+    "endpoint": "base_url",
+    "model_name": "model",
+    "model_id": "model",
+    "default_headers": "headers",
+    "request_timeout": "timeout",
+    "stop_sequences": "stop",
+}
+"""How other chat models name what is there under another name."""
+
+
+def without_effect(
+    owner: str, arguments: Mapping[str, Any], known: Iterable[str]
+) -> frozenset[str]:
+    """Find the arguments that are accepted and ignored, so that a wrapper can warn about them.
+
+    Args:
+        owner: What was called, for the message.
+        arguments: What is left of its keyword arguments.
+        known: The names that it has.
+
+    Returns:
+        The names of settings that other chat models have, if they are not None.
+
+    Raises:
+        InvalidRequestError: A name is neither; the message suggests the right one.
+    """
+    known = set(known)
+    for name in arguments:
+        if name in _WITHOUT_EFFECT or (name in known and name not in _OTHER_NAMES):
+            continue
+        other = _OTHER_NAMES.get(name)
+        near = difflib.get_close_matches(name, sorted(known | _WITHOUT_EFFECT), n=1)
+        suggested = [other] if other in known else near
+        hint = f" Did you mean {suggested[0]!r}?" if suggested else ""
+        raise InvalidRequestError(f"{owner} has no argument {name!r}.{hint}")
+    return frozenset(name for name, value in arguments.items() if value is not None)
 
 
 def check(name: str, value: T, kind: Kind) -> T:

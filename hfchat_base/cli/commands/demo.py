@@ -9,7 +9,8 @@ from hfchat_base.errors import MissingRequirementsError
 
 __all__ = ["demo"]
 
-_NEEDED: Final = ("langchain_core", "llama_index", "starlette", "uvicorn", "xllamacpp")
+# `llama_index` itself is a namespace that is there without LlamaIndex.
+_NEEDED: Final = ("langchain_core", "llama_index_instrumentation", "starlette", "uvicorn", "xllamacpp")
 
 
 def demo() -> None:

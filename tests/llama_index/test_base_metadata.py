@@ -6,34 +6,47 @@ import subprocess
 import sys
 
 import pytest
+from llama_index.core import VectorStoreIndex
 from llama_index.core.base.llms.types import MessageRole
 from llama_index.core.indices.prompt_helper import PromptHelper
 
+from hfchat_base import HuggingChat
 from hfchat_base.errors import ModelNotFoundError, TransportError
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.llama_index.corpus import TOWNS, WordEmbedding
 
 
 def test_metadata(llm: HuggingChatLLM) -> None:
-    """The metadata are a chat model's that calls functions, under the server's own name."""
+    """The metadata are a chat model's that calls functions, with usable sizes."""
     metadata = llm.metadata
-    assert metadata.model_name == "echo/base"
     assert metadata.is_chat_model
     assert metadata.is_function_calling_model
     assert metadata.system_role is MessageRole.SYSTEM
-    assert metadata.context_window > metadata.num_output > 0
+    assert (metadata.context_window, metadata.num_output) == (32_768, 4_096)
 
 
-def test_model_of_a_short_name(server: LocalServer) -> None:
-    """A short name is told in full."""
-    assert HuggingChatLLM("reasoner", base_url=server.base_url).metadata.model_name == (
-        "think/reasoner"
-    )
+def test_full_name_of_a_model(server: LocalServer) -> None:
+    """The model's full name is known once the model list has been read."""
+    llm = HuggingChatLLM("reasoner", base_url=server.base_url)
+    assert llm.metadata.model_name == "reasoner"
+    llm.get_models()
+    assert llm.metadata.model_name == "think/reasoner"
+
+
+def test_client_of_ones_own(server: LocalServer) -> None:
+    """What a client of one's own knows of its server is known to the LLM."""
+    with HuggingChat(server.base_url) as client:
+        llm = HuggingChatLLM(client=client)
+        client.get_models()
+        assert llm.metadata.model_name == "echo/base"
+        assert llm.metadata.context_window == 32_768
 
 
 def test_a_drawing_model_calls_no_functions(server: LocalServer) -> None:
     """A model that answers with pictures is given no tools."""
     llm = HuggingChatLLM("image/painter", base_url=server.base_url)
+    llm.get_models()
     assert not llm.metadata.is_function_calling_model
 
 
@@ -45,26 +58,27 @@ def test_sizes_are_settable(server: LocalServer) -> None:
 
 
 def test_nothing_is_sent_before_it_is_needed(server: LocalServer) -> None:
-    """Making an object and describing it asks the server nothing."""
+    """Making an object, describing it and planning with it asks the server nothing."""
     llm = HuggingChatLLM(base_url=server.base_url)
+    assert llm.metadata.model_name == "unknown"
     assert llm.to_payload()["model_name"] == "unknown"
     repr(llm)
     llm.to_dict()
     assert server.requests == []
 
 
-def test_model_list_is_read_once(llm: HuggingChatLLM, server: LocalServer) -> None:
-    """The list is asked for once, whatever needs it first."""
-    for _ in range(3):
-        assert llm.metadata.model_name == "echo/base"
-    llm.complete("hello")
-    assert len([r for r in server.requests if r.path.endswith("/models")]) <= 2
+def test_engines_are_made_without_a_server() -> None:
+    """Engines can be made while the server is down."""
+    llm = HuggingChatLLM(base_url="http://127.0.0.1:9")
+    index = VectorStoreIndex.from_documents(TOWNS, embed_model=WordEmbedding())
+    engine = index.as_query_engine(llm=llm)
+    index.as_chat_engine(llm=llm)
+    with pytest.raises(TransportError):
+        engine.query("Where is the bridge?")
 
 
-async def test_an_event_loop_is_not_blocked(llm: HuggingChatLLM, server: LocalServer) -> None:
-    """In an event loop the metadata tell what is known; after an answer they tell all."""
-    assert llm.metadata.model_name == "unknown"
-    assert server.requests == []
+async def test_name_after_an_answer(llm: HuggingChatLLM) -> None:
+    """After an answer the full name is known."""
     await llm.acomplete("hello")
     assert llm.metadata.model_name == "echo/base"
 

@@ -9,10 +9,13 @@ from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.llms import ChatMessage, CustomLLM, MessageRole
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 
+from hfchat_base import McpServerConfig
 from hfchat_base.errors import GenerationFailed
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
 
+MAGIC: McpServerConfig = {"name": "local", "url": "http://127.0.0.1:9200/mcp"}
+ASKING: McpServerConfig = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
 HELLO = [ChatMessage("hello there")]
 
 
@@ -32,20 +35,6 @@ def test_chat(llm: HuggingChatLLM) -> None:
     response = llm.chat(HELLO)
     assert response.message.role is MessageRole.ASSISTANT
     assert response.message.content == "You said: hello there"
-
-
-def test_chat_tells_where_it_is_stored(llm: HuggingChatLLM) -> None:
-    """A response tells its model, its end, and the ids to open or continue it by."""
-    told = llm.chat(HELLO).additional_kwargs
-    assert told["model"] == "echo/base"
-    assert told["finish_reason"] == "stop"
-    assert len(told["conversation_id"]) == 24
-    assert told["message_id"]
-
-
-def test_message_carries_no_metadata(llm: HuggingChatLLM) -> None:
-    """A message has no additional keywords, which LlamaIndex would write into prompts."""
-    assert llm.chat(HELLO).message.additional_kwargs == {}
 
 
 async def test_achat(llm: HuggingChatLLM) -> None:
@@ -105,24 +94,6 @@ def test_prompt_is_formatted_once(server: LocalServer) -> None:
     assert llm.complete("a", formatted=True).text == "You said: a"
 
 
-def test_reasoning_is_a_thinking_block(llm: HuggingChatLLM) -> None:
-    """Thinking stands in a block of its own, before the text."""
-    thinking, text = llm.chat(HELLO, model="think/tags").message.blocks
-    assert thinking.block_type == "thinking"
-    assert thinking.content is not None
-    assert "The user wrote: hello there" in thinking.content
-    assert text.block_type == "text"
-    assert text.text == "After thinking, the answer is 42."
-
-
-def test_reasoning_streams_as_thinking_deltas(llm: HuggingChatLLM) -> None:
-    """Thinking streams beside the text, in the place where LlamaIndex's agents look for it."""
-    responses = list(llm.stream_chat(HELLO, model="think/tags"))
-    thinking = "".join(r.additional_kwargs.get("thinking_delta", "") for r in responses)
-    assert "The user wrote: hello there" in thinking
-    assert "".join(r.delta or "" for r in responses) == "After thinking, the answer is 42."
-
-
 def test_model_of_a_call(llm: HuggingChatLLM) -> None:
     """A call may name another model."""
     assert llm.chat(HELLO, model="think/reasoner").additional_kwargs["model"] == "think/reasoner"
@@ -141,19 +112,6 @@ def test_no_argument_at_all(server: LocalServer, monkeypatch: pytest.MonkeyPatch
     assert HuggingChatLLM().complete("hello").text == "After thinking, the answer is 42."
 
 
-def test_unknown_settings_are_warned_about_once(llm: HuggingChatLLM) -> None:
-    """What the server cannot honour is said to be dropped, once for each name."""
-    with pytest.warns(UserWarning, match="no setting for temperature"):
-        llm.chat(HELLO, temperature=0.2)
-    assert llm.chat(HELLO, temperature=0.3).message.content == "You said: hello there"
-
-
-def test_unknown_arguments_are_warned_about(server: LocalServer) -> None:
-    """The same goes for what the object is made with."""
-    with pytest.warns(UserWarning, match="no setting for max_tokens, temperature"):
-        HuggingChatLLM(base_url=server.base_url, temperature=0, max_tokens=100)
-
-
 def test_failure_keeps_what_had_arrived(llm: HuggingChatLLM) -> None:
     """A model that fails is one of our errors, whole and streamed."""
     with pytest.raises(GenerationFailed, match="500"):
@@ -162,18 +120,25 @@ def test_failure_keeps_what_had_arrived(llm: HuggingChatLLM) -> None:
         list(llm.stream_chat(HELLO, model="broken/http500"))
 
 
-def test_generated_files_are_image_blocks(llm: HuggingChatLLM) -> None:
-    """An image that the server made comes with its bytes."""
-    response = llm.chat(HELLO, model="image/painter")
-    image = response.message.blocks[-1]
-    assert image.block_type == "image"
-    assert image.image_mimetype == "image/png"
-    assert image.resolve_image().read().startswith(b"\x89PNG")
-    assert response.additional_kwargs["files"][0]["name"] == "picture.png"
+def test_tool_servers_of_the_object(current_server: LocalServer) -> None:
+    """Tool servers can be given once and for all."""
+    llm = HuggingChatLLM("tools/agent", base_url=current_server.base_url, mcp_servers=[MAGIC])
+    assert llm.complete("hello").additional_kwargs["server_tool_runs"]
 
 
-def test_router_is_told(current_server: LocalServer) -> None:
-    """What a router picked stands beside the message (legacy servers do not tell)."""
-    llm = HuggingChatLLM(base_url=current_server.base_url)
-    router = llm.chat(HELLO, model="router/omni").additional_kwargs["router"]
-    assert router["model"] == "echo/base"
+def test_tool_servers_of_a_call(current_server: LocalServer) -> None:
+    """A call names those of the object's tool servers that it wants."""
+    llm = HuggingChatLLM(
+        "tools/agent", base_url=current_server.base_url, mcp_servers=[MAGIC, ASKING]
+    )
+    (run,) = llm.chat(HELLO, mcp_servers=["local"]).additional_kwargs["server_tool_runs"]
+    assert run["name"] == "magic_number"
+    assert "server_tool_runs" not in llm.chat(HELLO, mcp_servers=[]).additional_kwargs
+
+
+def test_tool_server_of_a_call_alone(current_server: LocalServer) -> None:
+    """A call brings a tool server of its own, with headers."""
+    llm = HuggingChatLLM("tools/agent", base_url=current_server.base_url)
+    server: McpServerConfig = {**MAGIC, "headers": {"authorization": "Bearer x"}}
+    (run,) = llm.chat(HELLO, mcp_servers=[server]).additional_kwargs["server_tool_runs"]
+    assert run["name"] == "magic_number"

@@ -15,7 +15,7 @@ from llama_index.core.question_gen import LLMQuestionGenerator
 from llama_index.core.selectors import LLMSingleSelector
 
 from llama_index_huggingchat import HuggingChatLLM
-from tests.llama_index.corpus import TOWNS, town_tools
+from tests.support.llama_index.corpus import TOWNS, town_tools
 
 pytestmark = pytest.mark.usefixtures("reader")
 

@@ -77,10 +77,53 @@ def test_image_url_of_a_private_address(seeing: HuggingChatLLM, server: LocalSer
     assert server.requests == []
 
 
-def test_image_needs_a_seeing_model(llm: HuggingChatLLM) -> None:
-    """An image goes to a model that sees it, where the chosen one does not."""
-    answer = llm.chat(say(TextBlock(text="?"), ImageBlock(image=PNG)), model="echo/base")
-    assert answer.additional_kwargs["model"] == "echo/vision"
+IMAGE: list[ContentBlock] = [TextBlock(text="?"), ImageBlock(image=PNG)]
+
+
+@pytest.mark.parametrize("name", ["echo/base", "base"], ids=["id", "short name"])
+def test_image_for_a_model_without_vision(
+    name: str, llm: HuggingChatLLM, server: LocalServer
+) -> None:
+    """An image for a named model that sees none is an error, and no other model answers."""
+    for call in (llm.chat, lambda *a, **k: list(llm.stream_chat(*a, **k))):
+        with pytest.raises(InvalidRequestError, match=r"echo/base.*no images.*echo/vision"):
+            call(say(*IMAGE), model=name)
+    assert not server.prompts
+
+
+async def test_image_for_a_model_without_vision_asynchronously(server: LocalServer) -> None:
+    """It is asynchronously, also where the object names the model."""
+    llm = HuggingChatLLM("echo/base", base_url=server.base_url)
+    with pytest.raises(InvalidRequestError, match="no images"):
+        await llm.achat(say(*IMAGE))
+    with pytest.raises(InvalidRequestError, match="no images"):
+        [response async for response in await llm.astream_chat(say(*IMAGE))]
+
+
+def test_image_without_a_named_model(llm: HuggingChatLLM) -> None:
+    """Where no model is named, one that sees images answers."""
+    assert llm.chat(say(*IMAGE)).additional_kwargs["model"] == "echo/vision"
+
+
+async def test_vision_fallback(server: LocalServer) -> None:
+    """Another model answers if that is asked for."""
+    llm = HuggingChatLLM("echo/base", base_url=server.base_url, vision_fallback=True)
+    assert llm.chat(say(*IMAGE)).additional_kwargs["model"] == "echo/vision"
+    assert (await llm.achat(say(*IMAGE))).additional_kwargs["model"] == "echo/vision"
+
+
+def test_image_without_text(seeing: HuggingChatLLM) -> None:
+    """An image alone is a message."""
+    answer = seeing.chat(say(ImageBlock(image=PNG)))
+    assert f"I see [('image/png', {len(PNG)})]" in str(answer.message.content)
+
+
+async def test_image_without_text_in_a_chat(seeing: HuggingChatLLM) -> None:
+    """So it is within a chat, with a system prompt, and asynchronously."""
+    messages = [ChatMessage("Be brief.", role=MessageRole.SYSTEM), ChatMessage("hello")]
+    messages += [(await seeing.achat(messages)).message, *say(ImageBlock(image=PNG))]
+    answer = await seeing.achat(messages)
+    assert f"I see [('image/png', {len(PNG)})]" in str(answer.message.content)
 
 
 def test_text_document(llm: HuggingChatLLM, server: LocalServer) -> None:

@@ -1,7 +1,7 @@
 """Secrets among the arguments of a call, hidden before LlamaIndex sees them.
 
-LlamaIndex wraps the methods of an LLM, as soon as its class is there, in spans and events that hold
-all arguments. So what hides the secrets has to stand outside of that wrapping.
+LlamaIndex wraps the methods of an LLM class in spans and events, which hold all arguments, when the
+class is created. So secrets have to be hidden outside of that wrapping, by a class decorator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hfchat_base.secret import hide_arguments
 
 __all__ = ["hides_secrets"]
 
-_Kind = TypeVar("_Kind", bound=type[Any])
+_Class = TypeVar("_Class", bound=type[Any])
 
 _CALLS: Final = (
     *("chat", "stream_chat", "achat", "astream_chat"),
@@ -24,26 +24,26 @@ _CALLS: Final = (
     *("achat_with_tools", "astream_chat_with_tools"),
     *("predict_and_call", "apredict_and_call"),
 )
-"""Methods whose further keyword arguments are the call's own."""
+"""Methods whose extra keyword arguments are options of the call."""
 
 _STRUCTURED_CALLS: Final = (
     *("structured_predict", "astructured_predict"),
     *("stream_structured_predict", "astream_structured_predict"),
 )
-"""Methods whose further keyword arguments go into the prompt, and ``llm_kwargs`` to the call."""
+"""Methods whose extra keyword arguments fill the prompt; ``llm_kwargs`` holds the options."""
 
 
-def hides_secrets(kind: _Kind) -> _Kind:
-    """Let the methods of a class that ask the model see hidden secrets alone.
+def hides_secrets(cls: _Class) -> _Class:
+    """Wrap the methods that call the model, so that LlamaIndex sees hidden secrets only.
 
     Args:
-        kind: The class, to be changed.
+        cls: The class; it is changed in place.
     """
     for name in _CALLS:
-        setattr(kind, name, _hiding(getattr(kind, name), hide_arguments))
+        setattr(cls, name, _hiding(getattr(cls, name), hide_arguments))
     for name in _STRUCTURED_CALLS:
-        setattr(kind, name, _hiding(getattr(kind, name), _hide_llm_kwargs))
-    return kind
+        setattr(cls, name, _hiding(getattr(cls, name), _hide_llm_kwargs))
+    return cls
 
 
 def _hide_llm_kwargs(arguments: dict[str, Any]) -> dict[str, Any]:
