@@ -62,7 +62,14 @@ from hfchat_base.validation import (
     check_servers,
 )
 
-__all__ = ["AsyncHuggingChat", "HuggingChat"]
+__all__ = [
+    "BASE_URL_VARIABLE",
+    "DEFAULT_BASE_URL",
+    "MODEL_VARIABLE",
+    "AsyncHuggingChat",
+    "HuggingChat",
+]
+
 BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 

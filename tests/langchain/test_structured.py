@@ -13,9 +13,8 @@ from typing_extensions import TypedDict
 
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from langchain_huggingchat.structured import METHODS, Method
-from tests.langchain.test_agents import messages_sent
-from tests.langchain.test_tools import script
+from langchain_huggingchat._structured import METHODS, Method
+from tests.support.local_requests import messages_sent, script
 
 
 class Person(BaseModel):
