@@ -47,7 +47,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -90,7 +89,7 @@ from langchain_huggingchat._convert import (
 )
 from langchain_huggingchat._errors import as_model_error, model_errors, warn_ignored
 from langchain_huggingchat._secrets import ChatModelBinding, showable
-from langchain_huggingchat._structured import METHODS, Method, StructuredOutput, reader_of
+from langchain_huggingchat._structured import METHODS, Method, OutputSchema, StructuredOutput
 from langchain_huggingchat.elicitation import interrupt_graph
 
 __all__ = ["ChatHuggingChat"]
@@ -482,7 +481,10 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Make a model that answers with objects.
 
-        If an answer does not fit the schema, the model is asked once more, with the reason.
+        An answer is read as strict JSON and validated, whatever kind the schema is of. If it does
+        not fit, the model is asked once more, with the reason. Tolerated are a code fence, text
+        around the JSON, a comma before a closing bracket and raw line breaks in strings. With
+        ``json_schema`` and ``json_mode``, `stream` yields the object while it is being written.
 
         Args:
             schema: A pydantic class of either version, a TypedDict class, or a JSON schema. May
@@ -495,25 +497,28 @@ class ChatHuggingChat(BaseChatModel):
             **kwargs: Further arguments of the call.
 
         Raises:
-            ValueError: There is no such method, or no schema.
+            ValueError: There is no such method, no schema, or the JSON schema is invalid.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
         if schema is None and method != "json_mode":
             raise ValueError(f"The method {method} needs a schema.")
-        if schema is not None:
+        wanted = None if schema is None else OutputSchema(schema)
+        if wanted is not None:
             kwargs["ls_structured_output_format"] = {
                 "kwargs": {"method": method, "strict": strict},
-                "schema": schema,
+                "schema": wanted.traced,
             }
         model: Runnable[LanguageModelInput, AIMessage]
-        if method == "function_calling":
-            name = convert_to_openai_tool(schema or {})["function"]["name"]
-            model = self.bind_tools([schema or {}], tool_choice=name, **kwargs)
+        if wanted is None:
+            model = self.bind(response_format={"type": "json_object"}, **kwargs)
+        elif method == "function_calling":
+            model = self.bind_tools([wanted.tool], tool_choice=wanted.tool_name, **kwargs)
         else:
-            wanted = {"type": "json_object"} if schema is None else _json_format(schema)
-            model = self.bind(response_format=wanted, **kwargs)
-        return StructuredOutput(model, reader_of(schema, method), include_raw=include_raw)
+            named = {"name": wanted.name, "schema": wanted.json_schema}
+            response_format = {"type": "json_schema", "json_schema": named}
+            model = self.bind(response_format=response_format, **kwargs)
+        return StructuredOutput(model, wanted, method, include_raw=include_raw)
 
     def _generate(
         self,
@@ -715,9 +720,3 @@ class ChatHuggingChat(BaseChatModel):
     ) -> int:
         """Estimate the tokens of a history and of the tools that go with it."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
-
-
-def _json_format(schema: dict[str, Any] | type) -> dict[str, Any]:
-    json_schema = convert_to_json_schema(schema)
-    named = {"name": json_schema.get("title", "answer"), "schema": json_schema}
-    return {"type": "json_schema", "json_schema": named}
