@@ -33,7 +33,7 @@ from langchain_core.messages import ChatMessage as RoleMessage
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import ContentBlock
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from hfchat_base import (
@@ -54,11 +54,16 @@ from hfchat_base import (
 from hfchat_base.events import Event
 from hfchat_base.files import document
 from hfchat_base.secret import SecretText, reveal
-from hfchat_base.tools import BrokenCall as InvalidToolCall
-from hfchat_base.tools import Call as FunctionCall
-from hfchat_base.tools import Offer as ToolConfig
-from hfchat_base.tools import Piece, Tool, assistant_text, result_text
-from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.tools import (
+    CALL_OPEN,
+    FunctionCall,
+    InvalidToolCall,
+    Piece,
+    Tool,
+    ToolConfig,
+    assistant_text,
+    result_text,
+)
 from hfchat_base.types import Role
 
 __all__ = [
@@ -74,6 +79,7 @@ __all__ = [
     "profile_of",
     "register_blocks",
     "response_schema",
+    "with_errors",
 ]
 
 PROVIDER: Final = "huggingchat"
@@ -292,7 +298,7 @@ class ToolSet:
                 servers.append(_mcp_server(converted))
             else:
                 raise InvalidRequestError(f"A HuggingChat server has no tool of type {kind!r}.")
-        config = ToolConfig.of(own, choice, parallel=parallel)
+        config = ToolConfig.from_choice(own, choice, parallel=parallel)
         return cls(config, web_search, tuple(servers))
 
 
@@ -355,6 +361,9 @@ def response_schema(response_format: Any) -> Mapping[str, Any] | None:
     return parameters
 
 
+_ERRORS: Final = "invalid_tool_call_errors"
+"""Why calls are invalid, by their ids: LangChain's chunks have no room for it."""
+
 _FIRST_INDEX: Final = 1 << 20
 """Blocks with equal indices are merged by core, and it counts text and reasoning from 0."""
 
@@ -375,7 +384,9 @@ class ChunkMaker:
             arguments = json.dumps(piece.arguments, ensure_ascii=False)
             return self._call(piece.name, arguments, piece.id)
         if isinstance(piece, InvalidToolCall):
-            return self._call(piece.name, _invalid_call_text(piece), piece.id)
+            chunk = self._call(piece.name, _invalid_call_text(piece), piece.id)
+            chunk.message.additional_kwargs[_ERRORS] = {piece.id: piece.error}
+            return chunk
         additional = self._additional(piece)
         return _chunk(additional) if additional else None
 
@@ -456,7 +467,8 @@ def gathered(chunks: Iterable[ChatGenerationChunk]) -> Iterator[ChatGenerationCh
             yield last
         message = chunk.message
         last = chunk
-        if message.additional_kwargs and not message.content:
+        has_calls = isinstance(message, AIMessageChunk) and message.tool_call_chunks
+        if message.additional_kwargs and not message.content and not has_calls:
             for name, value in message.additional_kwargs.items():
                 collected.setdefault(name, []).extend(value if isinstance(value, list) else [value])
             last = None
@@ -505,6 +517,16 @@ def _invalid_call_text(call: InvalidToolCall) -> str:
     of them that nobody has written.
     """
     return f"{CALL_OPEN}\n{call.text}"
+
+
+def with_errors(result: ChatResult) -> ChatResult:
+    """Set the reasons why calls of an answer are invalid."""
+    for generation in result.generations:
+        message = generation.message
+        if isinstance(message, AIMessage):
+            for call in message.invalid_tool_calls:
+                call["error"] = message.additional_kwargs.get(_ERRORS, {}).get(call["id"])
+    return result
 
 
 def metadata_of(answer: Answer, base_url: str, *, is_kept: bool) -> dict[str, Any]:
@@ -567,7 +589,11 @@ def _blocks(message: AIMessage) -> list[ContentBlock]:
         blocks += [{**chunk, "type": "tool_call_chunk"} for chunk in message.tool_call_chunks]
     else:
         blocks += [{**call, "type": "tool_call"} for call in message.tool_calls]
-        blocks += [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+        errors = extra.get(_ERRORS, {})
+        blocks += [
+            {**call, "type": "invalid_tool_call", "error": errors.get(call["id"], call["error"])}
+            for call in message.invalid_tool_calls
+        ]
     return cast("list[ContentBlock]", blocks)
 
 

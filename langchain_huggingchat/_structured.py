@@ -26,9 +26,6 @@ from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from annotated_types import BaseMetadata
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
@@ -41,7 +38,6 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.json_schema import dereference_refs
 from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
-from referencing import Registry
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
 from hfchat_base.tools import repair_request
@@ -470,6 +466,12 @@ def _validator(schema: Any, json_schema: Mapping[str, Any]) -> Callable[[Any], A
 
 
 def _json_schema_validator(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
+    # Imported here because most programs use classes.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+    from jsonschema.validators import validator_for  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)

@@ -63,7 +63,7 @@ from hfchat_base import Answer, ChatMessage, Model, Retries, Timeouts, Upload, _
 from hfchat_base.client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, MODEL_VARIABLE
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_servers, reveal, reveal_values
-from hfchat_base.tools import Dialog as ToolSession
+from hfchat_base.tools import ToolSession
 from hfchat_base.validation import (
     CLIENT,
     STOPS,
@@ -86,6 +86,7 @@ from langchain_huggingchat._convert import (
     profile_of,
     register_blocks,
     response_schema,
+    with_errors,
 )
 from langchain_huggingchat._errors import as_model_error, model_errors, warn_ignored
 from langchain_huggingchat._secrets import ChatModelBinding, showable
@@ -527,7 +528,8 @@ class ChatHuggingChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(gathered(self._ask(messages, stop, kwargs, streams=False)))
+        chunks = self._ask(messages, stop, kwargs, streams=False)
+        return with_errors(generate_from_stream(gathered(chunks)))
 
     async def _agenerate(
         self,
@@ -536,9 +538,8 @@ class ChatHuggingChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        coming = self._aask(messages, stop, kwargs, streams=False)
-        chunks = [chunk async for chunk in coming]
-        return await run_in_executor(None, generate_from_stream, gathered(chunks))
+        chunks = [chunk async for chunk in self._aask(messages, stop, kwargs, streams=False)]
+        return with_errors(await run_in_executor(None, generate_from_stream, gathered(chunks)))
 
     def _stream(
         self,
