@@ -62,7 +62,13 @@ from hfchat_base.validation import (
     check_servers,
 )
 
-__all__ = ["BASE_URL_VARIABLE", "MODEL_VARIABLE", "AsyncHuggingChat", "HuggingChat"]
+__all__ = [
+    "BASE_URL_VARIABLE",
+    "DEFAULT_BASE_URL",
+    "MODEL_VARIABLE",
+    "AsyncHuggingChat",
+    "HuggingChat",
+]
 
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 

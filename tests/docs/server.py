@@ -22,7 +22,7 @@ from hfchat_base.local import (
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
 from hfchat_base.local.scripted import default_models
-from tests.langchain.obedient import obey
+from tests.support.obedient import obey
 
 _DAY: Final = ElicitationField("string", "date", "Date", required=True)
 

@@ -10,7 +10,7 @@ import pytest
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, scripted_tool_servers
 from hfchat_base.local.scripted import default_models
-from tests.langchain.obedient import obey
+from tests.support.obedient import obey
 
 if TYPE_CHECKING:
     from langchain_huggingchat import ChatHuggingChat

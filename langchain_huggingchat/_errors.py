@@ -1,13 +1,14 @@
-"""Errors that are ours and LangChain's at once.
+"""Errors that are hfchat's and LangChain's at once, and the warning about arguments without effect.
 
 Middleware and fallbacks look for langchain-core's exceptions and their `is_retryable`; people who
-know `hfchat_base` look for its own. What `ChatHuggingChat` raises is both.
+know `hfchat_base` look for its errors. What `ChatHuggingChat` raises is both.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -15,7 +16,7 @@ from langchain_core import exceptions as core
 
 import hfchat_base as ours
 
-__all__ = ["as_model_error", "model_errors"]
+__all__ = ["IgnoredParameterWarning", "as_model_error", "model_errors", "warn_ignored"]
 
 _COUNTERPARTS: Final[tuple[tuple[type[ours.HuggingChatError], type[core.ModelError]], ...]] = (
     (ours.MissingAuthError, core.ModelAuthenticationError),
@@ -35,7 +36,7 @@ _COUNTERPARTS: Final[tuple[tuple[type[ours.HuggingChatError], type[core.ModelErr
     (ours.ProtocolError, core.ModelAPIError),
     (ours.HuggingChatError, core.ModelError),
 )
-"""Ours and theirs; the first one that fits counts."""
+"""Our errors and LangChain's; the first pair that fits counts."""
 
 _NOT_RETRYABLE: Final = (
     ours.ConversationFullError,
@@ -52,7 +53,7 @@ _BY_UPSTREAM_STATUS: Final[dict[int, type[core.ModelError]]] = {
     425: core.ModelAPIError,
     429: core.ModelRateLimitError,
 }
-"""What the status of the model's own server means; any other 4xx is a request that it refuses."""
+"""What the status of the model's own server means; any other 4xx means a bad request."""
 
 # How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
 _OVERFLOW: Final = re.compile(
@@ -66,7 +67,7 @@ _made: Final[dict[tuple[type, type], type[Exception]]] = {}
 
 
 def _both(own: type[ours.HuggingChatError], theirs: type[core.ModelError]) -> type[Exception]:
-    """The class that is both, always the same one."""
+    """The class that inherits from both; the same one for the same pair."""
     made = _made.get((own, theirs))
     if made is not None:
         return made
@@ -86,17 +87,17 @@ def as_model_error(error: ours.HuggingChatError) -> Exception:
         return error
     theirs = next(theirs for own, theirs in _COUNTERPARTS if isinstance(error, own))
     if isinstance(error, ours.GenerationFailed):
-        theirs = _of_failure(error, theirs)
+        theirs = _failure_class(error, theirs)
     kind = _both(type(error), theirs)
     both = kind.__new__(kind, *error.args)
     both.__dict__.update(error.__dict__)
     return both
 
 
-def _of_failure(
+def _failure_class(
     error: ours.GenerationFailed, theirs: type[core.ModelError]
 ) -> type[core.ModelError]:
-    """What a failure of the model is to LangChain: one that the next attempt meets again or not."""
+    """LangChain's class for a failed generation, which says whether another attempt may succeed."""
     if _OVERFLOW.search(str(error)):
         return core.ContextOverflowError
     status = error.upstream_status
@@ -112,3 +113,27 @@ def model_errors() -> Iterator[None]:
         yield
     except ours.HuggingChatError as error:
         raise as_model_error(error).with_traceback(error.__traceback__) from error.__cause__
+
+
+_warned: Final[set[str]] = set()
+
+
+class IgnoredParameterWarning(UserWarning):
+    """An argument has no effect, because the server offers no way to set it."""
+
+
+def warn_ignored(names: Iterable[str]) -> None:
+    """Warn about arguments that have no effect, about each once per process.
+
+    Args:
+        names: Their names. Values are not shown, because one may be a secret.
+    """
+    new = [name for name in names if name not in _warned]
+    if not new:
+        return
+    _warned.update(new)
+    warnings.warn(
+        f"A HuggingChat server offers no way to set {', '.join(new)}: without effect.",
+        IgnoredParameterWarning,
+        stacklevel=3,
+    )

@@ -1,14 +1,19 @@
-"""What comes out of a chat model: text, reasoning, citations, tools of the server, files, ids."""
+"""Messages on their way to the server, and answers as messages, chunks and content blocks."""
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
+from langchain_core import exceptions as core
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGenerationChunk
 
+import hfchat_base as ours
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
+from langchain_huggingchat._convert import text_chunk
 
 
 def streamed(model: ChatHuggingChat, text: str, **kwargs: Any) -> AIMessageChunk:
@@ -209,3 +214,53 @@ def test_text_files_are_shown(server: LocalServer, model: ChatHuggingChat) -> No
     said = server.prompts[-1].messages[-1]["content"]
     assert "Once upon a time" in said
     assert '<document name="tale.txt">\nA tale\n</document>' in said
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/x.png", "http://[::1]/x.png", "http://10.0.0.1/", "file:///x"]
+)
+def test_private_addresses_are_not_fetched(model: ChatHuggingChat, address: str) -> None:
+    """A picture's address does not lead into the private network."""
+    picture: Any = {"type": "image", "url": address}
+    with pytest.raises(ours.InvalidRequestError):
+        model.invoke([HumanMessage(content_blocks=[picture])])
+
+
+def test_content_that_cannot_be_sent(model: ChatHuggingChat) -> None:
+    """Content that no HuggingChat server takes is refused with what it takes."""
+    sound: Any = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
+    with pytest.raises(core.ModelInvalidRequestError, match="only text, images"):
+        model.invoke([HumanMessage(content_blocks=[sound])])
+    pdf: Any = {"type": "file", "base64": "JVBERi0xLjQK", "mime_type": "application/pdf"}
+    with pytest.raises(core.ModelInvalidRequestError, match="extract the text"):
+        model.invoke([HumanMessage(content_blocks=[pdf])])
+
+
+def test_text_chunk_is_an_ordinary_chunk() -> None:
+    """A text chunk is what pydantic would have made, down to what was set."""
+    ordinary = ChatGenerationChunk(message=AIMessageChunk(content="hello"))
+    fast = text_chunk("hello")
+    assert fast == ordinary
+    assert fast.model_fields_set == ordinary.model_fields_set
+    assert fast.message.model_fields_set == ordinary.message.model_fields_set
+    assert repr(fast) == repr(ordinary)
+    assert pickle.loads(pickle.dumps(fast)) == ordinary  # noqa: S301 - made right here
+
+
+def test_text_chunks_share_nothing() -> None:
+    """What is changed in one chunk is not changed in another."""
+    first, second = text_chunk("a"), text_chunk("b")
+    first.message.additional_kwargs["key"] = 1
+    first.message.response_metadata["key"] = 1
+    first.message.id = "x"
+    assert second == ChatGenerationChunk(message=AIMessageChunk(content="b"))
+    assert text_chunk("c") == ChatGenerationChunk(message=AIMessageChunk(content="c"))
+    assert (first + second).text == "ab"
+
+
+def test_message_takes_fields_of_anybody() -> None:
+    """A message takes whatever field a caller gives it, and so does one in a text chunk."""
+    message = text_chunk("a").message
+    message.note = "x"  # type: ignore[attr-defined]
+    assert message.model_dump()["note"] == "x"
+    assert "note" not in text_chunk("a").message.model_dump()

@@ -1,4 +1,4 @@
-"""How a chat model behaves among others: settings, errors, secrets, traces, caches."""
+"""A chat model among others: settings, clients, copies, callbacks, traces, caches."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import copy
 import pickle
 import subprocess
 import sys
-import warnings
 from typing import Any
 
 import pytest
-from langchain_core import exceptions as core
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
@@ -22,9 +20,7 @@ from langchain_core.runnables import ConfigurableField
 import hfchat_base as ours
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from langchain_huggingchat import parameters as ignored
-from langchain_huggingchat.errors import as_model_error
-from tests.langchain.test_agents import conversations_made, messages_sent
+from tests.support.local_requests import conversations_made, messages_sent
 
 SECRET = "secret-cookie-value"
 
@@ -93,70 +89,6 @@ def test_pickle_holds_no_secret(server: LocalServer) -> None:
     model.close()
 
 
-def test_parameters_without_effect_are_warned_about_once(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the server cannot honour is taken, and warned about once."""
-    monkeypatch.setattr(ignored, "_warned", set())
-    with pytest.warns(ignored.IgnoredParameterWarning, match="temperature, max_tokens"):
-        model = ChatHuggingChat(base_url=server.base_url, temperature=0, max_tokens=9)  # type: ignore[call-arg]
-    with pytest.warns(ignored.IgnoredParameterWarning, match="top_p"):
-        model.invoke("hi", top_p=0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.invoke("hi", top_p=0.5, temperature=1)
-    model.close()
-
-
-@pytest.mark.parametrize(
-    ("error", "theirs", "is_retryable"),
-    [
-        (ours.LoginRequired("x"), core.ModelAuthenticationError, False),
-        (ours.AccessDeniedError("x", status=403), core.ModelPermissionDeniedError, False),
-        (ours.ModelNotFoundError("x", status=404), core.ModelNotFoundError, False),
-        (ours.MessageTooLongError("x", status=400), core.ContextOverflowError, False),
-        (ours.InvalidRequestError("x"), core.ModelInvalidRequestError, False),
-        (ours.RateLimitError("x", retry_after=60), core.ModelRateLimitError, True),
-        (ours.ConversationFullError("x"), core.ModelRateLimitError, False),
-        (ours.ServerError("x", status=500), core.ModelAPIError, True),
-        (ours.TransportError("x"), core.ModelConnectionError, True),
-        (ours.ConnectTimeout("x"), core.ModelTimeoutError, True),
-        (ours.StreamStalled("x"), core.ModelTimeoutError, True),
-        (ours.StreamTruncated("x"), core.ModelConnectionError, True),
-        (ours.GenerationFailed("x", upstream_status=500), core.ModelAPIError, True),
-        (ours.GenerationFailed("maximum context length"), core.ContextOverflowError, False),
-        (ours.UpstreamRateLimitError("x"), core.ModelRateLimitError, True),
-        (ours.ProtocolError("x", line_number=3), core.ModelAPIError, False),
-    ],
-)
-def test_errors_are_both(
-    error: ours.HuggingChatError, theirs: type[core.ModelError], is_retryable: bool
-) -> None:
-    """Each error is an instance of its own class and of LangChain's, with all it told."""
-    both = as_model_error(error)
-    assert isinstance(both, type(error))
-    assert isinstance(both, theirs)
-    assert both.is_retryable is is_retryable
-    assert both.__dict__ == error.__dict__
-    assert str(both) == str(error)
-    assert type(both) is type(as_model_error(error))
-
-
-async def test_errors_of_a_server(server: LocalServer) -> None:
-    """What fails on the way fails as both, sync and async, streaming or not."""
-    model = ChatHuggingChat(base_url=server.base_url, model="broken/http500")
-    with pytest.raises(core.ModelAPIError) as caught:
-        model.invoke("hi")
-    assert isinstance(caught.value, ours.GenerationFailed)
-    with pytest.raises(core.ModelAPIError):
-        list(model.stream("hi"))
-    with pytest.raises(core.ModelAPIError):
-        await model.ainvoke("hi")
-    with pytest.raises(core.ModelNotFoundError):
-        await model.ainvoke("hi", model="no/such-model")
-    await model.aclose()
-
-
 def test_fallbacks_and_chains(server: LocalServer) -> None:
     """A chain with a fallback answers when its first model fails."""
     broken = ChatHuggingChat(base_url=server.base_url, model="broken/http500")
@@ -203,6 +135,9 @@ def test_given_client(server: LocalServer) -> None:
         model = ChatHuggingChat(client=client)
         assert model.invoke("hi").text == "You said: hi"
         assert model.client.sync is client
+        assert model.base_url == server.base_url
+        url = model.invoke("hi").response_metadata["conversation_url"]
+        assert url.startswith(server.base_url)
         model.close()
         assert client.whoami() is None
 
@@ -266,26 +201,6 @@ def test_token_estimates(model: ChatHuggingChat) -> None:
     """Tokens are estimated without a tokenizer or the network."""
     assert 4 <= model.get_num_tokens("four words are here") <= 7
     assert model.get_num_tokens_from_messages([HumanMessage("four words are here")]) > 5
-
-
-@pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:1/x.png", "http://[::1]/x.png", "http://10.0.0.1/", "file:///x"]
-)
-def test_private_addresses_are_not_fetched(model: ChatHuggingChat, address: str) -> None:
-    """A picture's address does not lead into the private network."""
-    picture: Any = {"type": "image", "url": address}
-    with pytest.raises(ours.InvalidRequestError):
-        model.invoke([HumanMessage(content_blocks=[picture])])
-
-
-def test_content_that_cannot_be_sent(model: ChatHuggingChat) -> None:
-    """Content that no HuggingChat server takes is refused with what it takes."""
-    sound: Any = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
-    with pytest.raises(core.ModelInvalidRequestError, match="only text, images"):
-        model.invoke([HumanMessage(content_blocks=[sound])])
-    pdf: Any = {"type": "file", "base64": "JVBERi0xLjQK", "mime_type": "application/pdf"}
-    with pytest.raises(core.ModelInvalidRequestError, match="extract the text"):
-        model.invoke([HumanMessage(content_blocks=[pdf])])
 
 
 def test_missing_extra() -> None:
