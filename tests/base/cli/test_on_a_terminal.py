@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def test_an_answer_is_drawn_as_markdown(current_server: LocalServer) -> None:
     """Markdown is rendered, colours are used, timing and title stand below."""
     with TerminalSession("ask", "**bold** move", "--base-url", current_server.base_url) as session:
         session.expect("You said: bold move")
-        session.expect("first word after")
+        session.expect("first token in")
         session.expect("“Test title”")
         assert session.wait() == 0
         assert "\x1b[1mbold" in session.raw
@@ -45,7 +46,8 @@ def test_no_color_is_obeyed(current_server: LocalServer) -> None:
         session.expect(PROMPT)
         session.line("hello")
         session.expect("You said: hello")
-        session.expect("first word after")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/quit")
         assert session.wait() == 0
         assert not re.search(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|38;)[0-9;]*m", session.raw)
@@ -64,11 +66,11 @@ def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> N
         assert stops(current_server) == 1
         session.line("again")
         session.expect("tok39")
-        session.expect("first word after")
+        session.expect("first token in")
         session.expect(PROMPT)
         session.wait_until_reading()
         session.ctrl_c()
-        session.expect("Ctrl-D or /quit leaves.")
+        session.expect("Press Ctrl-D or type /quit to exit.")
         session.expect(PROMPT)
         session.ctrl_d()
         session.expect("Bye.")
@@ -83,7 +85,7 @@ def test_ctrl_c_ends_ask(current_server: LocalServer) -> None:
     with TerminalSession(*arguments) as session:
         session.expect("tok3")
         session.ctrl_c()
-        assert session.wait() == 130
+        assert session.wait() == -signal.SIGINT
         assert "Traceback" not in session.text
     assert stops(current_server) == 1
 
@@ -128,12 +130,16 @@ def test_tools_and_thinking_are_shown(current_server: LocalServer) -> None:
         session.expect(PROMPT)
         session.line("go")
         session.expect("✓ magic_number(query=go) → 42 for go")
-        session.expect("first word after")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/model think/reasoner")
         session.expect("A new conversation")
+        session.expect(PROMPT)
         session.line("why")
         session.expect("The user wrote: why")
         session.expect("After thinking, the answer is 42.")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/quit")
         assert session.wait() == 0
 
@@ -143,11 +149,14 @@ def test_edit_offers_the_last_message(current_server: LocalServer) -> None:
     with TerminalSession("chat", "--base-url", current_server.base_url) as session:
         session.expect(PROMPT)
         session.line("hello wor")
-        session.expect("first word after")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/edit")
         session.expect("edit > hello wor")
         session.line("ld")
         session.expect("You said: hello world")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/quit")
         assert session.wait() == 0
 

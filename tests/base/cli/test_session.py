@@ -169,7 +169,7 @@ def test_doctor_finds_all_well(hfchat: Callable[..., Result], closed: LocalServe
     ]  # fmt: skip
     assert said["session"].startswith("✓ from saved, of alice")
     assert said["login"] == "✓ alice alice@example.com"
-    assert "the first word came after" in said["stream"]
+    assert "first token in" in said["stream"]
     with HuggingChat() as client:
         assert not list(client.list_conversations())
 

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
-from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, ending, settled_length
+from hfchat_base.cli.render import AnswerMarkdown, Tail, ending, settled_length
 
 TEXTS = [
     "One paragraph.\n\nAnother,\non two lines.\n\nA third.\n",
