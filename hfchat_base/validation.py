@@ -96,7 +96,7 @@ FILE: Final = Kind(
 CLIENT: Final = Kind(
     "a HuggingChat, an AsyncHuggingChat or None",
     None,
-    recognises=lambda value: hasattr(value, "open_stream"),
+    recognises=lambda value: hasattr(value, "stream_chat"),
 )
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _listed)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _listed)
@@ -214,7 +214,7 @@ def _check_object(name: str, value: Any, kind: Any) -> None:
 @functools.cache
 def _form_of(kind: Any) -> Any:
     """The fields of a dataclass as a TypedDict, since pydantic takes instances unseen."""
-    hints = get_type_hints(kind, localns={"Upload": Upload})
+    hints = get_type_hints(kind, localns={"Attachment": Upload})
     return TypedDict(kind.__name__, hints)  # type: ignore[operator]  # made at run time
 
 

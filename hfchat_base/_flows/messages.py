@@ -21,8 +21,7 @@ from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import ConversationBusyError, InvalidRequestError
-from hfchat_base.files import Upload
-from hfchat_base.types import Answer, McpServer, Role
+from hfchat_base.types import Answer, Attachment, McpServer, Role
 
 
 @dataclass(slots=True)
@@ -89,7 +88,7 @@ class ConversationState:
 class Options:
     """What goes with a message."""
 
-    files: Sequence[Upload] = ()
+    files: Sequence[Attachment] = ()
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
 

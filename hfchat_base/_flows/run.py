@@ -18,7 +18,7 @@ import uuid
 from dataclasses import replace
 
 from hfchat_base._flows import context, conversations, discovery, resume
-from hfchat_base._flows.commands import Deliver, Flow, open_stream
+from hfchat_base._flows.commands import Deliver, Flow, collect, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
@@ -192,8 +192,19 @@ def _finish_reason(run: RunState) -> FinishReason:
 def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
     """Find out the answer's own id: a stream carries none.
 
-    The answer is whole by now, so a failure here must not take it away.
+    The conversation was asked for while the answer came; it is read again only if that did not
+    tell. The answer is whole by now, so a failure here must not take it away.
     """
+    try:
+        dialect = yield from discovery.dialect(server)
+        response = yield from collect()
+        if response is not None:
+            request = dialect.get_conversation(run.conversation_id)
+            early = dialect.parse_conversation(response, request, run.conversation_id)
+            if (answer := run.stored_answer(early, message)) is not None:
+                return answer.id
+    except HuggingChatError as error:
+        _log.debug("the id of an answer could not be read while it came: %s", error)
     try:
         stored = yield from conversations.read(server, run.conversation_id)
         return (run.stored_answer(stored, message) or stored.latest()).id

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,7 +164,9 @@ def test_missing_extra_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, server: L
 @pytest.mark.usefixtures("home")
 def test_nobody_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """On macOS Chrome's cookies are left alone unless somebody is there to answer."""
-    monkeypatch.setattr("hfchat_base.auth.browsers.sys.platform", "darwin")
+    # In that module alone: others look at the platform too, when they are imported.
+    mac = SimpleNamespace(platform="darwin", version_info=sys.version_info)
+    monkeypatch.setattr("hfchat_base.auth.browsers.sys", mac)
     chrome, firefox = read_profiles(["chrome", "firefox"], LOCALHOST)
     assert "hfchat login --from-browser chrome" in chrome.problem
     assert "password" not in firefox.problem
