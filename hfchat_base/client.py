@@ -352,7 +352,7 @@ class HuggingChat(ClientBase):
         Raises:
             TransportError: It does not.
         """
-        return self.run_flow(discovery.check_server())
+        return self._runner.run(discovery.check_server())
 
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
@@ -548,7 +548,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def check_server(self) -> ServerStatus:
         """Send one request to see whether the server answers; see `HuggingChat.check_server`."""
-        return await self.run_flow(discovery.check_server())
+        return await self._runner.run(discovery.check_server())
 
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""

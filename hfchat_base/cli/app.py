@@ -25,7 +25,7 @@ from hfchat_base.cli.serve import serve
 from hfchat_base.cli.session import login, logout, whoami
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
 
-__all__ = ["INTERRUPTED", "app"]
+__all__ = ["INTERRUPTED", "app", "show_warning"]
 
 INTERRUPTED: Final = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
@@ -73,10 +73,10 @@ def _set_up_log(*, everything: bool) -> None:
     # The view says what a command waits for, with a countdown.
     handler.addFilter(lambda record: not record.getMessage().startswith("waiting "))
     if not sys.warnoptions:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
 
 
-def _show_warning(
+def show_warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,

@@ -173,7 +173,7 @@ class Repl:
 
     def say(self, *parts: str | tuple[str, str]) -> None:
         """Print a note about the chat."""
-        self.terminal.notes.print(note(*parts), soft_wrap=True)
+        self.terminal.notes.print(note(*parts), soft_wrap=not self.terminal.is_rich)
 
     def leave_space(self) -> None:
         """Print an empty line, where a person reads it."""

@@ -158,6 +158,7 @@ class _RunningTool:
     """A tool that is still running: its call and its progress."""
 
     def __init__(self, call: str) -> None:
+        self.spinner = Spinner("dots", Text(call), style="hfchat.accent")
         self.call = call
         self.done = 0.0
         self.total: float | None = None
@@ -180,6 +181,7 @@ class AnimatedView:
         self._retry: Retry | None = None
         self._retry_at = 0.0
         self._keys = SilentKeys()
+        self._spinner = Spinner("dots", style="hfchat.accent")
         self._tools: dict[str, _RunningTool] = {}
         self._has_printed = False
         self._last_was_tool = False
@@ -265,7 +267,8 @@ class AnimatedView:
         if self._tools:
             parts.append(self._tool_table())
         if not self._text and not self._tools:
-            parts.append(Spinner("dots", note(self._waiting_for()), style="hfchat.accent"))
+            self._spinner.update(text=note(self._waiting_for()))
+            parts.append(self._spinner)
         return Group(*parts)
 
     def _waiting_for(self) -> str:
@@ -276,11 +279,10 @@ class AnimatedView:
     def _tool_table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for tool in self._tools.values():
-            spinner = Spinner("dots", Text(tool.call), style="hfchat.accent")
             bar = ProgressBar(
                 total=tool.total, completed=tool.done, width=_BAR_WIDTH, pulse=tool.total is None
             )
-            table.add_row(spinner, bar, note(tool.message))
+            table.add_row(tool.spinner, bar, note(tool.message))
         return table
 
     def _add_text(self, text: str) -> None:

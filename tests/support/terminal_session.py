@@ -106,6 +106,10 @@ class TerminalSession:
         """Type a line."""
         self.send(f"{text}\r")
 
+    def paste(self, text: str) -> None:
+        """Paste something, as terminals do for programs that ask to be told (bracketed paste)."""
+        self.send(f"\x1b[200~{text}\x1b[201~")
+
     def ctrl_c(self) -> None:
         """Press Ctrl-C."""
         self.send("\x03")
