@@ -27,7 +27,7 @@ from hfchat_base.local.demo.weights import MODEL_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.local.demo.conftest import Shelf
+    from tests.support.shelf import Shelf
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
