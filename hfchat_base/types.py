@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Protocol, Union
 
 from pydantic import (
     BaseModel,
@@ -24,13 +24,11 @@ from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
 from hfchat_base.events import ElicitationRequest, Source
 
-if TYPE_CHECKING:
-    from hfchat_base.files import Upload
-
 __all__ = [
     "Answer",
     "AnswerFile",
     "AsHistory",
+    "Attachment",
     "ChatMessage",
     "ConversationInfo",
     "FetchedFile",
@@ -51,6 +49,27 @@ __all__ = [
     "User",
     "Value",
 ]
+
+
+class Attachment(Protocol):
+    """What is attached to a message; `hfchat_base.Upload` is one.
+
+    Attributes:
+        name: What the server stores it as.
+        data: Its bytes.
+        mime: Its MIME type.
+        is_image: Whether only a vision model can read it.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see the class
+    @property
+    def data(self) -> bytes: ...  # noqa: D102 - see the class
+    @property
+    def mime(self) -> str: ...  # noqa: D102 - see the class
+    @property
+    def is_image(self) -> bool: ...  # noqa: D102 - see the class
+
 
 Role = Literal["system", "user", "assistant"]
 
@@ -337,7 +356,7 @@ class ChatMessage:
 
     role: Role
     content: str
-    files: Sequence[Upload] = ()
+    files: Sequence[Attachment] = ()
 
 
 RetryReason = Literal["connection", "overloaded", "limit", "pace"]

@@ -85,7 +85,7 @@ FLAG: Final = Kind("True or False", bool)
 CALLBACK: Final = Kind("a function or None", Callable[..., Any] | None)
 FILE: Final = Kind("an AnswerFile or its sha", str | InstanceOf[AnswerFile])
 CLIENT: Final = Kind(
-    "a HuggingChat, an AsyncHuggingChat or None", _object_with("open_stream") | None
+    "a HuggingChat, an AsyncHuggingChat or None", _object_with("stream_chat") | None
 )
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _as_list)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _as_list)
@@ -193,7 +193,7 @@ def _check_object(name: str, value: Any, kind: Any) -> None:
 @functools.cache
 def _form_of(kind: Any) -> Any:
     """The fields of a dataclass as a TypedDict, since pydantic does not look into instances."""
-    hints = get_type_hints(kind, localns={"Upload": Upload})
+    hints = get_type_hints(kind, localns={"Attachment": Upload})
     return TypedDict(kind.__name__, hints)  # type: ignore[operator]  # made at run time
 
 

@@ -22,9 +22,15 @@ from langchain_core.runnables.config import run_in_executor
 
 from hfchat_base import Answer, ChatMessage, Upload
 from hfchat_base.files import fetch_public_file
-from hfchat_base.tools import Dialog
+from hfchat_base.tools import ToolSession
 from hfchat_base.validation import STOPS, TOOLS, check, check_servers
-from langchain_huggingchat.chunks import ChunkMaker, gathered, metadata_of, register_blocks
+from langchain_huggingchat.chunks import (
+    ChunkMaker,
+    gathered,
+    metadata_of,
+    register_blocks,
+    with_errors,
+)
 from langchain_huggingchat.elicitation import interrupt_graph
 from langchain_huggingchat.errors import model_errors
 from langchain_huggingchat.messages import base_messages, has_web_files
@@ -52,7 +58,8 @@ class AskingChatModel(HuggingChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(gathered(self._ask(messages, stop, kwargs, streams=False)))
+        chunks = self._ask(messages, stop, kwargs, streams=False)
+        return with_errors(generate_from_stream(gathered(chunks)))
 
     async def _agenerate(
         self,
@@ -63,7 +70,7 @@ class AskingChatModel(HuggingChatSettings):
     ) -> ChatResult:
         coming = self._aask(messages, stop, kwargs, streams=False)
         chunks = [chunk async for chunk in coming]
-        return await run_in_executor(None, generate_from_stream, gathered(chunks))
+        return with_errors(await run_in_executor(None, generate_from_stream, gathered(chunks)))
 
     def _stream(
         self,
@@ -150,7 +157,7 @@ class AskingChatModel(HuggingChatSettings):
         kwargs: Mapping[str, Any],
         *,
         streams: bool,
-    ) -> tuple[Dialog, dict[str, Any]]:
+    ) -> tuple[ToolSession, dict[str, Any]]:
         """What is to be asked, and with which arguments of `stream_chat`."""
         left = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
         tools = ToolSet.of(
@@ -159,7 +166,7 @@ class AskingChatModel(HuggingChatSettings):
             parallel=left.pop("parallel_tool_calls", None) is not False,
         )
         check("stop", stop, STOPS)
-        dialog = Dialog(
+        dialog = ToolSession(
             history,
             tools.offer,
             stops=self.stop or () if stop is None else stop,

@@ -16,21 +16,31 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import ContentBlock
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from hfchat_base import Answer, AnswerFile, ReasoningDelta, Sources, ToolCall, ToolError, ToolResult
 from hfchat_base.events import Event
-from hfchat_base.tools import BrokenCall, Call, Piece
-from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.tools import CALL_OPEN, FunctionCall, InvalidToolCall, Piece
 from hfchat_base.types import FetchedFile
 from hfchat_base.unchecked import Template
 
-__all__ = ["PROVIDER", "ChunkMaker", "broken_call_text", "metadata_of", "register_blocks"]
+__all__ = [
+    "PROVIDER",
+    "ChunkMaker",
+    "broken_call_text",
+    "metadata_of",
+    "register_blocks",
+    "with_errors",
+]
 
 PROVIDER: Final = "huggingchat"
 
 _FIRST_INDEX: Final = 1 << 20
 """Blocks with equal indices are merged by core, and it counts text and reasoning from 0."""
+
+
+_ERRORS: Final = "invalid_tool_call_errors"
+"""What is wrong with invalid calls, by their ids: core's chunks have no room for it."""
 
 
 class ChunkMaker:
@@ -45,11 +55,13 @@ class ChunkMaker:
         """The chunk for a piece of the answer, or None if there is nothing to tell of it."""
         if isinstance(piece, str):
             return text_chunk(piece)
-        if isinstance(piece, Call):
+        if isinstance(piece, FunctionCall):
             arguments = json.dumps(piece.arguments, ensure_ascii=False)
             return self._call(piece.name, arguments, piece.id)
-        if isinstance(piece, BrokenCall):
-            return self._call(piece.name, broken_call_text(piece), piece.id)
+        if isinstance(piece, InvalidToolCall):
+            chunk = self._call(piece.name, broken_call_text(piece), piece.id)
+            chunk.message.additional_kwargs[_ERRORS] = {piece.id: piece.error}
+            return chunk
         additional = self._additional(piece)
         return _chunk(additional) if additional else None
 
@@ -130,7 +142,8 @@ def gathered(chunks: Iterable[ChatGenerationChunk]) -> Iterator[ChatGenerationCh
             yield last
         message = chunk.message
         last = chunk
-        if message.additional_kwargs and not message.content:
+        calls = isinstance(message, AIMessageChunk) and message.tool_call_chunks
+        if message.additional_kwargs and not message.content and not calls:
             for name, value in message.additional_kwargs.items():
                 beside.setdefault(name, []).extend(value if isinstance(value, list) else [value])
             last = None
@@ -161,13 +174,23 @@ def _chunk(additional: dict[str, Any]) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def broken_call_text(call: BrokenCall) -> str:
+def broken_call_text(call: InvalidToolCall) -> str:
     """The text of a broken call, with its tag.
 
     Without the tag core would complete cut-off arguments when it adds up chunks, and make a call
     of them that nobody has written.
     """
     return f"{CALL_OPEN}\n{call.text}"
+
+
+def with_errors(result: ChatResult) -> ChatResult:
+    """Let the invalid calls of an answer say what is wrong with them."""
+    for generation in result.generations:
+        message = generation.message
+        if isinstance(message, AIMessage):
+            for call in message.invalid_tool_calls:
+                call["error"] = message.additional_kwargs.get(_ERRORS, {}).get(call["id"])
+    return result
 
 
 def metadata_of(answer: Answer, base_url: str, *, is_kept: bool) -> dict[str, Any]:
@@ -230,7 +253,11 @@ def _blocks(message: AIMessage) -> list[ContentBlock]:
         blocks += [{**chunk, "type": "tool_call_chunk"} for chunk in message.tool_call_chunks]
     else:
         blocks += [{**call, "type": "tool_call"} for call in message.tool_calls]
-        blocks += [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+        errors = extra.get(_ERRORS, {})
+        blocks += [
+            {**call, "type": "invalid_tool_call", "error": errors.get(call["id"], call["error"])}
+            for call in message.invalid_tool_calls
+        ]
     return cast("list[ContentBlock]", blocks)
 
 

@@ -22,8 +22,7 @@ from langchain_core.messages import ChatMessage as RoleMessage
 
 from hfchat_base import ChatMessage, InvalidRequestError, Upload
 from hfchat_base.files import document
-from hfchat_base.tools import BrokenCall, Call, assistant_text, result_text
-from hfchat_base.tools.wording import CALL_OPEN
+from hfchat_base.tools import CALL_OPEN, FunctionCall, InvalidToolCall, assistant_text, result_text
 from hfchat_base.types import Role
 
 __all__ = ["FetchFile", "base_messages", "has_web_files"]
@@ -171,11 +170,13 @@ def _assistant_text(message: AIMessage) -> str:
     text = "".join(
         _plain_text(block) for block in message.content_blocks if block["type"] == "text"
     )
-    calls: list[Call | BrokenCall] = [
-        Call(call["name"], call["args"], call["id"] or "") for call in message.tool_calls
+    calls: list[FunctionCall | InvalidToolCall] = [
+        FunctionCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls
     ]
     calls += [
-        BrokenCall((call["args"] or "").removeprefix(CALL_OPEN), call["error"] or "", call["name"])
+        InvalidToolCall(
+            (call["args"] or "").removeprefix(CALL_OPEN), call["error"] or "", call["name"]
+        )
         for call in message.invalid_tool_calls
     ]
     return assistant_text(text, calls)

@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from hfchat_base import InvalidRequestError, McpServer
 from hfchat_base.secret import SecretText, reveal
-from hfchat_base.tools import Offer, Tool
+from hfchat_base.tools import Tool, ToolConfig
 
 __all__ = ["ToolSet", "as_openai_tool", "response_schema"]
 
@@ -31,7 +31,7 @@ class ToolSet:
         mcp_servers: Tool servers for the server to use.
     """
 
-    offer: Offer
+    offer: ToolConfig
     web_search: bool = False
     mcp_servers: tuple[McpServer, ...] = ()
 
@@ -61,7 +61,7 @@ class ToolSet:
                 servers.append(_mcp_server(converted))
             else:
                 raise InvalidRequestError(f"A HuggingChat server has no tool of type {kind!r}.")
-        offer = Offer.of(own, choice, parallel=parallel)
+        offer = ToolConfig.from_choice(own, choice, parallel=parallel)
         return cls(offer, web_search, tuple(servers))
 
 

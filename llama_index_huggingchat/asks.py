@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hfchat_base
-from hfchat_base.tools import Offer
+from hfchat_base.tools import ToolConfig
 from hfchat_base.types import McpServer
 from hfchat_base.validation import STOPS, TOOLS, check, check_servers
 from llama_index_huggingchat.responses import Reply
@@ -29,7 +29,7 @@ class Ask:
     """
 
     history: Sequence[hfchat_base.ChatMessage]
-    offer: Offer
+    offer: ToolConfig
     stops: Sequence[str]
     options: Mapping[str, Any]
 

@@ -32,7 +32,14 @@ from llama_index.core.base.llms.types import (
 
 import hfchat_base
 from hfchat_base.events import Event, ReasoningDelta, Source, TextDelta
-from hfchat_base.tools import BrokenCall, Call, Dialog, Offer, Piece, assistant_text
+from hfchat_base.tools import (
+    FunctionCall,
+    InvalidToolCall,
+    Piece,
+    ToolConfig,
+    ToolSession,
+    assistant_text,
+)
 from hfchat_base.types import Answer, AnswerFile, FetchedFile
 from hfchat_base.unchecked import Template
 from llama_index_huggingchat.tools import partial_call, wire_calls
@@ -56,13 +63,13 @@ class Reply:
     def __init__(
         self,
         history: Sequence[hfchat_base.ChatMessage],
-        offer: Offer,
+        offer: ToolConfig,
         *,
         stops: Sequence[str] = (),
         streams: bool,
     ) -> None:
         self._offer = offer
-        self._dialog = Dialog(history, offer, stops=stops, streams=streams)
+        self._dialog = ToolSession(history, offer, stops=stops, streams=streams)
         self._streams = streams
         self._files: list[FetchedFile] = []
         self._begin()
@@ -72,8 +79,8 @@ class Reply:
         self._size = 0
         self._text = ""
         self._thinking = ""
-        self._calls: list[Call] = []
-        self._partial_call: Call | None = None
+        self._calls: list[FunctionCall] = []
+        self._partial_call: FunctionCall | None = None
         self._next_look = 0
 
     @property
@@ -122,6 +129,7 @@ class Reply:
         pieces = self._dialog.end(answer)
         if self.goes_on:
             self._begin()
+            self._text = self._dialog.text  # what was handed out stays
             return None
         return self._grown(pieces)
 
@@ -144,23 +152,25 @@ class Reply:
             additional_kwargs=_additional(answer, self._files),
         )
 
-    def _settled(self) -> tuple[str, list[Call]]:
+    def _settled(self) -> tuple[str, list[FunctionCall]]:
         """The text and the calls of the answer as they are handed out.
 
-        LlamaIndex knows no broken calls, so their text counts as text.
+        LlamaIndex knows no invalid calls, so their text counts as text.
         """
-        calls = [call for call in self._dialog.calls if isinstance(call, Call)]
-        broken = [call.text for call in self._dialog.calls if isinstance(call, BrokenCall)]
+        calls = [call for call in self._dialog.calls if isinstance(call, FunctionCall)]
+        text = self._dialog.text
+        invalid = [call.text for call in self._dialog.calls if isinstance(call, InvalidToolCall)]
+        invalid = [] if text == "\n".join(invalid) else invalid
         if not self._offer.is_parallel:
             calls = calls[:1]
-        return "\n".join([self._dialog.text, *broken]), calls
+        return "\n".join([text, *invalid]), calls
 
     def _grown(self, pieces: Iterable[Piece]) -> ChatResponse | None:
         delta, calls = "", len(self._calls)
         for piece in pieces:
             if isinstance(piece, str):
                 delta += piece
-            elif isinstance(piece, Call) and (self._offer.is_parallel or not self._calls):
+            elif isinstance(piece, FunctionCall) and (self._offer.is_parallel or not self._calls):
                 self._calls.append(piece)
         if not delta and len(self._calls) == calls:
             return None

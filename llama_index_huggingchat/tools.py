@@ -17,7 +17,7 @@ from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.tools import Call, Offer, Tool, ToolChoice
+from hfchat_base.tools import FunctionCall, Tool, ToolChoice, ToolConfig
 
 __all__ = ["calls_of", "offer_of", "partial_call", "selections_of", "tool_specs", "wire_calls"]
 
@@ -39,7 +39,7 @@ def tool_specs(tools: Iterable[BaseTool]) -> list[dict[str, Any]]:
 
 def offer_of(
     tools: Sequence[BaseTool | Mapping[str, Any]] | None, choice: ToolChoice, *, parallel: bool
-) -> Offer:
+) -> ToolConfig:
     """Make an offer of what a call of `chat` got.
 
     Args:
@@ -50,7 +50,7 @@ def offer_of(
     Raises:
         InvalidRequestError: One is neither, or the choice names a tool that is not there.
     """
-    return Offer.of([_tool(tool) for tool in tools or ()], choice, parallel=parallel)
+    return ToolConfig.from_choice([_tool(tool) for tool in tools or ()], choice, parallel=parallel)
 
 
 def _tool(tool: Any) -> Tool:
@@ -65,12 +65,12 @@ def _tool(tool: Any) -> Tool:
     )
 
 
-def calls_of(message: ChatMessage) -> list[Call]:
+def calls_of(message: ChatMessage) -> list[FunctionCall]:
     """The calls that an assistant's message holds, as blocks or in an older form."""
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
     if blocks:
         return [
-            Call(block.tool_name, _arguments(block.tool_kwargs), block.tool_call_id or "")
+            FunctionCall(block.tool_name, _arguments(block.tool_kwargs), block.tool_call_id or "")
             for block in blocks
         ]
     written = message.additional_kwargs.get("tool_calls") or ()
@@ -78,7 +78,7 @@ def calls_of(message: ChatMessage) -> list[Call]:
     return [call for call in calls if call is not None]
 
 
-def _older_call(written: Any) -> Call | None:
+def _older_call(written: Any) -> FunctionCall | None:
     """Read a call as an LLM of OpenAI's or Anthropic's left it in a history."""
     call = written.model_dump() if isinstance(written, BaseModel) else written
     if not isinstance(call, Mapping):
@@ -87,10 +87,10 @@ def _older_call(written: Any) -> Call | None:
     function = inner if isinstance(inner, Mapping) else call
     arguments: Any = function.get("arguments", function.get("input"))
     name = function.get("name")
-    return Call(name, _arguments(arguments), call.get("id") or "") if name else None
+    return FunctionCall(name, _arguments(arguments), call.get("id") or "") if name else None
 
 
-def wire_calls(calls: Iterable[Call]) -> list[dict[str, Any]]:
+def wire_calls(calls: Iterable[FunctionCall]) -> list[dict[str, Any]]:
     """Calls in OpenAI's form, which LlamaIndex's older consumers look for beside the blocks."""
     return [
         {
@@ -113,7 +113,7 @@ def selections_of(response: ChatResponse) -> list[ToolSelection]:
     ]
 
 
-def partial_call(offer: Offer, written: str) -> Call | None:
+def partial_call(offer: ToolConfig, written: str) -> FunctionCall | None:
     """Read as much as there is of a call that is still being written.
 
     Args:
@@ -135,7 +135,11 @@ def partial_call(offer: Offer, written: str) -> Call | None:
     arguments = value.get("arguments", value.get("parameters"))
     if arguments is None and set(value) <= set(tool.argument_names):
         arguments = value
-    return Call(tool.name, arguments, "") if isinstance(arguments, dict) and arguments else None
+    return (
+        FunctionCall(tool.name, arguments, "")
+        if isinstance(arguments, dict) and arguments
+        else None
+    )
 
 
 def _arguments(arguments: Any) -> dict[str, Any]:

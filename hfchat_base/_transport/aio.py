@@ -76,16 +76,13 @@ class AsyncTransport:
         Raises:
             TransportError: There is none.
         """
+        async with await self.start(request) as stream:
+            return await stream.finish()
+
+    async def start(self, request: Request) -> AsyncStream:
+        """Send a request without waiting for its response."""
         await self._resolve_credentials()
-        async with AsyncStream(self, request, is_stream=False) as stream:
-            head = await stream.open(self._response_timeout)
-            until = deadline(self._response_timeout)
-            pieces: list[bytes] = []
-            while (chunk := await stream.read(until)) is not None:
-                if isinstance(chunk, TimedOut):
-                    raise no_answer(request, self._response_timeout)
-                pieces.append(chunk.data)
-        return replace(head, body=b"".join(pieces))
+        return AsyncStream(self, request, is_stream=False, timeout=self._response_timeout)
 
     async def open(self, request: Request) -> tuple[AsyncStream, Response]:
         """Send a request and wait for the head of the response.
@@ -262,10 +259,19 @@ class AsyncStream:
         transport: Where the connections are.
         request: What to send.
         is_stream: See `Exchange`.
+        timeout: Seconds for the whole response, for `finish`.
     """
 
-    def __init__(self, transport: AsyncTransport, request: Request, *, is_stream: bool) -> None:
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        request: Request,
+        *,
+        is_stream: bool,
+        timeout: float | None = None,
+    ) -> None:
         self._request = request
+        self._timeout = timeout
         self._transport = transport  # which would close the connection if it was dropped
         self._acurl = transport.curl()
         self._exchange = transport.exchange(request, is_stream=is_stream)
@@ -310,6 +316,21 @@ class AsyncStream:
                 return None
             if not await self._waker.wait(until):
                 return TimedOut(time.monotonic())
+
+    async def finish(self) -> Response:
+        """Wait for the whole response.
+
+        Raises:
+            TransportError: There is none, or not in time.
+        """
+        head = await self.open(self._timeout)
+        until = deadline(self._timeout)
+        pieces: list[bytes] = []
+        while (chunk := await self.read(until)) is not None:
+            if isinstance(chunk, TimedOut):
+                raise no_answer(self._request, self._timeout)
+            pieces.append(chunk.data)
+        return replace(head, body=b"".join(pieces))
 
     def close(self) -> None:
         """Let go: the connection is kept if the response was read to its end, else dropped now."""
@@ -371,7 +392,9 @@ class _Waker:
         be half done: a future may be "done" before it has woken anybody.
         """
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.get_loop().call_soon(self._wake)
+            loop = self._waiter.get_loop()
+            if not loop.is_closed():
+                loop.call_soon(self._wake)
 
     async def wait(self, until: float | None) -> bool:
         """Wait until something has happened; False once the deadline has passed."""

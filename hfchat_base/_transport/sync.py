@@ -88,15 +88,15 @@ class SyncTransport:
             TransportError: There is none.
         """
         timeout = self._response_timeout if last_seconds is None else last_seconds
-        with SyncStream(self, request, is_stream=False, is_last=last_seconds is not None) as stream:
-            head = stream.open(timeout)
-            until = deadline(timeout)
-            pieces: list[bytes] = []
-            while (chunk := stream.read(until)) is not None:
-                if isinstance(chunk, TimedOut):
-                    raise no_answer(request, timeout)
-                pieces.append(chunk.data)
-        return replace(head, body=b"".join(pieces))
+        is_last = last_seconds is not None
+        with SyncStream(self, request, is_stream=False, is_last=is_last, timeout=timeout) as stream:
+            return stream.finish()
+
+    def start(self, request: Request) -> SyncStream:
+        """Send a request without waiting for its response."""
+        stream = SyncStream(self, request, is_stream=False, timeout=self._response_timeout)
+        stream.work()
+        return stream
 
     def open(self, request: Request) -> tuple[SyncStream, Response]:
         """Send a request and wait for the head of the response.
@@ -200,6 +200,7 @@ class SyncStream:
         request: What to send.
         is_stream: See `Exchange`.
         is_last: Whether it may be sent by a client that was closed.
+        timeout: Seconds for the whole response, for `finish`.
     """
 
     def __init__(
@@ -209,9 +210,11 @@ class SyncStream:
         *,
         is_stream: bool,
         is_last: bool = False,
+        timeout: float | None = None,
     ) -> None:
         self._transport = transport
         self._request = request
+        self._timeout = timeout
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._running = ffi.new("int *")
         self._pending = ffi.new("int *")
@@ -253,6 +256,26 @@ class SyncStream:
                 return None
             if not self._wait(until):
                 return TimedOut(time.monotonic())
+
+    def work(self) -> None:
+        """Send and receive what can be without waiting; an error is kept for `finish`."""
+        if not self._exchange.is_done:
+            self._perform()
+
+    def finish(self) -> Response:
+        """Wait for the whole response.
+
+        Raises:
+            TransportError: There is none, or not in time.
+        """
+        head = self.open(self._timeout)
+        until = deadline(self._timeout)
+        pieces: list[bytes] = []
+        while (chunk := self.read(until)) is not None:
+            if isinstance(chunk, TimedOut):
+                raise no_answer(self._request, self._timeout)
+            pieces.append(chunk.data)
+        return replace(head, body=b"".join(pieces))
 
     def close(self) -> None:
         """Let go: the connection is kept if the response was read to its end, else dropped now."""

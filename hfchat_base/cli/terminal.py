@@ -136,9 +136,9 @@ class Terminal:
         return self.out if self.is_rich else self.err
 
     def print_json(self, value: object) -> None:
-        """Write JSON to standard output: exact data, with escapes where a terminal shows it."""
+        """Write JSON to standard output: exact data, and safe to show, also behind a pipe."""
         out = self.out
-        text = json_text(value, shown=self.is_rich, encoding=out.encoding)
+        text = json_text(value, shown=True, encoding=out.encoding)
         out.file.write(f"{text}\n")
         out.file.flush()
 

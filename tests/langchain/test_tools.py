@@ -97,6 +97,45 @@ def test_broken_call(disobedient: ChatHuggingChat, broken: str) -> None:
     disobedient.close()
 
 
+async def test_invalid_call_says_why(disobedient: ChatHuggingChat) -> None:
+    """An invalid call holds what is wrong with it, and the answer is not empty."""
+    bound = disobedient.bind_tools(TOOLS)
+    asked = script('<tool_call>{"name": "fly", "arguments": {}}</tool_call>')
+    for message in (bound.invoke(asked), await bound.ainvoke(asked)):
+        (call,) = message.invalid_tool_calls
+        assert "There is no tool named 'fly'" in (call["error"] or "")
+        assert message.text
+    streamed = added(list(bound.stream(asked)))  # type: ignore[arg-type]
+    (block,) = (b for b in streamed.content_blocks if b["type"] == "invalid_tool_call")
+    assert "There is no tool named 'fly'" in (block["error"] or "")
+    await disobedient.aclose()
+
+
+@pytest.mark.parametrize(
+    "broken", ['{"name": "now", "arguments": {x}}', "now(x)", '{"name": "fly"}']
+)
+def test_invalid_call_is_asked_for_again(
+    server: LocalServer, disobedient: ChatHuggingChat, broken: str
+) -> None:
+    """A call that cannot be used is asked for again once, though none is forced."""
+    bound = disobedient.bind_tools(TOOLS)
+    message = bound.invoke(script(f"<tool_call>{broken}</tool_call>", f"<tool_call>{PARIS}"))
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == [WEATHER]
+    assert message.invalid_tool_calls == []
+    assert conversations_made(server) == 1
+    assert len(messages_sent(server)) == 2
+    disobedient.close()
+
+
+def test_one_call_at_a_time(disobedient: ChatHuggingChat) -> None:
+    """Where parallel calls are refused, an answer holds one."""
+    bound = disobedient.bind_tools(TOOLS, parallel_tool_calls=False)
+    asked = script(f"<tool_call>{PARIS}</tool_call><tool_call>{NOW}</tool_call>")
+    for message in (bound.invoke(asked), added(list(bound.stream(asked)))):  # type: ignore[arg-type]
+        assert [call["name"] for call in message.tool_calls] == ["get_weather"]
+    disobedient.close()
+
+
 def test_forced_call_is_asked_for_again(server: LocalServer, disobedient: ChatHuggingChat) -> None:
     """A forced call that does not come is asked for again, in the same conversation."""
     bound = disobedient.bind_tools(TOOLS, tool_choice="any")
@@ -183,7 +222,7 @@ def test_unknown_choice(model: ChatHuggingChat) -> None:
         model.bind_tools(TOOLS, tool_choice="fly")
 
 
-def test_one_call_at_a_time(model: ChatHuggingChat) -> None:
+def test_no_second_call_is_returned(model: ChatHuggingChat) -> None:
     """Parallel calls can be switched off."""
     both = "The weather in 'Paris' now?"
     assert len(model.bind_tools(TOOLS).invoke(both).tool_calls) == 2

@@ -191,6 +191,28 @@ def test_a_forced_call_is_asked_for_again() -> None:
     assert response.message.content == ""
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_an_invalid_call_is_asked_for_again(streams: bool) -> None:
+    """A call of a tool that is not there is asked for again once."""
+
+    def answer(request: ChatRequest) -> str:
+        if "no tool named 'plus'" in request.last_user_text:
+            return '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
+        return 'Well.\n<tool_call>{"name": "plus", "arguments": {}}</tool_call>'
+
+    model = LocalModel("test/wrong", FunctionBackend(answer))
+    with LocalServer(models=[model]) as server:
+        llm = HuggingChatLLM(base_url=server.base_url)
+        if streams:
+            responses = list(llm.stream_chat_with_tools(TOOLS, "1 + 2?"))
+            assert "".join(response.delta or "" for response in responses) == "Well."
+            response = responses[-1]
+        else:
+            response = llm.chat_with_tools(TOOLS, "1 + 2?")
+    assert response.message.content == ("Well." if streams else "")
+    assert the_call(response, llm) == ("add", {"a": 1, "b": 2})
+
+
 def test_function_calling_can_be_switched_off(server: LocalServer) -> None:
     """Without it LlamaIndex falls back on what needs no tool calls."""
     llm = HuggingChatLLM(base_url=server.base_url, is_function_calling_model=False)

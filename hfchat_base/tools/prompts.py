@@ -1,4 +1,4 @@
-"""Every sentence about tools that a model gets to read, and the form of calls and results.
+"""Every sentence about tools and JSON answers that a model reads; how calls and results look.
 
 The form is Hermes': the tags and the JSON that Qwen, Hermes and many others were trained on. What
 is announced here is what `assistant_text` and `result_text` write into the history, so that a model
@@ -11,18 +11,20 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from hfchat_base.tools.offer import BrokenCall, Call, Offer, Tool
-from hfchat_base.tools.shapes import load_json
+from hfchat_base.tools.forms.values import load_json
+from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool, ToolConfig
 
 __all__ = [
     "CALL_CLOSE",
     "CALL_OPEN",
     "RESULT_OPEN",
     "assistant_text",
+    "call_reminder",
     "call_text",
-    "reminder",
+    "invalid_call_request",
     "repair_request",
     "result_text",
+    "schema_instructions",
     "tool_instructions",
 ]
 
@@ -63,6 +65,26 @@ Your answer held no function call. Answer with nothing but a call of {{names}}, 
 {{{{"name": {{name}}, "arguments": <args-json-object>}}}}
 {CALL_CLOSE}"""
 
+_ANY_OBJECT: Final = (
+    "Answer with one JSON object and nothing else: no explanation, no code fence, no comments."
+)
+_WITH_SCHEMA: Final = """\
+Answer with one JSON object and nothing else: no explanation, no code fence, no comments. It must \
+fit this JSON schema:
+{schema}
+Give the object with its values, not the schema."""
+
+_INVALID_CALL: Final = f"""\
+Your function call could not be used:
+{{errors}}
+
+{{choice}} write the whole call again, corrected, in this form:
+{CALL_OPEN}
+{{{{"name": <function-name>, "arguments": <args-json-object>}}}}
+{CALL_CLOSE}"""
+_CORRECT_OR_ANSWER: Final = "Answer directly, or"
+_CORRECT: Final = "Answer with nothing but a function call:"
+
 _REPAIR: Final = """\
 Your answer is not valid:
 {error}
@@ -70,25 +92,38 @@ Your answer is not valid:
 Give the whole answer again, corrected, in the same form."""
 
 
-def tool_instructions(offer: Offer) -> str:
+def tool_instructions(config: ToolConfig) -> str:
     """What the model is told about the tools, to stand behind the caller's own system prompt."""
-    tools = "\n".join(_signature(tool) for tool in offer.tools)
-    if not offer.is_forced:
+    tools = "\n".join(_signature(tool) for tool in config.tools)
+    if not config.is_forced:
         choice = _FREE
-    elif len(offer.tools) == 1:
-        choice = _FORCED_ONE.format(name=offer.tools[0].name)
+    elif len(config.tools) == 1:
+        choice = _FORCED_ONE.format(name=config.tools[0].name)
     else:
         choice = _FORCED
-    if not offer.is_parallel:
+    if not config.is_parallel:
         choice += _ONE_AT_A_TIME
     return _INSTRUCTIONS.format(tools=tools, choice=choice)
 
 
-def reminder(offer: Offer) -> str:
-    """What a model is told that should have called a tool and did not."""
-    names = " or ".join(offer.names)
-    name = json.dumps(offer.names[0]) if len(offer.names) == 1 else "<function-name>"
+def call_reminder(config: ToolConfig) -> str:
+    """What a model is told that had to call a tool and did not."""
+    names = " or ".join(config.names)
+    name = json.dumps(config.names[0]) if len(config.names) == 1 else "<function-name>"
     return _REMINDER.format(names=names, name=name)
+
+
+def invalid_call_request(calls: Iterable[InvalidToolCall], config: ToolConfig) -> str:
+    """What a model is told that has written calls which cannot be used.
+
+    Args:
+        calls: The calls.
+        config: The tools that may be called, and whether one has to be.
+    """
+    return _INVALID_CALL.format(
+        errors="\n".join(call.error for call in calls),
+        choice=_CORRECT if config.is_forced else _CORRECT_OR_ANSWER,
+    )
 
 
 def repair_request(error: str) -> str:
@@ -100,16 +135,45 @@ def repair_request(error: str) -> str:
     return _REPAIR.format(error=error)
 
 
-def call_text(call: Call | BrokenCall) -> str:
+def schema_instructions(schema: Mapping[str, Any] | None = None) -> str:
+    """What the model is told whose answer has to be JSON.
+
+    Args:
+        schema: The JSON schema that it has to fit, or None for any object.
+    """
+    if schema is None:
+        return _ANY_OBJECT
+    return _WITH_SCHEMA.format(schema=json.dumps(_without_titles(schema), ensure_ascii=False))
+
+
+def _without_titles(schema: Any, *, names: bool = False) -> Any:
+    """A schema without the titles that pydantic gives to everything; they confuse small models.
+
+    Args:
+        schema: The schema, or a part of it.
+        names: Whether its keys are the names of fields, one of which may be "title".
+    """
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: _without_titles(value, names=key in {"properties", "$defs"} and not names)
+        for key, value in schema.items()
+        if names or key != "title"
+    }
+
+
+def call_text(call: FunctionCall | InvalidToolCall) -> str:
     """A call as the model was asked to write it."""
-    if isinstance(call, BrokenCall):
+    if isinstance(call, InvalidToolCall):
         body = call.text.strip()
     else:
         body = _json({"name": call.name, "arguments": call.arguments})
     return f"{CALL_OPEN}\n{body}\n{CALL_CLOSE}"
 
 
-def assistant_text(text: str, calls: Iterable[Call | BrokenCall]) -> str:
+def assistant_text(text: str, calls: Iterable[FunctionCall | InvalidToolCall]) -> str:
     """An assistant's turn, text and calls, as it stands in the history.
 
     The same for the same text and calls, whatever the model's own way of writing them was. The ids

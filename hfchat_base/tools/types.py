@@ -1,4 +1,4 @@
-"""What is offered to a model, and what it asks for: plain data, nothing that models read."""
+"""The tools that a model may call, and the calls that it writes: plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, Union
 
 from hfchat_base.errors import InvalidRequestError
 
-__all__ = ["BrokenCall", "Call", "Offer", "Tool", "ToolChoice", "new_call_id"]
+__all__ = ["FunctionCall", "InvalidToolCall", "Tool", "ToolChoice", "ToolConfig", "new_call_id"]
 
 ToolChoice = Union[str, bool, Mapping[str, Any], None]
 """Whether a tool has to be called, in any of the usual forms.
@@ -45,7 +45,7 @@ class Tool:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The names of the arguments that it cannot do without."""
+        """The names of the arguments that must be given."""
         return tuple(self.parameters.get("required", ()))
 
     @property
@@ -55,13 +55,13 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ToolConfig:
     """The tools that a model may call in one answer, and whether it has to.
 
     Attributes:
         tools: The tools.
         is_forced: Whether an answer without a call is no answer.
-        is_parallel: Whether several calls at once are welcome.
+        is_parallel: Whether one answer may hold several calls.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -69,17 +69,17 @@ class Offer:
     is_parallel: bool = True
 
     @classmethod
-    def of(
+    def from_choice(
         cls, tools: Sequence[Tool], choice: ToolChoice = None, *, parallel: bool = True
-    ) -> Offer:
-        """Make an offer out of a framework's arguments.
+    ) -> ToolConfig:
+        """Make the configuration out of a framework's arguments.
 
-        A choice of one tool offers this tool alone, which small models follow best.
+        A choice of one tool offers only this tool, which small models follow best.
 
         Args:
             tools: All tools; of those that share a name the last one counts.
             choice: Whether one of them has to be called.
-            parallel: Whether several calls at once are welcome.
+            parallel: Whether one answer may hold several calls.
 
         Raises:
             InvalidRequestError: The choice names a tool that is not there.
@@ -92,7 +92,7 @@ class Offer:
         if choice in _ANY:
             return cls(tuple(tools), is_forced=True, is_parallel=parallel)
         if isinstance(choice, Mapping):
-            return cls._of_mapping(tools, choice, parallel=parallel)
+            return cls._from_mapping(tools, choice, parallel=parallel)
         chosen = tuple(tool for tool in tools if tool.name == choice)
         if not chosen:
             names = ", ".join(tool.name for tool in tools)
@@ -100,12 +100,12 @@ class Offer:
         return cls(chosen, is_forced=True, is_parallel=parallel)
 
     @classmethod
-    def _of_mapping(
+    def _from_mapping(
         cls, tools: Sequence[Tool], choice: Mapping[str, Any], *, parallel: bool
-    ) -> Offer:
+    ) -> ToolConfig:
         function = choice.get("function")
         name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
-        return cls.of(tools, name or choice.get("type"), parallel=parallel)
+        return cls.from_choice(tools, name or choice.get("type"), parallel=parallel)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,13 +117,13 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A tool call that a model has written, whole and valid.
 
     Attributes:
         name: The tool.
         arguments: Its arguments, a JSON object.
-        id: Ours, unique.
+        id: Unique; made here.
     """
 
     name: str
@@ -132,14 +132,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenCall:
-    """Something that was meant as a call and cannot be read.
+class InvalidToolCall:
+    """Text that the model meant as a call and that cannot be used as one.
 
     Attributes:
         text: What the model wrote, without the tags around it.
         error: What is wrong with it, in words that may be shown to the model.
-        name: The tool, if that can be told.
-        id: Ours, unique.
+        name: The tool, if it can be told.
+        id: Unique; made here.
     """
 
     text: str
