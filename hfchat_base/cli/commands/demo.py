@@ -10,7 +10,13 @@ from hfchat_base.errors import MissingRequirementsError
 __all__ = ["demo"]
 
 # `llama_index` itself is a namespace that is there without LlamaIndex.
-_NEEDED: Final = ("langchain_core", "llama_index_instrumentation", "starlette", "uvicorn", "xllamacpp")
+_NEEDED: Final = (
+    "langchain_core",
+    "llama_index_instrumentation",
+    "starlette",
+    "uvicorn",
+    "xllamacpp",
+)
 
 
 def demo() -> None:
