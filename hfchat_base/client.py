@@ -24,16 +24,16 @@ from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
-from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
+from hfchat_base._protocol.requests import check_conversation_id, check_share_id
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
+from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.policy import Policy, Retries, Timeouts
@@ -62,8 +62,14 @@ from hfchat_base.validation import (
     check_servers,
 )
 
-__all__ = ["AsyncHuggingChat", "HuggingChat"]
-BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
+__all__ = [
+    "BASE_URL_VARIABLE",
+    "DEFAULT_BASE_URL",
+    "MODEL_VARIABLE",
+    "AsyncHuggingChat",
+    "HuggingChat",
+]
+
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 
@@ -110,8 +116,7 @@ class ClientBase(ABC):
                 "messages_per_minute": messages_per_minute,
             }
         )
-        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        endpoint = Endpoint.parse(address)
+        endpoint = resolve_endpoint(base_url)
         policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
         self.ephemeral = ephemeral
         self._timeouts = policy.timeouts

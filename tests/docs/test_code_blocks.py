@@ -18,8 +18,8 @@ from hfchat_base.auth.store import SessionStore
 from hfchat_base.local import LocalServer
 from tests.docs.pages import REPOSITORY, Block, as_program, blocks_of, name_of, pages
 from tests.docs.server import make_server
-from tests.langchain.pictures import PNG
 from tests.support.firefox import write_profile
+from tests.support.pictures import PNG
 
 README = REPOSITORY / "README.md"
 

@@ -147,7 +147,7 @@ def test_event_loops_come_and_go(llm: HuggingChatLLM) -> None:
         return len(list(OPEN_FILES.iterdir()))
 
     first = count()
-    # A loop leaves up to two connections open until the next begins; a leak adds some each time.
+    # A loop leaves up to two connections open until the next one begins; a leak would add up.
     assert max(count() for _ in range(12)) < first + 12
 
 

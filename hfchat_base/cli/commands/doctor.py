@@ -22,7 +22,7 @@ from hfchat_base._flows.commands import Flow, send
 from hfchat_base._protocol.dialects import model_sources
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.responses import login_command
-from hfchat_base._transport.proxy import ProxyAddress
+from hfchat_base._protocol.web_address import ProxyAddress
 from hfchat_base.cli.commands.options import BaseUrl, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.client import HuggingChat
@@ -182,8 +182,8 @@ class _State:
         session = self._client.session
         taken = f"from {session.source}" + (f", of {session.account}" if session.account else "")
         if session.is_guest:
-            return Finding("note", "a guest's", details=session.considered)
-        return Finding("good", taken, details=session.considered)
+            return Finding("note", "a guest's", details=session.attempts)
+        return Finding("good", taken, details=session.attempts)
 
     def login(self) -> Finding:
         if self._answered is None:

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from hfchat_base.auth.find import COOKIE_FILE_VARIABLE, COOKIES_VARIABLE
 from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.sources import (
+    COOKIE_FILE_VARIABLE,
+    COOKIES_VARIABLE,
+    check_browser,
+    read_profiles,
+    resolve_endpoint,
+)
 from hfchat_base.cli.commands.options import BaseUrl
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.client import HuggingChat
@@ -43,8 +49,8 @@ def login(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Take over the login that your browser has already: chrome, chromium, edge, brave,"
-            " vivaldi, opera or firefox.",
+            help="Use your browser's existing login: chrome, chromium, edge, brave, vivaldi, opera"
+            " or firefox.",
             show_default=False,
         ),
     ] = None,
@@ -162,11 +168,9 @@ def _ask_for_cookies(terminal: Terminal) -> str:
 
 
 def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
-    from hfchat_base.auth.browsers import check_browser, read_profiles  # noqa: PLC0415 - an extra
     from hfchat_base.auth.cookies import by_name  # noqa: PLC0415 - see above
-    from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - see above
 
-    endpoint = endpoint_of(base_url)
+    endpoint = resolve_endpoint(base_url)
     name = check_browser(browser.lower())
     (profile,) = read_profiles([name], endpoint, may_ask=True)
     if not profile.cookies:
@@ -176,10 +180,9 @@ def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
 
 def _export_saved(terminal: Terminal, base_url: str | None, path: Path) -> bool:
     """Write the saved session into a file, if there is one."""
-    from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - see above
     from hfchat_base.auth.store import SessionStore, export  # noqa: PLC0415 - likewise
 
-    address = endpoint_of(base_url).base_url
+    address = resolve_endpoint(base_url).base_url
     saved = SessionStore().find(address, None)
     if saved is None or not saved.is_usable:
         return False

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.sources import resolve_endpoint
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.cli.commands.options import BaseUrl
 from hfchat_base.cli.terminal import Terminal, clean_line, note
@@ -27,10 +28,8 @@ def logout(
     ] = None,
 ) -> None:
     """Log out: end the saved session on the server, and delete it here."""
-    from hfchat_base.auth.login import endpoint_of  # noqa: PLC0415 - it brings an event loop
-
     terminal = Terminal.detect()
-    address = endpoint_of(base_url).base_url
+    address = resolve_endpoint(base_url).base_url
     saved = SessionStore().find(address, account)
     if saved is None:
         terminal.notes.print(
