@@ -24,9 +24,10 @@ from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import check_conversation_id, check_share_id
+from hfchat_base._protocol.responses import login_command
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
@@ -49,6 +50,7 @@ from hfchat_base.types import (
     Model,
     OnElicitation,
     Retry,
+    ServerStatus,
     TurnOptions,
     User,
 )
@@ -179,6 +181,11 @@ class ClientBase(ABC):
         None until the first answer that tells them apart; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
+
+    @property
+    def login_command(self) -> str:
+        """The command that logs in to this server in a terminal."""
+        return login_command(self.base_url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
@@ -343,6 +350,14 @@ class HuggingChat(ClientBase):
     def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
         self._transport.close()
+
+    def check_server(self) -> ServerStatus:
+        """Send one request, without retries, to see whether the server answers.
+
+        Raises:
+            TransportError: It does not.
+        """
+        return self._runner.run(discovery.check_server())
 
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
@@ -535,6 +550,10 @@ class AsyncHuggingChat(ClientBase):
     async def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
         await self._transport.close()
+
+    async def check_server(self) -> ServerStatus:
+        """Send one request to see whether the server answers; see `HuggingChat.check_server`."""
+        return await self._runner.run(discovery.check_server())
 
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""

@@ -1,18 +1,16 @@
-"""``hfchat models``: what the server offers."""
+"""``hfchat models``: the models of the server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base.cli.commands.options import BaseUrl, connect
+from hfchat_base import Model
+from hfchat_base.cli.options import Account, BaseUrl, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
-
-if TYPE_CHECKING:
-    from hfchat_base.types import Model
 
 __all__ = ["models"]
 
@@ -20,14 +18,13 @@ _DESCRIPTION_WIDTH = 80
 
 
 def models(
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Show also what the server does not list.")
-    ] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Also show unlisted models.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
     """List the server's models and what they can do."""
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         shown = [one for one in client.get_models() if show_all or not one.unlisted]
         default = client.default_model
         address = client.base_url
@@ -58,7 +55,7 @@ def models(
 
 
 def _abilities(model: Model) -> list[str]:
-    """What it can do beyond text, in a word each."""
+    """What it can do beyond text, one word each."""
     known = {
         "images": model.accepts_images,
         "tools": model.supports_tools,

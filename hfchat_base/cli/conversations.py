@@ -1,23 +1,19 @@
-"""``hfchat conversations``: list, show, rename, delete and share what the account holds."""
+"""``hfchat conversations``: list, show, rename, delete and share conversations."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base.cli.commands.options import BaseUrl, connect
-from hfchat_base.cli.flags import PlainCommand, PlainGroup
+from hfchat_base import ConversationInfo, Message
+from hfchat_base.cli.options import Account, BaseUrl, PlainCommand, PlainGroup, connect
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from hfchat_base.types import ConversationInfo, Message
 
 __all__ = ["conversations"]
 
@@ -34,7 +30,7 @@ class _ListByDefault(PlainGroup):
 conversations = typer.Typer(cls=_ListByDefault)
 
 _TITLE_WIDTH = 60
-_Id = Annotated[str, typer.Argument(metavar="ID", help="As the list has it.", show_default=False)]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.", show_default=False)]
 _Limit = Annotated[int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many at most.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT_LIMIT = 20
@@ -53,9 +49,10 @@ def list_(
     limit: _Limit = _DEFAULT_LIMIT,
     as_json: _Json = False,
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
     """List them, the newest first."""
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         found = list(islice(client.list_conversations(), limit))
         address = client.base_url
     terminal = Terminal.detect()
@@ -75,11 +72,12 @@ def list_(
 def show(
     conversation_id: _Id,
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
-    """Show the messages of a conversation, on the branch that was written to last."""
-    from hfchat_base.cli.view.markdown import AnswerMarkdown  # noqa: PLC0415 - heavy
+    """Show the messages of a conversation, on the branch that was used last."""
+    from hfchat_base.cli.render import AnswerMarkdown  # noqa: PLC0415 - heavy
 
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         conversation = client.get_conversation(conversation_id)
         messages = conversation.messages()
         last = conversation.message_id
@@ -107,9 +105,10 @@ def rename(
         str, typer.Argument(metavar="TITLE", help="Of 1 to 100 characters.", show_default=False)
     ],
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
     """Give a conversation another title."""
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         client.get_conversation(conversation_id).rename(title)
     _done("Renamed", f"{conversation_id} is now “{clean_line(title)}”")
 
@@ -117,11 +116,12 @@ def rename(
 @conversations.command(cls=PlainCommand)
 def delete(
     conversation_id: _Id,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
     """Delete a conversation."""
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         if not yes:
             title = clean_line(client.get_conversation(conversation_id).title, _TITLE_WIDTH)
             typer.confirm(f"Delete “{title}”?", abort=True)
@@ -133,9 +133,10 @@ def delete(
 def share(
     conversation_id: _Id,
     base_url: BaseUrl = None,
+    account: Account = None,
 ) -> None:
     """Make a public copy of a conversation and print its address."""
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         address = client.get_conversation(conversation_id).share()
     typer.echo(clean_line(address))
 
@@ -149,7 +150,7 @@ def _print_table(terminal: Terminal, found: list[ConversationInfo]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("Title", overflow="ellipsis", no_wrap=True, ratio=1)
     table.add_column("Model", no_wrap=True)
-    table.add_column("Last written", no_wrap=True)
+    table.add_column("Last used", no_wrap=True)
     table.add_column("ID", no_wrap=True)
     for info in found:
         table.add_row(
@@ -161,7 +162,7 @@ def _print_table(terminal: Terminal, found: list[ConversationInfo]) -> None:
     terminal.out.print(table)
     terminal.out.print()
     terminal.out.print(
-        note("hfchat chat -c ID goes on with one, hfchat conversations show ID reads it")
+        note("hfchat chat -c ID continues one, hfchat conversations show ID shows it")
     )
 
 

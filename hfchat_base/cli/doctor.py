@@ -1,4 +1,4 @@
-"""``hfchat doctor``: every part between this machine and an answer, each with what to do."""
+"""``hfchat doctor``: check every part between this machine and an answer, and say what to do."""
 
 from __future__ import annotations
 
@@ -9,42 +9,34 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final, Literal
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import typer
 from rich.text import Text
 
-from hfchat_base import __version__
-from hfchat_base._flows import discovery
-from hfchat_base._flows.commands import Flow, send
-from hfchat_base._protocol.dialects import model_sources
-from hfchat_base._protocol.http import Response
-from hfchat_base._protocol.responses import login_command
-from hfchat_base._protocol.web_address import ProxyAddress
-from hfchat_base.cli.commands.options import BaseUrl, connect
-from hfchat_base.cli.terminal import Terminal, clean_line, note
-from hfchat_base.client import HuggingChat
-from hfchat_base.errors import HuggingChatError, InvalidRequestError, TransportError
-from hfchat_base.events import TextDelta
+from hfchat_base import HuggingChat, HuggingChatError, TextDelta, TransportError, __version__
+from hfchat_base.cli.options import Account, BaseUrl, connect
+from hfchat_base.cli.terminal import Terminal, clean_line, in_commands, note
+from hfchat_base.types import ServerStatus
 
 __all__ = ["doctor"]
 
 _PACKAGES: Final = ("curl_cffi", "langchain-core", "llama-index-core", "playwright", "xllamacpp")
 _CLOCK_SECONDS: Final = 120.0
-"""More than this, and certificates and cookies begin to be judged wrongly."""
+"""With a larger difference, certificates and cookies may seem expired or not yet valid."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check came to.
+    """The result of one check.
 
     Attributes:
-        state: Whether all is well, something is worth knowing, it is broken, or was not tried.
+        state: Whether it passed, has something to note, failed, or was skipped.
         text: What was found.
         advice: What to do about it.
-        details: What else there is to know.
+        details: More to know.
     """
 
     state: Literal["good", "note", "bad", "skipped"]
@@ -61,11 +53,11 @@ _SIGNS: Final = {
 }
 
 
-def doctor(base_url: BaseUrl = None) -> None:
+def doctor(base_url: BaseUrl = None, account: Account = None) -> None:
     """Check everything between this machine and an answer, and say what to do."""
     terminal = Terminal.detect()
     is_well = True
-    with connect(base_url) as client:
+    with connect(base_url, account) as client:
         terminal.out.print(note(clean_line(client.base_url)), soft_wrap=True)
         for name, finding in _findings(client):
             sign, style = _SIGNS[finding.state]
@@ -102,8 +94,8 @@ def _guarded(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except HuggingChatError as error:
-        # Our errors say themselves what to do.
-        what, _, advice = str(error).partition(". ")
+        # Our errors say what to do.
+        what, _, advice = in_commands(str(error)).partition(". ")
         if isinstance(error, TransportError):
             advice = advice or "Check the address, the network, and the proxy."
         return Finding("bad", what, advice)
@@ -126,21 +118,29 @@ def _proxy() -> Finding:
         return Finding("good", "none")
     proxies: dict[str, str] = {}
     for name, address in addresses.items():
-        try:
-            proxies[name] = ProxyAddress.parse(address).host
-        except InvalidRequestError:
+        host = _host(address)
+        if host:
+            proxies[name] = host
+        else:
             advice = f"Correct the variable {name}_proxy: http://host:3128, for example."
             return Finding("bad", f"{name}: cannot be read", advice)
     # Only the hosts: an address may hold a password.
     named = ", ".join(f"{name}: {host}" for name, host in sorted(proxies.items()))
     exceptions = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     return Finding(
-        "note", named, f"Hosts without it are in no_proxy (now: {exceptions or 'none'})."
+        "note", named, f"Hosts that bypass it are in no_proxy (now: {exceptions or 'none'})."
     )
 
 
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address if "://" in address else f"http://{address}").hostname
+    except ValueError:
+        return None
+
+
 class _State:
-    """The checks of a server, in order; what one has found the next may use.
+    """The checks of a server, in order; later ones use what earlier ones found.
 
     Args:
         client: A client of it.
@@ -148,13 +148,14 @@ class _State:
 
     def __init__(self, client: HuggingChat) -> None:
         self._client = client
-        self._answered: Response | None = None
+        self._answered: ServerStatus | None = None
+        self._lists_models = False
         self._has_models = False
 
     def reachability(self) -> Finding:
-        begun = time.monotonic()
-        self._answered = self._client.run_flow(_ask())
-        seconds = time.monotonic() - begun
+        started = time.monotonic()
+        self._answered = self._client.check_server()
+        seconds = time.monotonic() - started
         if self._answered.status >= 500:  # noqa: PLR2004 - the server's own failures
             advice = "The server is there but fails: try again later, or tell its owner."
             return Finding("bad", f"it answers with {self._answered.status}", advice)
@@ -163,20 +164,24 @@ class _State:
     def clock(self) -> Finding:
         if self._answered is None:
             return _SKIPPED
-        try:
-            server = parsedate_to_datetime(self._answered.headers.get("date", ""))
-        except (TypeError, ValueError):
-            return Finding("skipped", "the server does not tell its time")
-        apart = abs(time.time() - server.timestamp())
+        if self._answered.date is None:
+            return Finding("skipped", "the server does not send its time")
+        apart = abs(time.time() - self._answered.date.timestamp())
         if apart <= _CLOCK_SECONDS:
             return Finding("good", "as the server's, within two minutes")
-        advice = "Set this machine's clock: certificates and cookies are judged by it."
+        advice = "Set this machine's clock: certificates and cookies depend on it."
         return Finding("bad", f"{apart / 60:.0f} minutes from the server's", advice)
 
     def generation(self) -> Finding:
         if self._answered is None:
             return _SKIPPED
-        return Finding("good", self._client.run_flow(discovery.dialect(self._client.server)).name)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            self._client.get_models()
+        self._lists_models = not said
+        if self._client.generation is None:
+            return Finding("bad", "this is not a chat-ui server", "Is the address complete?")
+        return Finding("good", self._client.generation)
 
     def session(self) -> Finding:
         session = self._client.session
@@ -191,18 +196,18 @@ class _State:
         user = self._client.whoami()
         if user is not None:
             return Finding("good", f"{user.username} {user.email}".strip())
-        command = login_command(self._client.base_url)
+        command = self._client.login_command
         if self._client.session.is_guest:
-            return Finding("note", "nobody; some servers allow that", f"To log in: {command}")
+            return Finding(
+                "note", "not logged in; some servers allow that", f"To log in: {command}"
+            )
         return Finding("bad", "the server does not know this session", f"Log in again: {command}")
 
     def models(self) -> Finding:
         if self._answered is None:
             return _SKIPPED
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            found = self._client.get_models()
-        if said:
+        found = self._client.get_models()
+        if not self._lists_models:
             return Finding("bad", "the list cannot be read", "Is the address complete?")
         self._has_models = bool(found)
         if not found:
@@ -215,23 +220,19 @@ class _State:
     def stream(self) -> Finding:
         if not self._has_models:
             return _SKIPPED
-        begun = time.monotonic()
+        started = time.monotonic()
         first: float | None = None
         conversation = self._client.create_conversation()
         try:
             with conversation.stream("Answer with one word: hello") as stream:
                 for event in stream:
                     if first is None and isinstance(event, TextDelta):
-                        first = time.monotonic() - begun
+                        first = time.monotonic() - started
         finally:
             conversation.delete()
-        whole = time.monotonic() - begun
-        came = "no text came" if first is None else f"the first word came after {first:.2f} s"
-        return Finding("good", f"{came}, the end after {whole:.2f} s")
+        whole = time.monotonic() - started
+        came = "no text" if first is None else f"first token in {first:.2f} s"
+        return Finding("good", f"{came}, complete in {whole:.2f} s")
 
 
 _SKIPPED: Final = Finding("skipped", "not tried")
-
-
-def _ask() -> Flow[Response]:
-    return (yield from send(model_sources(None)[0].request))

@@ -56,9 +56,7 @@ def serve(
     ] = False,
     model: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.gguf", help="Answer with a model of your own.", show_default=False
-        ),
+        typer.Option(metavar="FILE.gguf", help="Answer with your own model.", show_default=False),
     ] = None,
     openai_url: Annotated[
         str | None,
@@ -69,13 +67,11 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    require_login: Annotated[
-        bool, typer.Option("--require-login", help="Turn away people who are not logged in.")
-    ] = False,
+    require_login: Annotated[bool, typer.Option("--require-login", help="Refuse guests.")] = False,
 ) -> None:
     """Run a HuggingChat server on this machine, in memory.
 
-    Its models are scripted ones, to test with, unless you choose others.
+    Its models are scripted, for tests, unless you choose others.
     """
     from hfchat_base.local import LocalServer, scripted_tool_servers  # noqa: PLC0415 - heavy
 
@@ -98,8 +94,8 @@ def serve(
         raise typer.BadParameter(clean_line(str(error))) from error
     except OSError as error:
         raise InvalidRequestError(
-            f"Port {port} of {host} cannot be had ({error.strerror}). Choose another: --port 0"
-            " takes a free one."
+            f"Port {port} is in use or not allowed on {host} ({error.strerror}). Choose another:"
+            " --port 0 takes a free one."
         ) from error
     with server, _session_file(server, wanted=require_login) as session:
         _announce(terminal, server, generation.value, session)
@@ -114,7 +110,7 @@ def _models(
 ) -> Sequence[LocalModel] | None:
     """Get the models that were chosen; None stands for the scripted ones."""
     if demo or gguf is not None:
-        from hfchat_base.cli.loading import load_model  # noqa: PLC0415 - heavy
+        from hfchat_base.cli.terminal import load_model  # noqa: PLC0415 - heavy
 
         return [load_model(terminal, gguf)]
     if openai_url is None:
@@ -153,7 +149,7 @@ def _session_file(server: LocalServer, *, wanted: bool) -> Iterator[Path | None]
 def _announce(
     terminal: Terminal, server: LocalServer, generation: str, session: Path | None
 ) -> None:
-    """Say where the server is and how to use it."""
+    """Print where the server is and how to use it."""
     out = terminal.out
     with_login = ", login required" if session else ""
     out.print(
@@ -166,7 +162,7 @@ def _announce(
         soft_wrap=True,
     )
     out.print()
-    out.print(note("Set this where your program or another hfchat runs:"))
+    out.print(note("Set this in the shell of your program or of another hfchat:"))
     out.print(f"  export HUGGINGCHAT_BASE_URL={server.base_url}", soft_wrap=True)
     if session:
         out.print(f"  export HUGGINGCHAT_COOKIE_FILE={session}", soft_wrap=True)

@@ -9,7 +9,16 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.text import Text
 
-from hfchat_base.cli.view.markdown import AnswerMarkdown, Tail, ending, settled_length
+from hfchat_base.cli.render import (
+    AnswerMarkdown,
+    PlainView,
+    Tail,
+    ending,
+    first_code_block,
+    settled_length,
+)
+from hfchat_base.cli.terminal import THEME, Terminal
+from hfchat_base.types import Retry, RetryReason
 
 TEXTS = [
     "One paragraph.\n\nAnother,\non two lines.\n\nA third.\n",
@@ -88,3 +97,36 @@ def render(text: str) -> str:
     with console.capture() as captured:
         console.print(AnswerMarkdown(text))
     return captured.get()
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("pace", "Message limit reached; sending in 61 s (Ctrl-C cancels)"),
+        ("limit", "The server asks for a pause; sending in 61 s (Ctrl-C cancels)"),
+        ("overloaded", "The server is overloaded; trying again in 61 s (Ctrl-C cancels)"),
+        ("connection", "No connection; trying again in 61 s (Ctrl-C cancels)"),
+    ],
+)
+def test_a_wait_is_explained_in_a_pipe(reason: RetryReason, said: str) -> None:
+    """Why and for how long is said once, on standard error; short waits are not worth a line."""
+    out, err = Console(file=StringIO()), Console(file=StringIO(), theme=THEME, width=100)
+    with PlainView(Terminal(out, err)) as view, err.capture() as captured:
+        view.wait(Retry(reason, 1, 0.5))
+        view.wait(Retry(reason, 1, 60.5))
+    assert captured.get() == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a\n```sh\nls\n```\n```\nx\n```", "ls\n"),
+        ("a\n\n    indented\n", "indented\n"),
+        ("- item\n  ```\n  in a list\n  ```", "in a list\n"),
+        ("```\nnever closed", "never closed"),
+        ("only `inline` code", None),
+    ],
+)
+def test_the_first_code_block(text: str, code: str | None) -> None:
+    """The first block of code is found wherever it stands, without its fence."""
+    assert first_code_block(text) == code

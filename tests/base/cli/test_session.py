@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import HuggingChat
+from hfchat_base import HuggingChat, LoginRequired
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.login import AuthResult, RequestLogin
 from hfchat_base.auth.store import SessionStore
+from hfchat_base.cli.options import Remembered
 from hfchat_base.local import LocalServer
 from hfchat_base.types import User
 from tests.support.firefox import write_profile
@@ -67,6 +68,72 @@ def test_pasting(hfchat: Callable[..., Result], closed: LocalServer, form: str) 
     assert result.exit_code == 0, result.output
     assert "Logged in as bob" in result.stderr
     assert value not in result.output
+
+
+def test_a_pipe_is_read_quietly(hfchat: Callable[..., Result], closed: LocalServer) -> None:
+    """Nobody reads instructions in a pipe, so --paste prints none there."""
+    (value,) = closed.new_session("bob").values()
+    result = hfchat("login", "--paste", stdin=f"{value}\n")
+    assert result.output == f"✓ Logged in as bob  {closed.base_url}\n"
+
+
+def test_a_hidden_browser_cannot_be_typed_into(
+    hfchat: Callable[..., Result], closed: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--headless waits for seconds, not minutes, and then says why nobody could log in."""
+    asked: dict[str, Any] = {}
+
+    def login(base_url: str | None, **options: Any) -> Iterator[RequestLogin]:
+        asked.update(options, base_url=base_url)
+        yield RequestLogin(f"{closed.base_url}/login")
+        raise LoginRequired("Nobody logged in.")
+
+    monkeypatch.setattr("hfchat_base.auth.login.login", login)
+    result = hfchat("login", "--headless")
+    assert asked["timeout"] == 15.0
+    assert result.exit_code == 1
+    assert "Nobody can type into a hidden browser" in result.stderr
+    assert "--paste" in result.stderr
+
+
+def test_the_server_of_the_last_login_is_used(
+    hfchat: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a login at a server the other commands use it, unless told otherwise, until logout."""
+    with LocalServer(require_login=True) as server, LocalServer() as other:
+        (value,) = server.new_session("bob").values()
+        login = hfchat("login", "--paste", "--base-url", server.base_url, stdin=f"{value}\n")
+        assert login.exit_code == 0, login.output
+        assert hfchat("whoami").stdout == "bob <bob@example.com>\n"
+        assert hfchat("ask", "x").stdout == "You said: x\n"
+        assert other.base_url in hfchat("whoami", "--base-url", other.base_url).stderr
+        monkeypatch.setenv("HUGGINGCHAT_BASE_URL", other.base_url)
+        assert other.base_url in hfchat("whoami").stderr
+        monkeypatch.delenv("HUGGINGCHAT_BASE_URL")
+        assert hfchat("logout").exit_code == 0
+    assert Remembered.load().base_url is None
+
+
+def test_an_account_is_chosen(hfchat: Callable[..., Result], closed: LocalServer) -> None:
+    """--account takes one of several saved sessions."""
+    saved(closed, "alice")
+    saved(closed, "bob")
+    for name in ("alice", "bob"):
+        assert hfchat("whoami", "--account", name).stdout.startswith(name)
+        assert hfchat("ask", "x", "--account", name).exit_code == 0
+
+
+def test_an_expired_session_is_called_that(
+    hfchat: Callable[..., Result], closed: LocalServer
+) -> None:
+    """`whoami` names the saved session that the server no longer knows, now and later."""
+    saved(closed)
+    closed.end_all_sessions()
+    for _ in range(2):
+        result = hfchat("whoami")
+        assert result.exit_code == 1
+        assert f"The saved session of alice at {closed.base_url} has expired." in result.stderr
+        assert f"Log in again: hfchat login --base-url {closed.base_url}" in result.stderr
 
 
 def test_taking_over_a_browsers_login(
@@ -169,7 +236,7 @@ def test_doctor_finds_all_well(hfchat: Callable[..., Result], closed: LocalServe
     ]  # fmt: skip
     assert said["session"].startswith("✓ from saved, of alice")
     assert said["login"] == "✓ alice alice@example.com"
-    assert "the first word came after" in said["stream"]
+    assert "first token in" in said["stream"]
     with HuggingChat() as client:
         assert not list(client.list_conversations())
 
