@@ -80,6 +80,7 @@ from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
     AnswerFile,
+    AnswerReference,
     ChatMessage,
     ConversationInfo,
     FetchedFile,
@@ -101,6 +102,7 @@ __all__ = [
     "AccessDeniedError",
     "Answer",
     "AnswerFile",
+    "AnswerReference",
     "AnswerStream",
     "AsyncAnswerStream",
     "AsyncConversation",

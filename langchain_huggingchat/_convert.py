@@ -39,6 +39,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from hfchat_base import (
     Answer,
     AnswerFile,
+    AnswerReference,
     ChatMessage,
     FetchedFile,
     InvalidRequestError,
@@ -153,7 +154,7 @@ class _Converter:
     def convert(self, message: BaseMessage) -> ChatMessage:
         """Turn one message."""
         if isinstance(message, AIMessage):
-            return ChatMessage("assistant", _assistant_text(message))
+            return ChatMessage("assistant", _assistant_text(message), reference=_reference(message))
         text, files = self._content(message.content_blocks)
         if isinstance(message, ToolMessage):
             name = message.name or self._tool_names.get(message.tool_call_id) or "tool"
@@ -237,6 +238,15 @@ def _assistant_text(message: AIMessage) -> str:
         for call in message.invalid_tool_calls
     ]
     return assistant_text(text, calls)
+
+
+def _reference(message: AIMessage) -> AnswerReference | None:
+    """Where the server keeps a message, as `metadata_of` has noted it."""
+    metadata = message.response_metadata
+    ids = [metadata.get(name) for name in ("conversation_id", "message_id", "history_id")]
+    if metadata.get("model_provider") != PROVIDER or not all(isinstance(id_, str) for id_ in ids):
+        return None
+    return AnswerReference(*map(str, ids))
 
 
 def _plain_text(block: Mapping[str, Any]) -> str:
@@ -547,6 +557,8 @@ def metadata_of(answer: Answer, base_url: str, *, is_kept: bool) -> dict[str, An
         metadata["conversation_url"] = f"{base_url}/conversation/{answer.conversation_id}"
         if answer.message_id:
             metadata["message_id"] = answer.message_id
+        if answer.history_id:
+            metadata["history_id"] = answer.history_id
     if answer.title:
         metadata["title"] = answer.title
     if answer.router:

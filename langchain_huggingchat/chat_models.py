@@ -148,7 +148,8 @@ class ChatHuggingChat(BaseChatModel):
         ```
 
         If the server already has the beginning of a history, the call continues that conversation
-        and sends only what is new.
+        and sends only what is new. An answer's metadata says where the server keeps it, so that
+        another instance, or another process, continues there as well.
 
         ```python
         llm.invoke([*messages, answer, ("human", "And in Italian?")])
