@@ -72,7 +72,7 @@ def measure(settings: Settings) -> Table:
         name="growth",
         title="How costs grow",
         compares="CPU time of the client for the same work at growing sizes.",
-        aim="Linear or better everywhere: no exponent above one, but for noise.",
+        aim="Linear or better everywhere: no exponent above one, except for noise.",
         columns=("Size of", "What", "Size", "µs of CPU", "exponent"),
         rows=rows,
         notes=(

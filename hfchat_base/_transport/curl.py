@@ -24,6 +24,7 @@ from hfchat_base._protocol import limits
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._transport import callbacks
+from hfchat_base._version import __version__
 from hfchat_base.errors import (
     ConnectTimeout,
     HuggingChatError,
@@ -44,7 +45,7 @@ _ABORT: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, likewise
 _CONTINUE: Final = 0  # CURLPAUSE_CONT, likewise
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NOT_IN_HEADERS: Final = re.compile("[\0-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-_USER_AGENT: Final = "hfchat (+https://github.com/hfchat/hfchat)"
+_USER_AGENT: Final = f"hfchat/{__version__}"
 
 _ENCODINGS: Final = "gzip, deflate, br, zstd"
 

@@ -16,6 +16,9 @@ REPOSITORY: Final = Path(__file__).parent.parent.parent
 DOCS: Final = REPOSITORY / "docs"
 
 _FENCE: Final = re.compile(r"(?P<mark>`{3,})(?P<language>[^`]*)$")
+NEEDS_A_CAPABLE_MODEL: Final = "<!-- needs a capable model -->"
+"""Stands on pages whose programs want a model that follows instructions."""
+
 _NOT_RUN: Final = re.compile(r"<!-- not run: (?P<reason>.{10,}) -->$")
 
 
@@ -37,10 +40,13 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """The README, and all pages that somebody has written."""
+    """The README and its neighbours, and all pages that somebody has written."""
     made = {DOCS / "_build", DOCS / "_generated", DOCS / "notebooks"}
     found = [path for path in sorted(DOCS.rglob("*.md")) if not made & set(path.parents)]
-    return [REPOSITORY / "README.md", *found]
+    return [
+        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *found,
+    ]
 
 
 def name_of(page: Path) -> str:

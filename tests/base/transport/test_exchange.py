@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfchat_base import InvalidRequestError, SessionExpired
+from hfchat_base import InvalidRequestError, SessionExpired, __version__
 from hfchat_base._flows.commands import Chunk, TimedOut
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
@@ -56,6 +56,8 @@ def test_headers(driver: Driver, impersonate: str | None) -> None:
     assert "upgrade-insecure-requests" not in headers
     assert headers.get("sec-fetch-mode", "cors") == "cors"
     assert ("Chrome" in headers["user-agent"]) is (impersonate is not None)
+    if impersonate is None:
+        assert headers["user-agent"] == f"hfchat/{__version__}"
 
 
 def test_form_without_a_body_has_no_type(driver: Driver) -> None:
