@@ -26,19 +26,20 @@ from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
-from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
+from hfchat_base._protocol.requests import check_conversation_id, check_share_id
+from hfchat_base._protocol.responses import login_command
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
+from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
-from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncCore, SyncCore
+from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
 from hfchat_base.types import (
     Answer,
     AsHistory,
@@ -49,6 +50,7 @@ from hfchat_base.types import (
     Model,
     OnElicitation,
     Retry,
+    ServerStatus,
     TurnOptions,
     User,
 )
@@ -62,8 +64,14 @@ from hfchat_base.validation import (
     check_servers,
 )
 
-__all__ = ["AsyncHuggingChat", "HuggingChat"]
-BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
+__all__ = [
+    "BASE_URL_VARIABLE",
+    "DEFAULT_BASE_URL",
+    "MODEL_VARIABLE",
+    "AsyncHuggingChat",
+    "HuggingChat",
+]
+
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 
@@ -110,8 +118,7 @@ class ClientBase(ABC):
                 "messages_per_minute": messages_per_minute,
             }
         )
-        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        endpoint = Endpoint.parse(address)
+        endpoint = resolve_endpoint(base_url)
         policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
         self.ephemeral = ephemeral
         self._timeouts = policy.timeouts
@@ -119,7 +126,7 @@ class ClientBase(ABC):
         self._stops_on_leave = stops_on_leave
         self._on_retry = on_retry
         self._session = find_session(reveal_values(cookies), endpoint, account)
-        self._history = ConversationIndex()
+        self._index = ConversationIndex()
         self.server = ServerInfo(
             endpoint,
             policy=policy,
@@ -174,6 +181,11 @@ class ClientBase(ABC):
         None until the first answer that tells them apart; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
+
+    @property
+    def login_command(self) -> str:
+        """The command that logs in to this server in a terminal."""
+        return login_command(self.base_url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
@@ -240,7 +252,7 @@ class ClientBase(ABC):
             as_history,
         )
         return (
-            lambda run: chat.chat(self.server, self._history, ask, run, ephemeral=self.ephemeral),
+            lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
             on_elicitation,
         )
 
@@ -253,7 +265,7 @@ class ClientBase(ABC):
         return conversations.read(self.server, check_conversation_id(conversation_id))
 
     def _delete(self, conversation_id: str) -> Flow[None]:
-        self._history.forget(check_conversation_id(conversation_id))
+        self._index.forget(check_conversation_id(conversation_id))
         return conversations.delete(self.server, conversation_id)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
@@ -319,6 +331,7 @@ class HuggingChat(ClientBase):
             on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
+        self._runner = SyncRunner(self.server, self._transport, stops_on_leave=self._stops_on_leave)
 
     def __enter__(self) -> Self:
         return self
@@ -338,6 +351,14 @@ class HuggingChat(ClientBase):
         """Close the connections. The client cannot be used any more."""
         self._transport.close()
 
+    def check_server(self) -> ServerStatus:
+        """Send one request, without retries, to see whether the server answers.
+
+        Raises:
+            TransportError: It does not.
+        """
+        return self._runner.run(discovery.check_server())
+
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
 
@@ -351,11 +372,11 @@ class HuggingChat(ClientBase):
             TransportError: The server cannot be reached.
             MissingAuthError: It shows nothing to people who are not logged in.
         """
-        return list(self.run_flow(discovery.models(self.server, refresh=refresh)).models)
+        return list(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return self.run_flow(account.whoami(self.server))
+        return self._runner.run(account.whoami(self.server))
 
     def logout(self) -> None:
         """End the session on the server, and delete the saved one that it came from.
@@ -364,7 +385,7 @@ class HuggingChat(ClientBase):
             TransportError: The server could not be told; the saved session is deleted all the same.
         """
         try:
-            self.run_flow(account.logout(self.server))
+            self._runner.run(account.logout(self.server))
         finally:
             self._session.forget()
 
@@ -382,9 +403,7 @@ class HuggingChat(ClientBase):
             LoginRequired: The server takes no guests.
             TooManyConversationsError: The account is full.
         """
-        return Conversation(
-            self, ConversationState.from_stored(self.run_flow(self._create(model, system_prompt)))
-        )
+        return self._conversation(self._runner.run(self._create(model, system_prompt)))
 
     def get_conversation(self, conversation_id: str) -> Conversation:
         """Take up a conversation where it was written to last.
@@ -393,15 +412,13 @@ class HuggingChat(ClientBase):
             ConversationNotFoundError: There is none.
             AccessDeniedError: It is somebody else's.
         """
-        return Conversation(
-            self, ConversationState.from_stored(self.run_flow(self._read(conversation_id)))
-        )
+        return self._conversation(self._runner.run(self._read(conversation_id)))
 
     def list_conversations(self) -> Generator[ConversationInfo, None, None]:
         """List all conversations, the newest first; pages are read as they are needed."""
         page, more = 0, True
         while more:
-            infos, more = self.run_flow(conversations.list_page(self.server, page))
+            infos, more = self._runner.run(conversations.list_page(self.server, page))
             yield from infos
             page += 1
 
@@ -411,7 +428,7 @@ class HuggingChat(ClientBase):
         Raises:
             ConversationNotFoundError: There is none.
         """
-        self.run_flow(self._delete(conversation_id))
+        self._runner.run(self._delete(conversation_id))
 
     def fetch_message_id(self, conversation_id: str) -> str:
         """Find out the id of the last message of a conversation.
@@ -419,7 +436,7 @@ class HuggingChat(ClientBase):
         Raises:
             ConversationNotFoundError: There is none.
         """
-        return self.run_flow(self._read(conversation_id)).latest().id
+        return self._runner.run(self._read(conversation_id)).latest().id
 
     def import_share(self, share: str) -> Conversation:
         """Make a conversation of one's own out of a share.
@@ -430,7 +447,7 @@ class HuggingChat(ClientBase):
         Raises:
             ConversationNotFoundError: There is no such share.
         """
-        return Conversation(self, ConversationState.from_stored(self.run_flow(self._import(share))))
+        return self._conversation(self._runner.run(self._import(share)))
 
     def stream_chat(
         self,
@@ -455,7 +472,7 @@ class HuggingChat(ClientBase):
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        return self.open_stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(*self._chat(messages, model, as_history, **options))
 
     def chat(
         self,
@@ -479,29 +496,18 @@ class HuggingChat(ClientBase):
         A file that cannot be fetched raises nothing: it is returned with the reason in place of its
         bytes, so that it does not cost the answer or the other files.
         """
-        return self.run_flow(conversations.fetch_files(self.server, answer))
+        return self._runner.run(conversations.fetch_files(self.server, answer))
 
     def run_flow(self, flow: Flow[T]) -> T:
-        """Run a flow of `_flows/` that opens no stream."""
-        return self._transport.run(flow)
+        """Run a flow of `_flows/`."""
+        return self._runner.run(flow)
 
-    def open_stream(
-        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
-    ) -> AnswerStream:
-        """Make a stream of a flow that reads one."""
-        run = RunState()
-        core = SyncCore(
-            self.server,
-            self._transport,
-            flow(run),
-            run,
-            on_elicitation=on_elicitation,
-            stops_on_leave=self._stops_on_leave,
-        )
-        return AnswerStream(core)
+    def _conversation(self, stored: StoredConversation) -> Conversation:
+        state = ConversationState.from_stored(stored)
+        return Conversation(self._runner, self._index, state)
 
     def _catalog(self) -> Catalog:
-        return self.run_flow(discovery.models(self.server))
+        return self._runner.run(discovery.models(self.server))
 
 
 class AsyncHuggingChat(ClientBase):
@@ -523,6 +529,9 @@ class AsyncHuggingChat(ClientBase):
             on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
+        self._runner = AsyncRunner(
+            self.server, self._transport, stops_on_leave=self._stops_on_leave
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -542,18 +551,22 @@ class AsyncHuggingChat(ClientBase):
         """Close the connections. The client cannot be used any more."""
         await self._transport.close()
 
+    async def check_server(self) -> ServerStatus:
+        """Send one request to see whether the server answers; see `HuggingChat.check_server`."""
+        return await self._runner.run(discovery.check_server())
+
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""
-        return list((await self.run_flow(discovery.models(self.server, refresh=refresh))).models)
+        return list((await self._runner.run(discovery.models(self.server, refresh=refresh))).models)
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return await self.run_flow(account.whoami(self.server))
+        return await self._runner.run(account.whoami(self.server))
 
     async def logout(self) -> None:
         """End the session on the server; see `HuggingChat.logout`."""
         try:
-            await self.run_flow(account.logout(self.server))
+            await self._runner.run(account.logout(self.server))
         finally:
             self._session.forget()
 
@@ -561,37 +574,32 @@ class AsyncHuggingChat(ClientBase):
         self, model: str | None = None, system_prompt: str | None = None
     ) -> AsyncConversation:
         """Begin a conversation; see `HuggingChat.create_conversation`."""
-        stored = await self.run_flow(self._create(model, system_prompt))
-        return AsyncConversation(self, ConversationState.from_stored(stored))
+        return self._conversation(await self._runner.run(self._create(model, system_prompt)))
 
     async def get_conversation(self, conversation_id: str) -> AsyncConversation:
         """Take up a conversation; see `HuggingChat.get_conversation`."""
-        return AsyncConversation(
-            self, ConversationState.from_stored(await self.run_flow(self._read(conversation_id)))
-        )
+        return self._conversation(await self._runner.run(self._read(conversation_id)))
 
     async def list_conversations(self) -> AsyncGenerator[ConversationInfo, None]:
         """List all conversations; see `HuggingChat.list_conversations`."""
         page, more = 0, True
         while more:
-            infos, more = await self.run_flow(conversations.list_page(self.server, page))
+            infos, more = await self._runner.run(conversations.list_page(self.server, page))
             for info in infos:
                 yield info
             page += 1
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation; see `HuggingChat.delete_conversation`."""
-        await self.run_flow(self._delete(conversation_id))
+        await self._runner.run(self._delete(conversation_id))
 
     async def fetch_message_id(self, conversation_id: str) -> str:
         """Find out the last message's id; see `HuggingChat.fetch_message_id`."""
-        return (await self.run_flow(self._read(conversation_id))).latest().id
+        return (await self._runner.run(self._read(conversation_id))).latest().id
 
     async def import_share(self, share: str) -> AsyncConversation:
         """Make a conversation out of a share; see `HuggingChat.import_share`."""
-        return AsyncConversation(
-            self, ConversationState.from_stored(await self.run_flow(self._import(share)))
-        )
+        return self._conversation(await self._runner.run(self._import(share)))
 
     def stream_chat(
         self,
@@ -602,7 +610,7 @@ class AsyncHuggingChat(ClientBase):
         **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
-        return self.open_stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(*self._chat(messages, model, as_history, **options))
 
     async def chat(
         self,
@@ -617,23 +625,12 @@ class AsyncHuggingChat(ClientBase):
 
     async def fetch_files(self, answer: Answer) -> list[FetchedFile]:
         """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
-        return await self.run_flow(conversations.fetch_files(self.server, answer))
+        return await self._runner.run(conversations.fetch_files(self.server, answer))
 
     async def run_flow(self, flow: Flow[T]) -> T:
-        """Run a flow of `_flows/` that opens no stream."""
-        return await self._transport.run(flow)
+        """Run a flow of `_flows/`."""
+        return await self._runner.run(flow)
 
-    def open_stream(
-        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
-    ) -> AsyncAnswerStream:
-        """Make a stream of a flow that reads one."""
-        run = RunState()
-        core = AsyncCore(
-            self.server,
-            self._transport,
-            flow(run),
-            run,
-            on_elicitation=on_elicitation,
-            stops_on_leave=self._stops_on_leave,
-        )
-        return AsyncAnswerStream(core)
+    def _conversation(self, stored: StoredConversation) -> AsyncConversation:
+        state = ConversationState.from_stored(stored)
+        return AsyncConversation(self._runner, self._index, state)

@@ -1,26 +1,26 @@
 """A conversation on the server, as an object: `Conversation` and `AsyncConversation`.
 
 The two have the same names and signatures (a test holds them to it). What they do is written once,
-in `_flows/`; here flows meet the client that made the conversation.
+in `_flows/`; here flows meet the runner of the client that made the conversation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
 from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState, Options
 from hfchat_base._flows.run import stop_run
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.requests import check_message_id, check_title
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.secret import hide_servers
-from hfchat_base.streams import AnswerStream, AsyncAnswerStream
+from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
 from hfchat_base.types import (
     Answer,
     AnswerFile,
@@ -32,9 +32,6 @@ from hfchat_base.types import (
 )
 from hfchat_base.validation import CALLBACK, FILE, FLAG, TEXT, check, check_servers
 
-if TYPE_CHECKING:
-    from hfchat_base.client import AsyncHuggingChat, HuggingChat
-
 __all__ = ["AsyncConversation", "Conversation"]
 
 _Opening = tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]
@@ -44,8 +41,11 @@ _Opening = tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]
 class _ConversationBase:
     """What needs no server: what is known, and which flow does what."""
 
-    def __init__(self, server: ServerInfo, state: ConversationState) -> None:
+    def __init__(
+        self, server: ServerInfo, index: ConversationIndex, state: ConversationState
+    ) -> None:
         self._server = server
+        self._index = index
         self._state = state
 
     @property
@@ -138,9 +138,11 @@ class Conversation(_ConversationBase):
     the two answers.
     """
 
-    def __init__(self, client: HuggingChat, state: ConversationState) -> None:
-        super().__init__(client.server, state)
-        self._client = client
+    def __init__(
+        self, runner: SyncRunner, index: ConversationIndex, state: ConversationState
+    ) -> None:
+        super().__init__(runner.server, index, state)
+        self._runner = runner
 
     def stream(
         self,
@@ -163,7 +165,7 @@ class Conversation(_ConversationBase):
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        return self._client.open_stream(*self._say(text, files, parent_id, options))
+        return self._runner.stream(*self._say(text, files, parent_id, options))
 
     def send(
         self,
@@ -191,7 +193,7 @@ class Conversation(_ConversationBase):
             message_id: The assistant's message to do again, by default the last one.
             **options: See `TurnOptions`.
         """
-        return self._client.open_stream(*self._retry(message_id, options))
+        return self._runner.stream(*self._retry(message_id, options))
 
     def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
         """Have a message answered again and wait for it; see `stream_retry` and `send`."""
@@ -208,7 +210,7 @@ class Conversation(_ConversationBase):
             message_id: The user's message to edit, by default the last one.
             **options: See `TurnOptions`.
         """
-        return self._client.open_stream(*self._edit(text, message_id, options))
+        return self._runner.stream(*self._edit(text, message_id, options))
 
     def edit(
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
@@ -224,7 +226,7 @@ class Conversation(_ConversationBase):
             Whether there was a run to stop.
         """
         run = self._state.run
-        return run is not None and self._client.run_flow(stop_run(self._server, run))
+        return run is not None and self._runner.run(stop_run(self._server, run))
 
     def messages(self) -> list[Message]:
         """Read all messages: a tree, by their `parent_id`, in the order in which they were made.
@@ -232,27 +234,28 @@ class Conversation(_ConversationBase):
         Raises:
             ConversationNotFoundError: The conversation is gone.
         """
-        stored = self._client.run_flow(conversations.read(self._server, self.id))
+        stored = self._runner.run(conversations.read(self._server, self.id))
         return list(stored.messages)
 
     def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""
         changes = {"title": check_title(title)}
-        self._client.run_flow(conversations.update(self._server, self.id, changes))
+        self._runner.run(conversations.update(self._server, self.id, changes))
         self._state.title = title
 
     def share(self) -> str:
         """Make a public copy of what it holds by now, and return the copy's address."""
-        return self._client.run_flow(conversations.share(self._server, self.id))
+        return self._runner.run(conversations.share(self._server, self.id))
 
     def delete(self) -> None:
         """Delete it on the server."""
-        self._client.delete_conversation(self.id)
+        self._index.forget(self.id)
+        self._runner.run(conversations.delete(self._server, self.id))
 
     def delete_message(self, message_id: str) -> None:
         """Delete a message and all that follow it."""
         flow = conversations.delete_message(self._server, self.id, check_message_id(message_id))
-        self._client.run_flow(flow)
+        self._runner.run(flow)
         self._state.message_id = None
 
     def download(self, file: AnswerFile | str) -> bytes:
@@ -266,19 +269,21 @@ class Conversation(_ConversationBase):
         """
         check("file", file, FILE)
         sha = file if isinstance(file, str) else file.sha
-        return self._client.run_flow(conversations.download(self._server, self.id, sha))
+        return self._runner.run(conversations.download(self._server, self.id, sha))
 
     def fetch_files(self, answer: Answer) -> list[FetchedFile]:
         """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
-        return self._client.fetch_files(answer)
+        return self._runner.run(conversations.fetch_files(self._server, answer))
 
 
 class AsyncConversation(_ConversationBase):
     """A conversation on the server. Made by `AsyncHuggingChat`; see `Conversation`."""
 
-    def __init__(self, client: AsyncHuggingChat, state: ConversationState) -> None:
-        super().__init__(client.server, state)
-        self._client = client
+    def __init__(
+        self, runner: AsyncRunner, index: ConversationIndex, state: ConversationState
+    ) -> None:
+        super().__init__(runner.server, index, state)
+        self._runner = runner
 
     def stream(
         self,
@@ -289,7 +294,7 @@ class AsyncConversation(_ConversationBase):
         **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Send a message and read its answer as it comes; see `Conversation.stream`."""
-        return self._client.open_stream(*self._say(text, files, parent_id, options))
+        return self._runner.stream(*self._say(text, files, parent_id, options))
 
     async def send(
         self,
@@ -307,7 +312,7 @@ class AsyncConversation(_ConversationBase):
         self, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncAnswerStream:
         """Have a message answered again, beside the old answer; see `Conversation.stream_retry`."""
-        return self._client.open_stream(*self._retry(message_id, options))
+        return self._runner.stream(*self._retry(message_id, options))
 
     async def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
         """Have a message answered again and wait for it; see `Conversation.retry`."""
@@ -318,7 +323,7 @@ class AsyncConversation(_ConversationBase):
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncAnswerStream:
         """Say something else instead of an earlier message; see `Conversation.stream_edit`."""
-        return self._client.open_stream(*self._edit(text, message_id, options))
+        return self._runner.stream(*self._edit(text, message_id, options))
 
     async def edit(
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
@@ -330,39 +335,40 @@ class AsyncConversation(_ConversationBase):
     async def stop(self) -> bool:
         """Stop the run that this object reads; see `Conversation.stop`."""
         run = self._state.run
-        return run is not None and await self._client.run_flow(stop_run(self._server, run))
+        return run is not None and await self._runner.run(stop_run(self._server, run))
 
     async def messages(self) -> list[Message]:
         """Read all messages; see `Conversation.messages`."""
-        stored = await self._client.run_flow(conversations.read(self._server, self.id))
+        stored = await self._runner.run(conversations.read(self._server, self.id))
         return list(stored.messages)
 
     async def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""
         changes = {"title": check_title(title)}
-        await self._client.run_flow(conversations.update(self._server, self.id, changes))
+        await self._runner.run(conversations.update(self._server, self.id, changes))
         self._state.title = title
 
     async def share(self) -> str:
         """Make a public copy of what it holds by now, and return the copy's address."""
-        return await self._client.run_flow(conversations.share(self._server, self.id))
+        return await self._runner.run(conversations.share(self._server, self.id))
 
     async def delete(self) -> None:
         """Delete it on the server."""
-        await self._client.delete_conversation(self.id)
+        self._index.forget(self.id)
+        await self._runner.run(conversations.delete(self._server, self.id))
 
     async def delete_message(self, message_id: str) -> None:
         """Delete a message and all that follow it."""
         flow = conversations.delete_message(self._server, self.id, check_message_id(message_id))
-        await self._client.run_flow(flow)
+        await self._runner.run(flow)
         self._state.message_id = None
 
     async def download(self, file: AnswerFile | str) -> bytes:
         """Fetch a file of an answer; see `Conversation.download`."""
         check("file", file, FILE)
         sha = file if isinstance(file, str) else file.sha
-        return await self._client.run_flow(conversations.download(self._server, self.id, sha))
+        return await self._runner.run(conversations.download(self._server, self.id, sha))
 
     async def fetch_files(self, answer: Answer) -> list[FetchedFile]:
         """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
-        return await self._client.fetch_files(answer)
+        return await self._runner.run(conversations.fetch_files(self._server, answer))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from types import AsyncGeneratorType
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 from weakref import WeakSet
 
 from typing_extensions import Self
@@ -30,7 +30,9 @@ from hfchat_base.errors import StreamError
 from hfchat_base.events import Event, TextDelta
 from hfchat_base.types import Answer, OnElicitation
 
-__all__ = ["AnswerStream", "AsyncAnswerStream", "AsyncCore", "SyncCore", "close_at_exit"]
+__all__ = ["AnswerStream", "AsyncAnswerStream", "AsyncRunner", "SyncRunner"]
+
+T = TypeVar("T")
 
 _CLEANUP_SECONDS: Final = 5.0
 """How long closing a stream may wait for the server to hear that its run is not wanted."""
@@ -350,3 +352,77 @@ class AsyncAnswerStream:
         await self._core.close()
         if not self._events.ag_running:  # another task may be reading
             await self._events.aclose()
+
+
+class SyncRunner:
+    """Runs the flows of one client and of its conversations, blocking.
+
+    Args:
+        server: What is known of the server.
+        transport: How to reach it.
+        stops_on_leave: Whether leaving a stream early also stops the server's run.
+    """
+
+    def __init__(
+        self, server: ServerInfo, transport: SyncTransport, *, stops_on_leave: bool
+    ) -> None:
+        self.server = server
+        self.transport = transport
+        self._stops_on_leave = stops_on_leave
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        return self.transport.run(flow)
+
+    def stream(
+        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
+    ) -> AnswerStream:
+        """Make a stream of a flow that reads an answer."""
+        run = RunState()
+        core = SyncCore(
+            self.server,
+            self.transport,
+            flow(run),
+            run,
+            on_elicitation=on_elicitation,
+            stops_on_leave=self._stops_on_leave,
+        )
+        return AnswerStream(core)
+
+
+class AsyncRunner:
+    """Runs the flows of one client and of its conversations in the event loop; see `SyncRunner`."""
+
+    def __init__(
+        self, server: ServerInfo, transport: AsyncTransport, *, stops_on_leave: bool
+    ) -> None:
+        self.server = server
+        self.transport = transport
+        self._stops_on_leave = stops_on_leave
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end.
+
+        Raises:
+            HuggingChatError: What the flow raises.
+        """
+        return await self.transport.run(flow)
+
+    def stream(
+        self, flow: Callable[[RunState], Flow[Answer]], on_elicitation: OnElicitation | None
+    ) -> AsyncAnswerStream:
+        """Make a stream of a flow that reads an answer."""
+        run = RunState()
+        core = AsyncCore(
+            self.server,
+            self.transport,
+            flow(run),
+            run,
+            on_elicitation=on_elicitation,
+            stops_on_leave=self._stops_on_leave,
+        )
+        return AsyncAnswerStream(core)

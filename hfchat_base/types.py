@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import Any, Literal, Protocol, Union
 
 from pydantic import (
     BaseModel,
@@ -24,13 +24,11 @@ from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
 from hfchat_base.events import ElicitationRequest, Source
 
-if TYPE_CHECKING:
-    from hfchat_base.files import Upload
-
 __all__ = [
     "Answer",
     "AnswerFile",
     "AsHistory",
+    "Attachment",
     "ChatMessage",
     "ConversationInfo",
     "FetchedFile",
@@ -45,12 +43,34 @@ __all__ = [
     "Retry",
     "RetryReason",
     "Role",
+    "ServerStatus",
     "Source",
     "ToolRun",
     "TurnOptions",
     "User",
     "Value",
 ]
+
+
+class Attachment(Protocol):
+    """What is attached to a message; `hfchat_base.Upload` is one.
+
+    Attributes:
+        name: What the server stores it as.
+        data: Its bytes.
+        mime: Its MIME type.
+        is_image: Whether only a vision model can read it.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see the class
+    @property
+    def data(self) -> bytes: ...  # noqa: D102 - see the class
+    @property
+    def mime(self) -> str: ...  # noqa: D102 - see the class
+    @property
+    def is_image(self) -> bool: ...  # noqa: D102 - see the class
+
 
 Role = Literal["system", "user", "assistant"]
 
@@ -174,6 +194,18 @@ class User(Value):
     username: str
     email: str = ""
     avatar_url: str = ""
+
+
+class ServerStatus(Value):
+    """What one response of a server says about the server.
+
+    Attributes:
+        status: HTTP status code.
+        date: The server's clock, or None if the response does not hold it.
+    """
+
+    status: int
+    date: datetime | None = None
 
 
 class MessageFile(Value):
@@ -337,7 +369,7 @@ class ChatMessage:
 
     role: Role
     content: str
-    files: Sequence[Upload] = ()
+    files: Sequence[Attachment] = ()
 
 
 RetryReason = Literal["connection", "overloaded", "limit", "pace"]

@@ -17,7 +17,7 @@ from benchmarks.servers import local_server
 from benchmarks.settings import Settings
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.stream_reader import LineReader
-from hfchat_base.local.generation.wire import wire_line
+from hfchat_base.local.wire import wire_line
 from hfchat_base.types import Answer, ChatMessage, Role
 from langchain_huggingchat import ChatHuggingChat
 

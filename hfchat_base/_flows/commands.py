@@ -51,6 +51,18 @@ class Open:
     request: Request
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Send a request beside the open stream, without waiting; `Collect` gets what comes of it."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Wait for the whole `Response` to what was started last; None if nothing was."""
+
+
 @dataclass(slots=True)
 class Read:
     """Wait for more of the open stream: a `Chunk`, None at its clean end, or `TimedOut`.
@@ -111,7 +123,9 @@ class Now:
     """Ask what time it is on the driver's monotonic clock, in seconds."""
 
 
-Command = Union[Send, Open, Read, Close, Deliver, Elicit, Notify, HasAccount, Sleep, Now]
+Command = Union[
+    Send, Open, Start, Collect, Read, Close, Deliver, Elicit, Notify, HasAccount, Sleep, Now
+]
 
 Flow = Generator[Command, Any, T]
 """A flow that ends in a T."""
@@ -126,6 +140,12 @@ def send(request: Request) -> Flow[Response]:
 def open_stream(request: Request) -> Flow[Response]:
     """Send a request and wait for the response's head, typed."""
     response: Response = yield Open(request)
+    return response
+
+
+def collect() -> Flow[Response | None]:
+    """Wait for the response to what was started last, typed."""
+    response: Response | None = yield Collect()
     return response
 
 

@@ -27,9 +27,8 @@ from dataclasses import dataclass
 
 from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.files import Upload
 from hfchat_base.policy import Limits
-from hfchat_base.types import Answer, ChatMessage
+from hfchat_base.types import Answer, Attachment, ChatMessage
 
 _Key = bytes
 
@@ -66,7 +65,7 @@ class Plan:
     parent_id: str | None
     system_prompt: str
     text: str
-    files: tuple[Upload, ...]
+    files: tuple[Attachment, ...]
     _end: _Key
     _thread: _Thread | None
 
@@ -181,17 +180,17 @@ class ConversationIndex:
         self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
     ) -> tuple[int, _Place] | None:
         # The last message is what is to be answered, so it is never part of the beginning.
-        for index in range(len(turns) - 1, 0, -1):
-            place = self._places.get(keys[index])
+        for index, key in reversed(list(enumerate(keys[: len(turns)]))[1:]):
+            place = self._places.get(key)
             if place is not None and not place.thread.busy:
-                self._places.move_to_end(keys[index])
+                self._places.move_to_end(key)
                 return index, place
         return None
 
 
 def render(
     turns: Sequence[ChatMessage], *, continues: bool = False
-) -> tuple[str, tuple[Upload, ...]]:
+) -> tuple[str, tuple[Attachment, ...]]:
     """Put messages into the one that the server takes.
 
     User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with

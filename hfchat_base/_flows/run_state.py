@@ -71,6 +71,7 @@ class RunState:
         self._stop_requested = False
         self._open_elicitation: str | None = None
         self._questions = 0
+        self._asked_for_id = False
         self._seen_events = 0
         self._characters_before = 0
 
@@ -90,6 +91,7 @@ class RunState:
             conversation_id=message.conversation_id,
             generation_id=self.generation_id,
         )
+        self._asked_for_id = False
         self._forget_seen()
 
     def sending(self) -> None:
@@ -118,6 +120,12 @@ class RunState:
         """This client asks the server to stop."""
         self._stop_requested = True
 
+    def ask_for_message_id(self) -> bool:
+        """Whether to ask for the answer's id now; once a run, and not if it is known."""
+        asks = self.reads_message_id and not self._asked_for_id
+        self._asked_for_id = True
+        return asks and self.accumulator.message_id is None
+
     def count_question(self) -> int:
         """Count a question that a tool puts to the caller; return how many there were."""
         self._questions += 1
@@ -132,6 +140,7 @@ class RunState:
         self._step("continue_after_reply")
         elicitation_id, self._open_elicitation = self._open_elicitation or "", None
         self.generation_id = generation_id
+        self._asked_for_id = False
         self._forget_seen()
         return elicitation_id
 

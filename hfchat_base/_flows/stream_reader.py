@@ -1,8 +1,8 @@
 """Reading one stream of events: the answer itself, or the log that it is resumed from.
 
-What lives here: what every event means for the run while it is read (progress, the end, a
-question), and how a replayed log is cut down to what has not been seen. What comes before and after
-a stream is `run.py`'s and `resume.py`'s.
+What lives here: what each event means for the run while it is read (progress, the end, a question),
+and how a replayed log is reduced to what the caller has not seen. `run.py` and `resume.py` open the
+streams.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from hfchat_base._flows.commands import Chunk, Close, Deliver, Elicit, Flow, Read, read_all, send
+from hfchat_base._flows.commands import (
+    Chunk,
+    Close,
+    Deliver,
+    Elicit,
+    Flow,
+    Read,
+    Start,
+    read_all,
+    send,
+)
 from hfchat_base._flows.context import OVERLOADED, Attempts, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.timing import Deadlines, after
@@ -46,7 +56,7 @@ class Reader(Protocol):
         ...
 
     def rest(self) -> Event | None:
-        """What stands behind the last newline, if it is whole."""
+        """What follows the last newline, if it is a whole event."""
         ...
 
 
@@ -71,7 +81,7 @@ class LineReader:
                 yield event
 
     def rest(self) -> Event | None:
-        """What stands behind the last newline, if it is whole."""
+        """What follows the last newline, if it is a whole event."""
         try:
             return decode_line(self._lines.rest, self._lines.lines_seen + 1)
         except ProtocolError:
@@ -151,14 +161,12 @@ def follow(server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlin
         yield Deliver(run.take(rest))
 
 
-def _take_chunks(
+def _take_chunks(  # noqa: C901 - the loop of every token, which makes few calls
     server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines
 ) -> Flow[bool]:
-    """Deliver the events of all chunks; tell whether the next progress is overdue.
-
-    This loop runs for every token, so it makes few calls.
-    """
+    """Deliver the events of all chunks; tell whether the next progress is overdue."""
     take_text = run.accumulator.take_text
+    has_asked = False
     while isinstance(result := (yield Read(deadlines.next)), Chunk):
         events: list[Event] = []
         progress_at: float | None = None
@@ -184,9 +192,22 @@ def _take_chunks(
             yield Deliver(events)
         if progress_at is not None:
             deadlines.progress(progress_at)
+            if not has_asked:
+                has_asked = True
+                yield from _ask_for_message_id(server, run)
         elif deadlines.passed(result.at):
             return True
     return result is not None
+
+
+def _ask_for_message_id(server: ServerInfo, run: RunState) -> Flow[None]:
+    """Read the conversation while the answer comes, for the answer's id.
+
+    Its message is stored before the first token (seen on 0.20 and 0.9.5), so nobody has to wait
+    for a request after the last one.
+    """
+    if run.ask_for_message_id() and server.dialect is not None:
+        yield Start(server.dialect.get_conversation(run.conversation_id))
 
 
 def _take_status(

@@ -20,7 +20,7 @@ from hfchat_base._protocol.constants import (
 from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.files import Upload
+from hfchat_base.types import Attachment
 from hfchat_base.validation import TEXT, check
 
 _CONVERSATION_ID: Final = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
@@ -144,7 +144,7 @@ def empty_request(method: str, path: str, endpoint: Endpoint) -> Request:
     return Request(method, path, {**ACCEPT_JSON, "origin": endpoint.origin})
 
 
-def message_form(files: Sequence[Upload], data: Mapping[str, Any]) -> tuple[bytes, str]:
+def message_form(files: Sequence[Attachment], data: Mapping[str, Any]) -> tuple[bytes, str]:
     """Build the form that a message is sent in; return it and its content type.
 
     Each file is base64 text named ``base64;<name>``, then comes the JSON (R: ``image_upload``).
@@ -165,12 +165,12 @@ def message_form(files: Sequence[Upload], data: Mapping[str, Any]) -> tuple[byte
     return b"".join(pieces), f"multipart/form-data; boundary={boundary}"
 
 
-def _name(upload: Upload) -> str:
+def _name(upload: Attachment) -> str:
     # As browsers escape names in forms (HTML standard, multipart/form-data encoding).
     name = upload.name.encode("utf-8", "replace").decode()
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _mime(upload: Upload) -> str:
+def _mime(upload: Attachment) -> str:
     mime = re.sub(r"[^\w!#$&^.+;= /-]", "", upload.mime, flags=re.ASCII)
     return mime or "application/octet-stream"

@@ -87,7 +87,8 @@ def _fail_all(_: type[BaseException], error: BaseException, traceback: Traceback
     """End all transfers of an event loop, once libcurl has returned."""
     assert traceback is not None  # noqa: S101 - only of a result that is no number
     multi: AsyncCurl = ffi.from_handle(traceback.tb_frame.f_locals["clientp"])
-    multi.loop.call_soon(_fail_transfers, multi, error)
+    if not multi.loop.is_closed():
+        multi.loop.call_soon(_fail_transfers, multi, error)
     return 0
 
 

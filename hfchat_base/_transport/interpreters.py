@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from hfchat_base._flows.commands import (
     Chunk,
     Close,
+    Collect,
     Deliver,
     Elicit,
     Flow,
@@ -26,6 +28,7 @@ from hfchat_base._flows.commands import (
     Read,
     Send,
     Sleep,
+    Start,
     TimedOut,
 )
 from hfchat_base._protocol.http import Request, Response
@@ -45,6 +48,14 @@ class SyncResponseStream(Protocol):
     def close(self) -> None: ...
 
 
+class SyncExchange(Protocol):
+    """A request that was started, of the synchronous transport."""
+
+    def work(self) -> None: ...
+    def finish(self) -> Response: ...
+    def close(self) -> None: ...
+
+
 class SyncSender(Protocol):
     """What the synchronous interpreter needs of its transport."""
 
@@ -54,6 +65,7 @@ class SyncSender(Protocol):
     def on_retry(self) -> OnRetry | None: ...
     def send(self, request: Request, *, last_seconds: float | None = None) -> Response: ...
     def open(self, request: Request) -> tuple[SyncResponseStream, Response]: ...
+    def start(self, request: Request) -> SyncExchange: ...
     def sleep(self, pause: Sleep) -> None: ...
     def now(self) -> float: ...
 
@@ -85,6 +97,7 @@ class SyncInterpreter(Generic[T]):
         self._on_elicitation = on_elicitation
         self._last_seconds = last_seconds
         self._stream: SyncResponseStream | None = None
+        self._started: SyncExchange | None = None
 
     def advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over.
@@ -104,6 +117,8 @@ class SyncInterpreter(Generic[T]):
                     continue
                 try:
                     if command.__class__ is Read:
+                        if self._started is not None:
+                            self._started.work()
                         outcome = self._stream.read(command.until) if self._stream else None
                         if outcome is None:
                             self.drop()
@@ -115,7 +130,7 @@ class SyncInterpreter(Generic[T]):
             self.result = stop.value
             return None
 
-    def _perform(self, command: Any) -> Any:
+    def _perform(self, command: Any) -> Any:  # noqa: C901, PLR0911 - a table of commands
         match command:
             case Send(request):
                 return self._transport.send(request, last_seconds=self._last_seconds)
@@ -123,6 +138,12 @@ class SyncInterpreter(Generic[T]):
                 self.drop()
                 self._stream, head = self._transport.open(request)
                 return head
+            case Start(request):
+                self._drop_started()
+                with suppress(HuggingChatError):  # the stream beside it matters more
+                    self._started = self._transport.start(request)
+            case Collect():
+                return self._collect()
             case Close():
                 self.drop()
             case Sleep():
@@ -136,6 +157,12 @@ class SyncInterpreter(Generic[T]):
             case Notify(retry) if self._transport.on_retry is not None:
                 self._transport.on_retry(retry)
         return None
+
+    def _collect(self) -> Response | None:
+        try:
+            return self._started.finish() if self._started else None
+        finally:
+            self._drop_started()
 
     def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
         reply = self._on_elicitation(question) if self._on_elicitation else None
@@ -166,18 +193,31 @@ class SyncInterpreter(Generic[T]):
         if stream is not None:
             stream.close()
 
+    def _drop_started(self) -> None:
+        started, self._started = self._started, None
+        if started is not None:
+            started.close()
+
     def close(self) -> None:
-        """End the flow where it stands, and drop its connection."""
+        """End the flow where it stands, and drop its connections."""
         try:
             self._flow.close()
         finally:
             self.drop()
+            self._drop_started()
 
 
 class AsyncResponseStream(Protocol):
     """An open response of the asynchronous transport."""
 
     async def read(self, until: float | None) -> Chunk | TimedOut | None: ...
+    def close(self) -> None: ...
+
+
+class AsyncExchange(Protocol):
+    """A request that was started, of the asynchronous transport."""
+
+    async def finish(self) -> Response: ...
     def close(self) -> None: ...
 
 
@@ -190,6 +230,7 @@ class AsyncSender(Protocol):
     def on_retry(self) -> OnRetry | None: ...
     async def send(self, request: Request) -> Response: ...
     async def open(self, request: Request) -> tuple[AsyncResponseStream, Response]: ...
+    async def start(self, request: Request) -> AsyncExchange: ...
     async def sleep(self, pause: Sleep) -> None: ...
     def now(self) -> float: ...
 
@@ -218,6 +259,7 @@ class AsyncInterpreter(Generic[T]):
         self._flow = flow
         self._on_elicitation = on_elicitation
         self._stream: AsyncResponseStream | None = None
+        self._started: AsyncExchange | None = None
 
     async def advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over.
@@ -248,7 +290,7 @@ class AsyncInterpreter(Generic[T]):
             self.result = stop.value
             return None
 
-    async def _perform(self, command: Any) -> Any:
+    async def _perform(self, command: Any) -> Any:  # noqa: C901, PLR0911 - a table of commands
         match command:
             case Send(request):
                 return await self._transport.send(request)
@@ -256,6 +298,12 @@ class AsyncInterpreter(Generic[T]):
                 self.drop()
                 self._stream, head = await self._transport.open(request)
                 return head
+            case Start(request):
+                self._drop_started()
+                with suppress(HuggingChatError):  # the stream beside it matters more
+                    self._started = await self._transport.start(request)
+            case Collect():
+                return await self._collect()
             case Close():
                 self.drop()
             case Sleep():
@@ -269,6 +317,12 @@ class AsyncInterpreter(Generic[T]):
             case Notify(retry) if self._transport.on_retry is not None:
                 self._transport.on_retry(retry)
         return None
+
+    async def _collect(self) -> Response | None:
+        try:
+            return await self._started.finish() if self._started else None
+        finally:
+            self._drop_started()
 
     async def _ask(self, question: ElicitationRequest) -> Mapping[str, Any] | None:
         reply = self._on_elicitation(question) if self._on_elicitation else None
@@ -293,9 +347,15 @@ class AsyncInterpreter(Generic[T]):
         if stream is not None:
             stream.close()
 
+    def _drop_started(self) -> None:
+        started, self._started = self._started, None
+        if started is not None:
+            started.close()
+
     def close(self) -> None:
-        """End the flow where it stands, and drop its connection."""
+        """End the flow where it stands, and drop its connections."""
         try:
             self._flow.close()
         finally:
             self.drop()
+            self._drop_started()

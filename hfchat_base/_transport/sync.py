@@ -20,9 +20,15 @@ from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Lock, Sockets, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import pauses
-from hfchat_base._transport.curl import Connection, Exchange, deadline, new_multi, no_answer
+from hfchat_base._transport.curl import (
+    Connection,
+    Credentials,
+    Exchange,
+    deadline,
+    new_multi,
+    no_answer,
+)
 from hfchat_base._transport.interpreters import OnRetry, SyncInterpreter
-from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
 
 T = TypeVar("T")
@@ -41,7 +47,7 @@ class SyncTransport:
 
     Args:
         connection: How to reach the server.
-        session: Whose cookies to send.
+        credentials: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
         on_retry: Told of every pause before another attempt.
@@ -51,7 +57,7 @@ class SyncTransport:
     def __init__(
         self,
         connection: Connection,
-        session: Session,
+        credentials: Credentials,
         *,
         response_timeout: float | None,
         head_timeout: float | None,
@@ -59,7 +65,7 @@ class SyncTransport:
         warns: bool = True,
     ) -> None:
         self._connection = connection
-        self._session = session
+        self._credentials = credentials
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
         self.on_retry = on_retry
@@ -82,15 +88,15 @@ class SyncTransport:
             TransportError: There is none.
         """
         timeout = self._response_timeout if last_seconds is None else last_seconds
-        with SyncStream(self, request, is_stream=False, is_last=last_seconds is not None) as stream:
-            head = stream.open(timeout)
-            until = deadline(timeout)
-            pieces: list[bytes] = []
-            while (chunk := stream.read(until)) is not None:
-                if isinstance(chunk, TimedOut):
-                    raise no_answer(request, timeout)
-                pieces.append(chunk.data)
-        return replace(head, body=b"".join(pieces))
+        is_last = last_seconds is not None
+        with SyncStream(self, request, is_stream=False, is_last=is_last, timeout=timeout) as stream:
+            return stream.finish()
+
+    def start(self, request: Request) -> SyncStream:
+        """Send a request without waiting for its response."""
+        stream = SyncStream(self, request, is_stream=False, timeout=self._response_timeout)
+        stream.work()
+        return stream
 
     def open(self, request: Request) -> tuple[SyncStream, Response]:
         """Send a request and wait for the head of the response.
@@ -124,7 +130,7 @@ class SyncTransport:
     @property
     def has_account(self) -> bool:
         """Whether the session is one that somebody logged in with."""
-        return not self._session.is_guest
+        return not self._credentials.is_guest
 
     def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
@@ -178,7 +184,7 @@ class SyncTransport:
         # Nothing arrives while nobody waits, so there is nothing to pause.
         return Exchange(
             self._connection,
-            self._session,
+            self._credentials,
             request,
             is_stream=is_stream,
             pauses=False,
@@ -194,6 +200,7 @@ class SyncStream:
         request: What to send.
         is_stream: See `Exchange`.
         is_last: Whether it may be sent by a client that was closed.
+        timeout: Seconds for the whole response, for `finish`.
     """
 
     def __init__(
@@ -203,9 +210,11 @@ class SyncStream:
         *,
         is_stream: bool,
         is_last: bool = False,
+        timeout: float | None = None,
     ) -> None:
         self._transport = transport
         self._request = request
+        self._timeout = timeout
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._running = ffi.new("int *")
         self._pending = ffi.new("int *")
@@ -247,6 +256,26 @@ class SyncStream:
                 return None
             if not self._wait(until):
                 return TimedOut(time.monotonic())
+
+    def work(self) -> None:
+        """Send and receive what can be without waiting; an error is kept for `finish`."""
+        if not self._exchange.is_done:
+            self._perform()
+
+    def finish(self) -> Response:
+        """Wait for the whole response.
+
+        Raises:
+            TransportError: There is none, or not in time.
+        """
+        head = self.open(self._timeout)
+        until = deadline(self._timeout)
+        pieces: list[bytes] = []
+        while (chunk := self.read(until)) is not None:
+            if isinstance(chunk, TimedOut):
+                raise no_answer(self._request, self._timeout)
+            pieces.append(chunk.data)
+        return replace(head, body=b"".join(pieces))
 
     def close(self) -> None:
         """Let go: the connection is kept if the response was read to its end, else dropped now."""

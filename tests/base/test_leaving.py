@@ -83,7 +83,7 @@ async def test_close_while_another_task_reads(
 
 async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer the stop holds nobody who leaves."""
-    monkeypatch.setattr("hfchat_base.streams._FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.streams._CLEANUP_SECONDS", 0.1)
     patient = Timeouts(response=1000)
     with FaultServer(server.base_url) as proxy:
         proxy.on(STOP, Stall(0), always=True)

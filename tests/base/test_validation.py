@@ -7,8 +7,6 @@ same argument, on the wrapper.
 from __future__ import annotations
 
 import http.cookiejar
-import subprocess
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -57,9 +55,7 @@ OF_CLIENTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "ephemeral": ({"ephemeral": "yes"}, r"ephemeral should be True or False, not str\."),
     "stops_on_leave": ({"stops_on_leave": None}, r"stops_on_leave .*, not None\."),
     "timeouts": ({"timeouts": 5}, r"timeouts should be a Timeouts, not int\."),
-    "a timeout": ({"timeouts": Timeouts(connect=ANY)}, r"timeouts\.connect .* number, not str\."),
     "retries": ({"retries": 3}, r"retries should be a Retries, not int\."),
-    "attempts": ({"retries": Retries(attempts=ANY)}, r"retries\.attempts .* integer, not str\."),
     "impersonate": ({"impersonate": 5}, r"impersonate should be a text"),
     "max_body_bytes": ({"max_body_bytes": "1"}, r"max_body_bytes .*, not str\."),
     "on_retry": ({"on_retry": SECRET}, r"on_retry should be a function or None, not str\."),
@@ -304,15 +300,17 @@ def test_cookie_jars_are_taken() -> None:
         HuggingChat(NOWHERE, http.cookiejar.CookieJar())
 
 
-def test_pydantic_is_not_imported_without_need() -> None:
-    """A program that gives plain arguments does not wait for the import."""
-    program = (
-        "import sys; from hfchat_base import HuggingChat\n"
-        "client = HuggingChat('http://127.0.0.1:9', {'hf-chat': 'x'}, headers={'a': 'b'})\n"
-        "client.stream_chat('hello', on_elicitation=print); client.close()\n"
-        "print('pydantic' in sys.modules)"
-    )
-    done = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "False\n"
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Timeouts(connect=ANY), r"connect should be a number of seconds, not str\."),
+        (lambda: Timeouts(total=-1), r"total should be a number of seconds, not -1\."),
+        (lambda: Retries(attempts=ANY), r"attempts should be an integer .*, not str\."),
+        (lambda: Retries(first_wait=NONE), r"first_wait should be a number .*, not NoneType\."),
+    ],
+)
+def test_wrong_type_in_a_policy(make: Any, words: str) -> None:
+    """Deadlines and numbers of attempts are checked where they are made."""
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        make()
+    assert_says_nothing(caught.value)

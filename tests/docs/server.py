@@ -21,8 +21,8 @@ from hfchat_base.local import (
     scripted_tool_servers,
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
-from hfchat_base.local.backends.scripted import default_models
-from tests.langchain.obedient import obey
+from hfchat_base.local.scripted import default_models
+from tests.support.obedient import obey
 
 _DAY: Final = ElicitationField("string", "date", "Date", required=True)
 

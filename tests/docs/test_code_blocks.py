@@ -26,8 +26,8 @@ from tests.docs.pages import (
     pages,
 )
 from tests.docs.server import make_server
-from tests.langchain.pictures import PNG
 from tests.support.firefox import write_profile
+from tests.support.pictures import PNG
 
 README = REPOSITORY / "README.md"
 

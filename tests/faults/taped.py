@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 
 from hfchat_base import HuggingChat
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, LocalTool, ToolServer
-from hfchat_base.local.backends.base import Reasoning, Text, ToolCall
-from hfchat_base.local.backends.function import words
+from hfchat_base.local.backends import Reasoning, Text, ToolCall, words
 from tests.support.faults.origins import Taping
 from tests.support.faults.server import CREATE, MODELS, READ, RESUME, SEND, FaultServer
 from tests.support.faults.wire import Asked
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hfchat_base.local import ChatRequest
-    from hfchat_base.local.backends.base import Piece
+    from hfchat_base.local.backends import Piece
 
 TOOL_SERVER: Final = "Weather"
 

@@ -90,7 +90,7 @@ def send(conversation: Any) -> Any:
 
 def short_window(client: Any) -> Any:
     """Let a client believe that the server's minute is a short one."""
-    client.server.pace = RateLimiter(window=WINDOW_SECONDS)
+    client.server.rate_limiter = RateLimiter(window=WINDOW_SECONDS)
     return client
 
 

@@ -45,7 +45,7 @@ HOUR: Final = 3600.0
 @pytest.fixture
 def _short_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let logs be closed after a tenth of a second rather than after five minutes."""
-    monkeypatch.setattr("hfchat_base.local.http.resume.RESUME_CAP_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.routes.messages.RESUME_CAP_SECONDS", 0.1)
     short = partial(Policy, resuming=Resuming(log_cap=0.09))
     monkeypatch.setattr("hfchat_base.client.Policy", short)
 

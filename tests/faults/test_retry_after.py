@@ -123,7 +123,7 @@ def test_limit_of_a_gateway_is_not_the_servers(proxy: FaultServer, caller: Calle
     limits: list[Any] = []
 
     def work(client: Any) -> Any:
-        limits.append(client.server.pace)
+        limits.append(client.server.rate_limiter)
         return asking(client)
 
     proxy.on(SEND, busy(STATUSES[0], "0"))

@@ -381,9 +381,9 @@ def test_fault_39_deleted_under_a_history(server: LocalServer, caller: Caller) -
 
 def _forgetful(client: Any, conversation_id: str) -> Any:
     """Delete a conversation as somebody else would: the client's index does not hear of it."""
-    history, client._history = client._history, type(client._history)()
+    history, client._index = client._index, type(client._index)()
     gone = client.delete_conversation(conversation_id)
-    client._history = history
+    client._index = history
     return gone
 
 

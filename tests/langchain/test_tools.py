@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, Literal
 
 import pytest
@@ -14,7 +13,7 @@ from hfchat_base import InvalidRequestError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
 from tests.base.tools.shapes import NOW, PARIS, SHAPES, WEATHER
-from tests.langchain.test_agents import conversations_made, messages_sent
+from tests.support.local_requests import conversations_made, messages_sent, script
 
 
 @tool
@@ -30,11 +29,6 @@ def now() -> str:
 
 
 TOOLS: Final = [get_weather, now]
-
-
-def script(*replies: str) -> str:
-    """A message to `script/agent`, which then answers word for word as told."""
-    return f"SCRIPT: {json.dumps(replies)}"
 
 
 @pytest.fixture
@@ -94,6 +88,45 @@ def test_broken_call(disobedient: ChatHuggingChat, broken: str) -> None:
         (call,) = message.invalid_tool_calls
         assert broken in (call["args"] or "")
         assert call["id"]
+    disobedient.close()
+
+
+async def test_invalid_call_says_why(disobedient: ChatHuggingChat) -> None:
+    """An invalid call holds what is wrong with it, and the answer is not empty."""
+    bound = disobedient.bind_tools(TOOLS)
+    asked = script('<tool_call>{"name": "fly", "arguments": {}}</tool_call>')
+    for message in (bound.invoke(asked), await bound.ainvoke(asked)):
+        (call,) = message.invalid_tool_calls
+        assert "There is no tool named 'fly'" in (call["error"] or "")
+        assert message.text
+    streamed = added(list(bound.stream(asked)))  # type: ignore[arg-type]
+    (block,) = (b for b in streamed.content_blocks if b["type"] == "invalid_tool_call")
+    assert "There is no tool named 'fly'" in (block["error"] or "")
+    await disobedient.aclose()
+
+
+@pytest.mark.parametrize(
+    "broken", ['{"name": "now", "arguments": {x}}', "now(x)", '{"name": "fly"}']
+)
+def test_invalid_call_is_asked_for_again(
+    server: LocalServer, disobedient: ChatHuggingChat, broken: str
+) -> None:
+    """A call that cannot be used is asked for again once, though none is forced."""
+    bound = disobedient.bind_tools(TOOLS)
+    message = bound.invoke(script(f"<tool_call>{broken}</tool_call>", f"<tool_call>{PARIS}"))
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == [WEATHER]
+    assert message.invalid_tool_calls == []
+    assert conversations_made(server) == 1
+    assert len(messages_sent(server)) == 2
+    disobedient.close()
+
+
+def test_one_call_at_a_time(disobedient: ChatHuggingChat) -> None:
+    """Where parallel calls are refused, an answer holds one."""
+    bound = disobedient.bind_tools(TOOLS, parallel_tool_calls=False)
+    asked = script(f"<tool_call>{PARIS}</tool_call><tool_call>{NOW}</tool_call>")
+    for message in (bound.invoke(asked), added(list(bound.stream(asked)))):  # type: ignore[arg-type]
+        assert [call["name"] for call in message.tool_calls] == ["get_weather"]
     disobedient.close()
 
 
@@ -183,7 +216,7 @@ def test_unknown_choice(model: ChatHuggingChat) -> None:
         model.bind_tools(TOOLS, tool_choice="fly")
 
 
-def test_one_call_at_a_time(model: ChatHuggingChat) -> None:
+def test_no_second_call_is_returned(model: ChatHuggingChat) -> None:
     """Parallel calls can be switched off."""
     both = "The weather in 'Paris' now?"
     assert len(model.bind_tools(TOOLS).invoke(both).tool_calls) == 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base.local import LocalServer, scripted_tool_servers
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

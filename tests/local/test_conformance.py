@@ -24,7 +24,7 @@ from hfchat_base.local import (
     default_models,
     scripted_tool_servers,
 )
-from tests.local.replay import RECORDINGS, Player, load
+from tests.support.conformance import RECORDINGS, Player, load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

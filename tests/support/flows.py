@@ -68,6 +68,22 @@ class _ScriptedStream:
         """There is nothing to close."""
 
 
+class _ScriptedExchange:
+    """A request that is sent when its response is asked for."""
+
+    def __init__(self, send: Callable[[], Response]) -> None:
+        self._send = send
+
+    def work(self) -> None:
+        """There is nothing to do before."""
+
+    def finish(self) -> Response:
+        return self._send()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class _ScriptedTransport:
     """A transport that answers from a script, and whose time is what was slept."""
 
@@ -95,6 +111,9 @@ class _ScriptedTransport:
     def open(self, request: Request) -> tuple[_ScriptedStream, Response]:
         self._outcome.requests.append(request)
         return self._stream, self._head
+
+    def start(self, request: Request) -> _ScriptedExchange:
+        return _ScriptedExchange(lambda: self.send(request))
 
     def sleep(self, pause: Sleep) -> None:
         self._outcome.slept.append(pause.seconds)

@@ -32,8 +32,7 @@ from hfchat_base._protocol.requests import (
 from hfchat_base._protocol.responses import check_json
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, ProtocolError
-from hfchat_base.files import Upload
-from hfchat_base.types import ConversationInfo, McpServer, Message, Model, User
+from hfchat_base.types import Attachment, ConversationInfo, McpServer, Message, Model, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class OutgoingMessage:
     message_id: str
     text: str | None
     generation_id: str
-    files: Sequence[Upload] = ()
+    files: Sequence[Attachment] = ()
     is_retry: bool = False
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()

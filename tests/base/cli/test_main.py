@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base import __version__
+from hfchat_base.cli.app import show_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -39,6 +41,23 @@ def test_a_missing_package_is_named_with_its_extra(package: str) -> None:
     assert result.stderr == 'The command hfchat needs an extra: pip install "hfchat[cli]"\n'
 
 
+def test_a_package_that_one_option_needs(tmp_path: Path) -> None:
+    """A package that is imported late is named in the same way."""
+    schema = tmp_path / "schema.json"
+    schema.write_text("{}")
+    code = "import sys; sys.modules['jsonschema'] = None\nfrom hfchat_base.cli import main; main()"
+    result = python(code, "ask", "x", "--schema", str(schema))
+    assert result.returncode == 1
+    assert result.stderr == 'The command hfchat needs an extra: pip install "hfchat[cli]"\n'
+
+
+def test_warnings_have_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning of ours is one line without a file's name; those of libraries are not shown."""
+    show_warning(UserWarning("The model list\x1b[2J cannot be read."), UserWarning, __file__, 1)
+    show_warning(DeprecationWarning("of a library"), DeprecationWarning, __file__, 1)
+    assert capsys.readouterr().err == "Warning: The model list cannot be read.\n"
+
+
 def test_the_help_imports_nothing_heavy() -> None:
     """No framework, no server and no engine is imported before a command needs it."""
     code = """
@@ -58,8 +77,9 @@ finally:
 
 
 def test_the_version(hfchat: Callable[..., Result]) -> None:
-    """--version tells the version."""
-    assert hfchat("--version").stdout == f"hfchat {__version__}\n"
+    """--version and -V print the version."""
+    for option in ("--version", "-V"):
+        assert hfchat(option).stdout == f"hfchat {__version__}\n"
 
 
 @pytest.mark.parametrize(

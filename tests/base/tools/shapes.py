@@ -34,7 +34,7 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
     "bare, several": (f"{PARIS}\n{NOW}", "", [WEATHER, TIME]),
     "bare, a list": (f"[{PARIS}, {NOW}]", "", [WEATHER, TIME]),
     "bare, after prose": (f"I'll call this: {PARIS}", "I'll call this:", [WEATHER]),
-    "fenced": (f"Sure:\n```json\n{PARIS}\n```\nDone.", "Sure:\nDone.", [WEATHER]),
+    "fenced": (f"Sure:\n```json\n{PARIS}\n```", "Sure:", [WEATHER]),
     "fenced, several": (f"```\n{PARIS}\n{NOW}\n```", "", [WEATHER, TIME]),
     "fenced, in tags": (f"```xml\n<tool_call>\n{PARIS}\n</tool_call>\n```", "", [WEATHER]),
     "tags around a fence": (f"<tool_call>\n```json\n{PARIS}\n```\n</tool_call>", "", [WEATHER]),
@@ -99,11 +99,6 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
         f"<tool_call>{PARIS}</tool_call>\n<tool_response>\nSunny\n</tool_response>\nIt is sunny.",
         "",
         [WEATHER],
-    ),
-    "a tool that is not there": (
-        '<tool_call>{"name": "fly", "arguments": {"to": "Mars"}}</tool_call>',
-        "",
-        [("fly", {"to": "Mars"})],
     ),
 }
 """What a model writes: the text and the calls that it amounts to."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfchat_base.tools import BrokenCall, Call, ToolCallParser
+from hfchat_base.tools import FunctionCall, InvalidToolCall, ToolCallParser
 from tests.base.tools.shapes import NOW, PARIS, SHAPES, TOOLS, WEATHER
 
 LEFT_ALONE: Final = {
@@ -32,10 +32,10 @@ LEFT_ALONE: Final = {
 """Text without any call."""
 
 
-def parse(text: str, *cuts: int) -> tuple[str, list[Call | BrokenCall]]:
+def parse(text: str, *cuts: int) -> tuple[str, list[FunctionCall | InvalidToolCall]]:
     """Parse a text that comes in pieces, and return the text and the calls in it."""
     parser = ToolCallParser(TOOLS)
-    parsed: list[str | Call | BrokenCall] = []
+    parsed: list[str | FunctionCall | InvalidToolCall] = []
     for start, end in zip((0, *cuts), (*cuts, len(text)), strict=True):
         parsed += parser.feed(text[start:end])
     parsed += parser.end()
@@ -43,10 +43,10 @@ def parse(text: str, *cuts: int) -> tuple[str, list[Call | BrokenCall]]:
     return said, [piece for piece in parsed if not isinstance(piece, str)]
 
 
-def plain(calls: list[Call | BrokenCall]) -> list[Any]:
+def plain(calls: list[FunctionCall | InvalidToolCall]) -> list[Any]:
     """Calls without their ids."""
     return [
-        (call.name, call.arguments) if isinstance(call, Call) else (call.name, call.text)
+        (call.name, call.arguments) if isinstance(call, FunctionCall) else (call.name, call.text)
         for call in calls
     ]
 
@@ -106,18 +106,27 @@ def test_broken_calls(text: str, broken: str) -> None:
     """A call that cannot be read is told as such, with its text, at every cut."""
     for cut in range(len(text) + 1):
         said, (call,) = parse(text, cut)
-        assert isinstance(call, BrokenCall)
+        assert isinstance(call, InvalidToolCall)
         assert (said, call.text) == ("", broken)
         assert call.error
 
 
-@pytest.mark.parametrize("rest", ['{"x": 1}', "[1, 2]", "{", "[TOOL_CALLS]", "[/TOOL_CALLS]"])
-def test_block_that_goes_on_after_a_call(rest: str) -> None:
-    """What else stands in a code block after a call is code."""
-    text = f"```json\n{PARIS}\n{rest}\n```\nSo."
+def test_unknown_tool_on_a_line_of_its_own() -> None:
+    """A marked call of a tool that is not on offer is invalid, and says which tools there are."""
+    text = '<tool_call>{"name": "fly", "arguments": {"to": "Mars"}}</tool_call>'
     for cut in range(len(text) + 1):
-        said, calls = parse(text, cut)
-        assert (said.strip(), plain(calls)) == (f"{rest}\n```\nSo.", [WEATHER]), text[:cut]
+        said, (call,) = parse(text, cut)
+        assert isinstance(call, InvalidToolCall)
+        assert (said, call.name) == ("", "fly")
+        assert "get_weather, now" in call.error
+
+
+@pytest.mark.parametrize("rest", ['{"x": 1}', "[1, 2]", "{", "So."])
+def test_block_that_goes_on_after_a_call(rest: str) -> None:
+    """A code block that holds anything but calls is code."""
+    text = f"```json\n{PARIS}\n{rest}\n```"
+    for cut in range(len(text) + 1):
+        assert parse(text, cut) == (text, []), text[:cut]
 
 
 @pytest.mark.parametrize(
@@ -134,10 +143,31 @@ def test_block_that_goes_on_after_a_call(rest: str) -> None:
         f"{NOW}\n",
         f"{NOW[:-1]}\n",
         f"<tool_call>{NOW[:-1]},",
+        "<function=now>",
+        "<function=now><parameter=x>",
+        '<invoke name="get_weather"><parameter name="city">',
+        "<tool_call>now<arg_key>x</arg_key><arg_value>",
+        "<|channel|>",
+        "<|channel|>commentary to=functions.now<|message|>",
+        '<|tool_call>call:now{x:<|"|>',
+        "[now(",
+        "[now(x='",
+        "now(",
+        "now\n",
+        "now\n{",
+        "Action: now\n",
+        "Action: ```json\n[",
+        "`",
+        "``<",
+        "> \n",
+        '"<tool_call>',
+        "~~~\n",
+        f"```\n{NOW}\n```\n",
+        "</tool_call>",
     ],
 )
 def test_repetition_takes_linear_time(again: str) -> None:
-    """A model that says one thing for ever holds nobody up: squared, this would take minutes."""
+    """A model that repeats itself for ever holds nobody up: squared, this would take minutes."""
     text = again * (25_000 // len(again))
     for size in (3, len(text)):
         parse(text, *range(size, len(text), size))
@@ -148,7 +178,7 @@ def test_call_is_emitted_when_it_is_whole() -> None:
     parser = ToolCallParser(TOOLS)
     assert parser.feed(f"<tool_call>\n{PARIS[:-1]}") == []
     (call,) = parser.feed("}")
-    assert isinstance(call, Call)
+    assert isinstance(call, FunctionCall)
 
 
 def test_text_streams_on() -> None:
@@ -207,7 +237,7 @@ def test_any_text_at_any_cut(text: str, data: st.DataObject) -> None:
     said, calls = parse(text, *cuts)
     assert (said, plain(calls)) == (whole[0], plain(whole[1]))
     for call in calls:
-        if isinstance(call, Call):
+        if isinstance(call, FunctionCall):
             json.dumps(call.arguments, allow_nan=False)
 
 

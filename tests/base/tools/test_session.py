@@ -1,0 +1,191 @@
+"""A request with tools, from what is sent to what is known of the history."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfchat_base import Answer, ChatMessage, HuggingChat, InvalidRequestError, TextDelta, Title
+from hfchat_base.local import LocalServer
+from hfchat_base.tools import (
+    FunctionCall,
+    InvalidToolCall,
+    Piece,
+    ToolConfig,
+    ToolSession,
+    assistant_text,
+    result_text,
+)
+from tests.base.tools.shapes import NOW, PARIS, TOOLS, WEATHER
+
+QUESTION = (ChatMessage("system", "Be good."), ChatMessage("user", "The weather?"))
+
+
+def answer(session: ToolSession, text: str) -> list[Piece]:
+    """Let a session be answered, word by word."""
+    pieces: list[Piece] = []
+    for word in text.split(" "):
+        pieces += session.take(TextDelta(f"{word} "))
+    return [*pieces, *session.end(Answer(text=f"{text} "))]
+
+
+def test_tools_are_told_behind_the_system_prompt() -> None:
+    """The caller's own words come first."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
+    assert [message.role for message in session.messages] == ["system", "system", "user"]
+    assert session.messages[0].content == "Be good."
+    assert '"name": "get_weather"' in session.messages[1].content
+
+
+def test_without_tools_nothing_is_added() -> None:
+    """A plain request is passed on as it is, and so are its events."""
+    session = ToolSession(QUESTION)
+    assert session.messages is QUESTION
+    assert session.take(TextDelta("hi")) == ("hi",)
+    assert session.take(Title("x")) == (Title("x"),)
+    assert list(session.end(Answer(text="hi"))) == []
+    assert not session.goes_on
+    assert session.text == "hi"
+
+
+def test_forced_call_that_comes_late() -> None:
+    """Text of an attempt without a call is not handed out; the next request asks again."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS, "any"))
+    assert answer(session, "No thanks.") == []
+    assert session.goes_on
+    *before, said, reminder = session.messages
+    assert len(before) == 3
+    assert (said.role, said.content) == ("assistant", "No thanks. ")
+    assert "get_weather or now" in reminder.content
+    (call,) = answer(session, PARIS)
+    assert isinstance(call, FunctionCall)
+    assert not session.goes_on
+
+
+def test_history_is_known_by_its_canonical_form() -> None:
+    """However a call was written, the history holds it in the announced form."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
+    written = Answer(text=f"Let me see:\n```json\n{PARIS}\n```")
+    assert session.take(TextDelta(written.text)) == ["Let me see:"]
+    *_, last = session.as_history(written)
+    assert last.content == assistant_text("Let me see:", [FunctionCall(*WEATHER)])
+    (call,) = session.end(written)
+    assert isinstance(call, FunctionCall)
+
+
+def test_broken_calls_stay_in_the_history() -> None:
+    """The model sees what it wrote wrong."""
+    broken = InvalidToolCall('{"name": x}', "It is no valid JSON.")
+    assert '{"name": x}' in assistant_text("", [broken])
+
+
+def test_results_are_told_apart() -> None:
+    """JSON stays JSON, text becomes a JSON string, and an error says so."""
+    assert '"content": {"a": 1}}' in result_text("now", '{"a": 1}')
+    assert '"content": "a \\"b\\" é"}' in result_text("now", 'a "b" é')
+    assert '"content": "{a"}' in result_text("now", "{a")
+    assert '"error": "no"}' in result_text("now", "no", is_error=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "names", "is_forced"),
+    [
+        (None, ("get_weather", "now"), False),
+        ("auto", ("get_weather", "now"), False),
+        ({"type": "auto"}, ("get_weather", "now"), False),
+        ("none", (), False),
+        (False, (), False),
+        ("required", ("get_weather", "now"), True),
+        (True, ("get_weather", "now"), True),
+        ("now", ("now",), True),
+        ({"type": "function", "function": {"name": "now"}}, ("now",), True),
+    ],
+)
+def test_choices(choice: object, names: tuple[str, ...], is_forced: bool) -> None:
+    """Each form of a choice offers what it says."""
+    offer = ToolConfig.from_choice(TOOLS, choice)  # type: ignore[arg-type]
+    assert (offer.names, offer.is_forced) == (names, is_forced)
+
+
+def test_choice_of_no_tool() -> None:
+    """A name that no tool has is refused."""
+    with pytest.raises(InvalidRequestError, match="get_weather, now"):
+        ToolConfig.from_choice(TOOLS, "fly")
+
+
+def test_conversation_goes_on_with_results(current_server: LocalServer) -> None:
+    """Over HTTP: the results of a call go to the conversation that holds it, and nothing else."""
+    with HuggingChat(current_server.base_url, model="echo/base") as client:
+        history = [ChatMessage("user", f"Please call\n{PARIS}\n{NOW}")]
+        session = ToolSession(history, ToolConfig.from_choice(TOOLS))
+        with client.stream_chat(session.messages, as_history=session.as_history) as stream:
+            pieces = [piece for event in stream for piece in session.take(event)]
+            pieces += session.end(stream.answer)
+        assert [piece.name for piece in pieces if isinstance(piece, FunctionCall)] == [
+            "get_weather",
+            "now",
+        ]
+        history += [
+            ChatMessage("assistant", assistant_text(session.text, session.calls)),
+            ChatMessage("user", result_text("get_weather", "Sunny")),
+        ]
+        current_server.clear_requests()
+        again = ToolSession(history, ToolConfig.from_choice(TOOLS))
+        with client.stream_chat(again.messages, as_history=again.as_history) as stream:
+            stream.result()
+        sent = [r for r in current_server.requests if r.method == "POST"]
+        assert len(sent) == 1
+        assert b"Sunny" in sent[0].body
+        assert b"Please call" not in sent[0].body
+
+
+def test_parallel_calls_refused() -> None:
+    """Where one call is wanted at a time, the others are dropped."""
+    config = ToolConfig.from_choice(TOOLS, parallel=False)
+    session = ToolSession(QUESTION, config)
+    (call,) = answer(session, f"<tool_call>{PARIS}</tool_call> <tool_call>{NOW}</tool_call>")
+    assert isinstance(call, FunctionCall)
+    assert call.name == "get_weather"
+    assert session.calls == [call]
+
+
+UNREADABLE = '<tool_call>{"name": "now", "arguments": {x}}</tool_call>'
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_invalid_call_is_asked_for_again_once(streams: bool) -> None:
+    """A call that cannot be used is asked for again, with the error, though no call is forced."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS), streams=streams)
+    assert answer(session, f"Hm.\n{UNREADABLE}") == (["Hm."] if streams else [])
+    assert "no valid JSON" in session.messages[-1].content
+    *texts, call = answer(session, f"Again.\n{PARIS}")
+    assert isinstance(call, FunctionCall)
+    assert "".join(map(str, texts)) == ("\n\nAgain." if streams else "Again.")
+    assert not session.goes_on
+    assert session.text == ("Hm.\n\nAgain." if streams else "Again.")
+
+
+def test_invalid_call_twice() -> None:
+    """The second invalid call is handed out, with its text, so that no answer is empty."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
+    assert answer(session, UNREADABLE) == []
+    text, call = answer(session, UNREADABLE)
+    assert isinstance(call, InvalidToolCall)
+    assert text == call.text == session.text
+    assert not session.goes_on
+
+
+def test_answer_after_an_invalid_call() -> None:
+    """A model that answers in text when it is told of its invalid call has answered."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
+    assert answer(session, UNREADABLE) == []
+    pieces = answer(session, "It is noon.")
+    assert "".join(map(str, pieces)).strip() == "It is noon."
+    assert session.calls == []
+
+
+def test_invalid_call_beside_a_valid_one() -> None:
+    """Nothing is asked for again if one of several calls can be used."""
+    session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
+    pieces = answer(session, f"<tool_call>{PARIS}</tool_call>\n{UNREADABLE}")
+    assert [type(piece) for piece in pieces] == [FunctionCall, InvalidToolCall]
+    assert not session.goes_on
