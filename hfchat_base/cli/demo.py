@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Demonstration", "demo"]
 
-_NEEDED: Final = ("langchain_core", "llama_index", "starlette", "uvicorn", "xllamacpp")
+# `llama_index` itself is a namespace that is there without LlamaIndex.
+_NEEDED: Final = (
+    "langchain_core",
+    "llama_index_instrumentation",
+    "starlette",
+    "uvicorn",
+    "xllamacpp",
+)
 
 TOPIC: Final = "photosynthesis"
 TEXT: Final = (

@@ -187,8 +187,8 @@ class _State:
         session = self._client.session
         taken = f"from {session.source}" + (f", of {session.account}" if session.account else "")
         if session.is_guest:
-            return Finding("note", "a guest's", details=session.considered)
-        return Finding("good", taken, details=session.considered)
+            return Finding("note", "a guest's", details=session.attempts)
+        return Finding("good", taken, details=session.attempts)
 
     def login(self) -> Finding:
         if self._answered is None:

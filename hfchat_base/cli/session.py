@@ -26,8 +26,14 @@ from hfchat_base import (
     login_with_cookies,
 )
 from hfchat_base.auth import login as browser_login
-from hfchat_base.auth.find import COOKIE_FILE_VARIABLE, COOKIES_VARIABLE
 from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.sources import (
+    COOKIE_FILE_VARIABLE,
+    COOKIES_VARIABLE,
+    check_browser,
+    read_profiles,
+    resolve_endpoint,
+)
 from hfchat_base.auth.store import SavedSession, SessionStore
 from hfchat_base.cli.options import Account, BaseUrl, Remembered, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
@@ -287,11 +293,10 @@ def _ask_for_cookies(terminal: Terminal) -> str:
 
 
 def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
-    from hfchat_base.auth.browsers import check_browser, read_profiles  # noqa: PLC0415 - an extra
     from hfchat_base.auth.cookies import by_name  # noqa: PLC0415 - likewise
 
     name = check_browser(browser.lower())
-    endpoint = browser_login.endpoint_of(base_url)
+    endpoint = resolve_endpoint(base_url)
     (profile,) = read_profiles([name], endpoint, may_ask=True)
     if not profile.cookies:
         raise MissingAuthError(f"{profile.browser} gives no session: {profile.problem}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.docs.pages import REPOSITORY, pages
+from tests.support.pages import REPOSITORY, pages
 
 PACKAGES = ("hfchat_base", "langchain_huggingchat", "llama_index_huggingchat")
 VARIABLE = re.compile(r"_VARIABLE: Final = \"(\w+)\"|environ(?:\.get\(|\[)\"(\w+)\"")
