@@ -80,6 +80,7 @@ from langchain_huggingchat._convert import (
     ToolSet,
     as_openai_tool,
     base_messages,
+    check_tool_loop,
     gathered,
     has_web_files,
     metadata_of,
@@ -88,7 +89,12 @@ from langchain_huggingchat._convert import (
     response_schema,
     with_errors,
 )
-from langchain_huggingchat._errors import as_model_error, model_errors, warn_ignored
+from langchain_huggingchat._errors import (
+    as_model_error,
+    check_call_arguments,
+    check_settings,
+    model_errors,
+)
 from langchain_huggingchat._secrets import ChatModelBinding, showable
 from langchain_huggingchat._structured import METHODS, Method, OutputSchema, StructuredOutput
 from langchain_huggingchat.elicitation import interrupt_graph
@@ -101,6 +107,11 @@ _SILENTLY_IGNORED: Final = frozenset(
     ("ls_structured_output_format", "structured_output_format", "stream", "strict")
 )
 """Arguments of a call that LangChain adds, or that mean nothing without function calling."""
+
+_CALL_ARGUMENTS: Final = (
+    *("model", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
+    *("mcp_servers", "web_search", "on_elicitation"),
+)
 
 
 class ChatHuggingChat(BaseChatModel):
@@ -326,6 +337,11 @@ class ChatHuggingChat(BaseChatModel):
     max_tool_asks: int = Field(default=3, ge=1)
     """How many requests to make for a forced tool call at most."""
 
+    max_identical_calls: int | None = Field(default=5, ge=1)
+    """How often in a row the model may make the same tool call with the same result before
+    `ToolLoopError` is raised; None for as often as it likes. Agents have no other brake than
+    their ``recursion_limit``."""
+
     fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
     """Fetches images that messages give as web addresses. By default from public addresses only,
     without cookies and up to the server's limit for files."""
@@ -347,8 +363,8 @@ class ChatHuggingChat(BaseChatModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_ignored(cls, values: Any) -> Any:
-        """Warn about arguments without effect."""
+    def _check_names(cls, values: Any) -> Any:
+        """Refuse mistyped arguments, and warn about those without effect."""
         if not isinstance(values, dict):
             return values
         known: set[str] = set()
@@ -356,11 +372,14 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        warn_ignored(
-            name
-            for name, value in values.items()
-            # Copies of a model bring private names along.
-            if name not in known and value is not None and not name.startswith("_")
+        check_settings(
+            (
+                name
+                for name, value in values.items()
+                # Copies of a model bring private names along.
+                if value is not None and not name.startswith("_")
+            ),
+            known,
         )
         return {name: value for name, value in values.items() if name in known}
 
@@ -576,6 +595,7 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
         with model_errors():
+            check_tool_loop(messages, self.max_identical_calls)
             client = self.client.sync
             history = base_messages(messages, self._fetch)
             session, options = self._session(history, stop, kwargs, streams=streams)
@@ -602,6 +622,7 @@ class ChatHuggingChat(BaseChatModel):
         streams: bool,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with model_errors():
+            check_tool_loop(messages, self.max_identical_calls)
             client = self.client.asynchronous
             if has_web_files(messages):
                 history = await asyncio.to_thread(base_messages, messages, self._fetch)
@@ -664,7 +685,8 @@ class ChatHuggingChat(BaseChatModel):
             "as_history": session.as_history,
             "switch_to_vision_model": self.switch_to_vision_model,
         }
-        warn_ignored(name for name, value in others.items() if value is not None)
+        unused = (name for name, value in others.items() if value is not None)
+        check_call_arguments(unused, _CALL_ARGUMENTS)
         return session, options
 
     def _fetch(self, url: str) -> Upload:
