@@ -33,6 +33,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -40,6 +41,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.load.serializable import SerializedConstructor
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -259,7 +261,9 @@ class ChatHuggingChat(BaseChatModel):
         llm.client.sync.get_conversation(conversation_id).send("Thank you!").text
         ```
 
-        Servers send no token counts, so `usage_metadata` is None.
+        Servers send no token counts, so `usage_metadata` is None, and
+        ``get_usage_metadata_callback`` adds up nothing. Middleware that works with a fraction of
+        the context window needs ``ChatHuggingChat(profile={"max_input_tokens": …})``.
     """
 
     model_config = ConfigDict(
@@ -424,6 +428,30 @@ class ChatHuggingChat(BaseChatModel):
         without = {"cookies": None, "headers": None, "proxy": None, "client": None}
         super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
         self.client = Clients(self._client_settings())
+
+    def to_json(self) -> SerializedConstructor:
+        """Dump the settings, without secrets, so that LangChain's `load` makes a model of them.
+
+        Of `mcp_servers` those are left out that hold a secret. `load` needs the class:
+        ``load(dumped, allowed_objects=[ChatHuggingChat], valid_namespaces=[…])``. It refuses
+        classes of packages that it does not list to everybody else, which is why
+        `is_lc_serializable` is False.
+        """
+        fields = type(self).model_fields
+        names = {"model", "base_url", *self.model_fields_set}
+        kwargs = {name: getattr(self, name) for name in sorted(names) if not fields[name].exclude}
+        if isinstance(self.timeout, Timeouts):
+            kwargs["timeout"] = asdict(self.timeout)
+        if servers := [server for server in self.mcp_servers if not fingerprint(server)]:
+            kwargs["mcp_servers"] = servers
+        return SerializedConstructor(
+            lc=1,
+            type="constructor",
+            id=self.lc_id(),
+            kwargs=kwargs,
+            name=self.get_name(),
+            graph=None,
+        )
 
     @model_validator(mode="after")
     def _set_huggingchat_version(self) -> Self:
@@ -693,6 +721,9 @@ class ChatHuggingChat(BaseChatModel):
         return (self.fetch_file or fetch_public_file)(url)
 
     def _last(self, maker: ChunkMaker, answer: Answer) -> ChatGenerationChunk:
+        if self.profile == profile_of(None):
+            # The model was made before the server's list was read.
+            self.profile = profile_of(self._known_model())
         return maker.last(metadata_of(answer, self.base_url, is_kept=not self.ephemeral))
 
     @property
@@ -734,11 +765,12 @@ class ChatHuggingChat(BaseChatModel):
 
     def _known_model(self) -> Model | None:
         """The model as the server lists it, if the list has been read already."""
-        client = self.client.any if isinstance(self.client, Clients) else None
+        # While a model is made, its client may still be the one that was given.
+        client = self.client.any if isinstance(self.client, Clients) else self.client
         catalog = client.server.catalog if client else None
-        if catalog is None:
+        if client is None or catalog is None:
             return None
-        return catalog.resolve(self.model) if self.model else catalog.default
+        return catalog.resolve(self.model or client.default_model)
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text; chat-ui does not say which tokenizer a model has."""
