@@ -7,6 +7,7 @@ test against.
 
 from __future__ import annotations
 
+from hfchat_base._version import __version__
 from hfchat_base.auth.login import (
     AuthResult,
     RequestLogin,
@@ -95,8 +96,6 @@ from hfchat_base.types import (
     TurnOptions,
     User,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AccessDeniedError",

@@ -26,14 +26,15 @@ from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
-from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
+from hfchat_base._protocol.requests import check_conversation_id, check_share_id
+from hfchat_base._protocol.responses import login_command
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
+from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.policy import Policy, Retries, Timeouts
@@ -49,6 +50,7 @@ from hfchat_base.types import (
     Model,
     OnElicitation,
     Retry,
+    ServerStatus,
     TurnOptions,
     User,
 )
@@ -70,7 +72,6 @@ __all__ = [
     "HuggingChat",
 ]
 
-BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 
@@ -117,8 +118,7 @@ class ClientBase(ABC):
                 "messages_per_minute": messages_per_minute,
             }
         )
-        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        endpoint = Endpoint.parse(address)
+        endpoint = resolve_endpoint(base_url)
         policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
         self.ephemeral = ephemeral
         self._timeouts = policy.timeouts
@@ -181,6 +181,11 @@ class ClientBase(ABC):
         None until the first answer that tells them apart; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
+
+    @property
+    def login_command(self) -> str:
+        """The command that logs in to this server in a terminal."""
+        return login_command(self.base_url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
@@ -347,6 +352,14 @@ class HuggingChat(ClientBase):
     def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
         self._transport.close()
+
+    def check_server(self) -> ServerStatus:
+        """Send one request, without retries, to see whether the server answers.
+
+        Raises:
+            TransportError: It does not.
+        """
+        return self._runner.run(discovery.check_server())
 
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
@@ -544,6 +557,10 @@ class AsyncHuggingChat(ClientBase):
     async def close(self) -> None:
         """Close the connections. The client cannot be used any more."""
         await self._transport.close()
+
+    async def check_server(self) -> ServerStatus:
+        """Send one request to see whether the server answers; see `HuggingChat.check_server`."""
+        return await self._runner.run(discovery.check_server())
 
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""

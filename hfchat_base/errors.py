@@ -14,6 +14,7 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
     * ProxyError                    the proxy refused or is unreachable
     * TLSError                      certificate or handshake
   * ConversationBusyError           a run is going on in this conversation already
+  * RepeatedToolCallError           an agent's model repeats the same call in vain
   * ResponseError                   the server refused, or would have (`status` is None then)
     * InvalidRequestError           what was asked cannot be sent (also a ValueError)
       * MessageTooLongError
@@ -69,6 +70,7 @@ __all__ = [
     "ProtocolError",
     "ProxyError",
     "RateLimitError",
+    "RepeatedToolCallError",
     "ResponseError",
     "ServerError",
     "SessionExpired",
@@ -148,6 +150,10 @@ class TLSError(TransportError):
 
 class ConversationBusyError(HuggingChatError):
     """A run is going on in this conversation; a second one would cost one of the two answers."""
+
+
+class RepeatedToolCallError(HuggingChatError):
+    """A model makes the same tool calls again and again, and their results are the same."""
 
 
 class ResponseError(HuggingChatError):

@@ -44,6 +44,7 @@ __all__ = [
     "Retry",
     "RetryReason",
     "Role",
+    "ServerStatus",
     "Source",
     "ToolRun",
     "TurnOptions",
@@ -194,6 +195,18 @@ class User(Value):
     username: str
     email: str = ""
     avatar_url: str = ""
+
+
+class ServerStatus(Value):
+    """What one response of a server says about the server.
+
+    Attributes:
+        status: HTTP status code.
+        date: The server's clock, or None if the response does not hold it.
+    """
+
+    status: int
+    date: datetime | None = None
 
 
 class MessageFile(Value):

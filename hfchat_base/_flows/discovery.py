@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from itertools import groupby
 
+from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, has_account
 from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol.dialects import (
@@ -26,9 +28,19 @@ from hfchat_base.errors import (
     ResponseError,
     TransportError,
 )
-from hfchat_base.types import Model
+from hfchat_base.types import Model, ServerStatus
 
 _log = logging.getLogger("hfchat")
+
+
+def check_server() -> Flow[ServerStatus]:
+    """Send the first request of a new client once, and say what the response's head holds."""
+    response = yield from commands.send(model_sources(None)[0].request)
+    try:
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+    except (TypeError, ValueError):
+        date = None
+    return ServerStatus(status=response.status, date=date)
 
 
 def dialect(server: ServerInfo) -> Flow[Dialect]:
