@@ -66,6 +66,7 @@ from hfchat_base.tools import (
     result_text,
 )
 from hfchat_base.types import Role
+from langchain_huggingchat._errors import ToolLoopError
 
 __all__ = [
     "PROVIDER",
@@ -74,6 +75,7 @@ __all__ = [
     "ToolSet",
     "as_openai_tool",
     "base_messages",
+    "check_tool_loop",
     "gathered",
     "has_web_files",
     "metadata_of",
@@ -137,6 +139,36 @@ def has_web_files(messages: Sequence[BaseMessage]) -> bool:
         if not isinstance(message, AIMessage) and not isinstance(message.content, str)
         for block in message.content_blocks
     )
+
+
+def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
+    """Stop an agent whose model repeats itself: the last calls and their results are all the same.
+
+    Args:
+        messages: The history.
+        most: How often a call may be made in a row; None for as often as the model likes.
+
+    Raises:
+        ToolLoopError: It was made that often since the user spoke last.
+    """
+    rounds: list[tuple[Any, list[Any]]] = []
+    for message in messages:
+        if isinstance(message, AIMessage):
+            calls = [(call["name"], call["args"]) for call in message.tool_calls]
+            rounds.append((calls, []))
+        elif isinstance(message, ToolMessage) and rounds:
+            rounds[-1][1].append((message.status, message.content))
+        else:
+            rounds = []
+    if most is None or len(rounds) < most or not rounds[-1][0]:
+        return
+    if all(one == rounds[-1] for one in rounds[-most:]):
+        names = " and ".join(dict.fromkeys(name for name, _ in rounds[-1][0]))
+        raise ToolLoopError(
+            f"The model has called {names} {most} times in a row with the same arguments and the"
+            " same result. Use a larger model, describe when to stop, or raise"
+            " max_identical_calls."
+        )
 
 
 class _Converter:
