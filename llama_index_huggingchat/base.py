@@ -75,6 +75,7 @@ from llama_index_huggingchat._convert import (
     to_tool_config,
     tool_descriptions,
     tool_selections,
+    without_references,
 )
 from llama_index_huggingchat._responses import ResponseBuilder, to_completion
 from llama_index_huggingchat._secrets import hides_secrets
@@ -138,7 +139,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     What is special about HuggingChat:
 
     * The server stores conversations. LlamaIndex passes the whole history to every call; the client
-      finds the conversation that already holds its beginning and sends only the new messages.
+      finds the conversation that already holds its beginning and sends only the new messages. An
+      answer's message says where the server keeps it (``additional_kwargs``), so that a stored chat
+      continues there in any process.
       Calls may run at the same time, in threads and in tasks; each gets its own conversation then.
     * There is no function calling. Tools are described in the system prompt, and calls are parsed
       from the model's text (`hfchat_base.tools`). A required call that does not come is requested
@@ -626,7 +629,8 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
-        return self._request([hfchat_base.ChatMessage("user", prompt)], kwargs)
+        message = hfchat_base.ChatMessage("user", without_references(prompt))
+        return self._request([message], kwargs)
 
     def _request(
         self, history: Sequence[hfchat_base.ChatMessage], kwargs: dict[str, Any]
