@@ -132,7 +132,7 @@ def base_messages(messages: Sequence[BaseMessage], fetch: FetchFile) -> list[Cha
 def has_web_files(messages: Sequence[BaseMessage]) -> bool:
     """Whether a file has to be fetched from the web."""
     return any(
-        not _is_data(str(block.get("url") or "data:"))
+        not _is_data(_image_url(block) or "data:")
         for message in messages
         if not isinstance(message, AIMessage) and not isinstance(message.content, str)
         for block in message.content_blocks
@@ -220,6 +220,8 @@ class _Converter:
             name = self._tool_names.get(value.get("tool_use_id")) or "tool"
             texts.append(result_text(name, text, is_error=bool(value.get("is_error"))))
             files += more
+        elif url := _image_url({"type": "non_standard", "value": value}):
+            self._add_file({"url": url}, texts, files)
         elif value.get("type") != "tool_use":
             texts.append(json.dumps(value, ensure_ascii=False, default=str))
 
@@ -260,6 +262,17 @@ def _plain_text(block: Mapping[str, Any]) -> str:
 
 def _is_data(url: str) -> bool:
     return url.startswith("data:")
+
+
+def _image_url(block: Mapping[str, Any]) -> str | None:
+    """The address of a block's file; also of OpenAI's image block with a plain string in it."""
+    if block["type"] != "non_standard":
+        return str(block.get("url") or "") or None
+    value = block["value"]
+    if value.get("type") not in {"image_url", "input_image"}:
+        return None
+    image = value.get("image_url")
+    return image if isinstance(image, str) else None
 
 
 def _as_text(data: str | bytes) -> str:

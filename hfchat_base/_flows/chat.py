@@ -53,6 +53,8 @@ class ChatRequest:
         mcp_servers: The tool servers to offer.
         as_history: Under which history the answer will be continued, if not under `messages` and
             its text.
+        may_switch_model: Whether another model may answer if there are images and the named one
+            does not accept them.
     """
 
     messages: Sequence[ChatMessage]
@@ -60,6 +62,7 @@ class ChatRequest:
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
     as_history: AsHistory | None = None
+    may_switch_model: bool = True
 
 
 def chat(
@@ -220,7 +223,11 @@ def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatE
 
 def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
     if any(upload.is_image for message in request.messages for upload in message.files):
-        return (yield from discovery.vision_model(server, request.model)).id
+        return (
+            yield from discovery.vision_model(
+                server, request.model, may_switch=request.may_switch_model
+            )
+        ).id
     if request.model is None:
         return (yield from discovery.default_model(server)).id
     if any(message.reference for message in request.messages):

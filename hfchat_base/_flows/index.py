@@ -256,7 +256,7 @@ def render(
     """
     files = tuple(upload for turn in turns for upload in turn.files)
     if all(turn.role == "user" for turn in turns):
-        return "\n\n".join(turn.content for turn in turns), files
+        return "\n\n".join(turn.content for turn in turns) or _attached(files), files
     heading = (
         "The conversation went on as follows" if continues else "This is our conversation so far"
     )
@@ -273,8 +273,14 @@ def render(
 
 
 def _labelled(turn: ChatMessage) -> str:
-    attached = "".join(f" [attached: {upload.name}]" for upload in turn.files)
-    return f"{turn.role.capitalize()}: {turn.content}{attached}"
+    return " ".join(
+        filter(None, [f"{turn.role.capitalize()}:", turn.content, _attached(turn.files)])
+    )
+
+
+def _attached(files: Sequence[Attachment]) -> str:
+    # A server takes no message without text.
+    return " ".join(f"[attached: {upload.name}]" for upload in files)
 
 
 def _divide(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]]:

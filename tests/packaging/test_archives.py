@@ -12,7 +12,7 @@ import pytest
 from packaging.metadata import Metadata
 
 from hfchat_base import __version__
-from tests.packaging.building import PACKAGES, ROOT, Built
+from tests.support.building import PACKAGES, ROOT, Built
 
 pytestmark = pytest.mark.slow
 
