@@ -81,9 +81,6 @@ _WRITTEN_REFERENCE: Final = re.compile(
 )
 """An `AnswerReference` as it stands at the end of a message's additional keywords."""
 
-_IMAGES_ALONE: Final = "(See what is attached.)"
-"""The text of a message that has none: the server accepts no message without text."""
-
 # --- messages -------------------------------------------------------------------------------------
 
 
@@ -117,8 +114,6 @@ def _to_message(message: ChatMessage, names: Mapping[str, str]) -> hfchat_base.C
     text, files = _text_and_files(message.blocks)
     if message.role in _RESULT_ROLES:
         text = result_text(_tool_name(message, names), text)
-    elif files and not text:
-        text = _IMAGES_ALONE
     return hfchat_base.ChatMessage(role, text, tuple(files))
 
 
