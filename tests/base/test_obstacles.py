@@ -179,7 +179,11 @@ ORIGIN_REFUSED = whole(
             RateLimitError,
             "60 seconds",
         ),
-        (whole('{"message":"Model not available"}', status=410), ModelNotFoundError, "no longer on the server"),
+        (
+            whole('{"message":"Model not available"}', status=410),
+            ModelNotFoundError,
+            "no longer on the server",
+        ),
         (whole(PAGE, status=502, content_type="text/html"), ServerError, "A proxy in front of"),
         (whole('{"message":"An error occurred","errorId":"e1"}', status=500), ServerError, "500"),
         (whole("too large", status=413, content_type="text/plain"), FileTooLargeError, "refused"),
