@@ -288,9 +288,9 @@ class HuggingChat(ClientBase):
         with HuggingChat() as client:
             print(client.create_conversation().send("Hello").text)
 
-    A client that is dropped unclosed closes its connections, with a `ResourceWarning` as files and
-    sockets have it. After a fork the child has connections of its own; a stream goes on in the
-    process that opened it.
+    A client that is garbage-collected without being closed closes its connections, with a
+    `ResourceWarning`, like files and sockets. After a fork the child opens its own connections; a
+    stream continues in the process that opened it.
 
     Args:
         base_url: Address of the server, with its path. By default ``HUGGINGCHAT_BASE_URL``, or
@@ -300,25 +300,25 @@ class HuggingChat(ClientBase):
             ``HUGGINGCHAT_COOKIE_FILE`` holds, the session that ``hfchat login`` has saved, that of
             a browser on this machine, or a guest's. An access token (``hf_…``) lists and reads,
             but cannot chat.
-        account: Which saved session to take if there are several. By default
+        account: Which saved session to use if there are several. By default
             ``HUGGINGCHAT_ACCOUNT``, or the newest login.
         model: Id or short name of the model to use where none is named. By default
             ``HUGGINGCHAT_MODEL``, or the server's own default.
         ephemeral: Whether `chat` and `stream_chat` delete each conversation right after its answer,
             so that the account keeps no trace. Every call then sends the whole history.
-        stops_on_leave: Whether leaving a stream early also stops the server's run.
+        stops_on_leave: Whether closing a stream early also stops the run on the server.
         timeouts: Deadlines, in seconds.
         proxy: Address of a proxy, such as ``socks5://user:password@host:1080``. By default what the
             environment says (``https_proxy`` and the like).
         headers: Headers to send with every request, for servers behind a gateway; cookies of a
-            gateway belong into `cookies`.
+            gateway belong in `cookies`.
         verify: Whether to check certificates, or the path of a file with the ones to trust.
         impersonate: The browser whose TLS and headers to imitate (see curl_cffi), or None.
         max_body_bytes: The largest request body that the server takes, in bytes.
-        retries: How often to try again what is safe to repeat.
-        on_retry: Told of every pause before another attempt, with its reason and length.
-        messages_per_minute: The server's limit. By default it is learnt when it is met; calls then
-            wait for their turn, so that a batch of any size finishes.
+        retries: How often to repeat requests that are safe to repeat.
+        on_retry: Called before every wait for another attempt, with its reason and length.
+        messages_per_minute: The server's limit. By default it is learnt when it is first reached.
+            Calls then wait until they fit into it, so that a batch of any size finishes.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
@@ -402,13 +402,13 @@ class HuggingChat(ClientBase):
 
         Raises:
             ModelNotFoundError: There is no such model; the message names the nearest.
-            LoginRequired: The server takes no guests.
-            TooManyConversationsError: The account is full.
+            LoginRequired: The server does not allow guests.
+            TooManyConversationsError: The account has reached its limit of conversations.
         """
         return self._conversation(self._runner.run(self._create(model, system_prompt)))
 
     def get_conversation(self, conversation_id: str) -> Conversation:
-        """Take up a conversation where it was written to last.
+        """Get a conversation, to continue it after its last message.
 
         Raises:
             ConversationNotFoundError: There is none.
@@ -433,7 +433,7 @@ class HuggingChat(ClientBase):
         self._runner.run(self._delete(conversation_id))
 
     def fetch_message_id(self, conversation_id: str) -> str:
-        """Find out the id of the last message of a conversation.
+        """Fetch the id of the last message of a conversation.
 
         Raises:
             ConversationNotFoundError: There is none.
@@ -441,7 +441,7 @@ class HuggingChat(ClientBase):
         return self._runner.run(self._read(conversation_id)).latest().id
 
     def import_share(self, share: str) -> Conversation:
-        """Make a conversation of one's own out of a share.
+        """Copy a shared conversation into this account.
 
         Args:
             share: Its address, or the id at the end of it.
@@ -460,16 +460,17 @@ class HuggingChat(ClientBase):
         switch_to_vision_model: bool = True,
         **options: Unpack[TurnOptions],
     ) -> AnswerStream:
-        """Answer a history that the caller keeps, as it comes.
+        """Stream the answer to a history that the caller keeps.
 
-        The conversation that already holds the history's beginning is found, and only what is new
-        is sent. Calls may go on at the same time; each gets a conversation of its own then.
+        The client finds the conversation that already has the beginning of the history, and sends
+        only what is new. Several calls may run at the same time; each then gets its own
+        conversation.
 
         Args:
             messages: The whole history, or one user's message as text.
             model: A model's id or short name; by default `default_model`.
-            as_history: Gets the answer and returns the history, answer included, under which it
-                will be continued. By default that is `messages` and the answer's text.
+            as_history: Called with the answer; returns the history, including the answer, that
+                the next call will pass. By default that is `messages` and the answer's text.
             switch_to_vision_model: Whether another model may answer if there are images and the
                 named one does not accept them; otherwise that is an error.
             **options: See `TurnOptions`.
@@ -488,7 +489,7 @@ class HuggingChat(ClientBase):
         model: str | None = None,
         **options: Unpack[TurnOptions],
     ) -> Answer:
-        """Answer a history that the caller keeps; see `stream_chat`.
+        """Get the answer to a history that the caller keeps; see `stream_chat`.
 
         Raises:
             ResponseError: The server refused the message.
@@ -501,7 +502,7 @@ class HuggingChat(ClientBase):
         """Fetch the files of an answer, in its order.
 
         A file that cannot be fetched raises nothing: it is returned with the reason in place of its
-        bytes, so that it does not cost the answer or the other files.
+        bytes, so that the answer and the other files are not lost.
         """
         return self._runner.run(conversations.fetch_files(self.server, answer))
 

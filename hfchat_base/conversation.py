@@ -70,7 +70,7 @@ class _ConversationBase:
 
     @property
     def message_id(self) -> str | None:
-        """The message that the next one follows, or None if that has to be asked."""
+        """The message that the next one follows, or None if it has to be fetched."""
         return self._state.message_id
 
     def __repr__(self) -> str:
@@ -134,8 +134,8 @@ def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
 class Conversation(_ConversationBase):
     """A conversation on the server. Made by `HuggingChat`.
 
-    One run at a time goes on in it; a second one is refused, because the server would lose one of
-    the two answers.
+    Only one answer can run at a time. A second one is refused, because the server would lose one
+    of the two.
     """
 
     def __init__(
@@ -152,14 +152,14 @@ class Conversation(_ConversationBase):
         parent_id: str | None = None,
         **options: Unpack[TurnOptions],
     ) -> AnswerStream:
-        """Send a message and read its answer as it comes.
+        """Send a message and stream its answer.
 
         Args:
             text: What to say; not empty.
             files: A path, bytes, an open file, a data URL, a PIL image or an `Upload`, or several
-                of them, at most 10 MiB each. With an image, a conversation whose model sees none is
-                given one that does.
-            parent_id: The message to follow, to branch off; by default the last one.
+                of them, at most 10 MiB each. With an image, a conversation whose model has no
+                vision switches to one that has.
+            parent_id: The message to continue from, which starts a branch; by default the last one.
             **options: See `TurnOptions`.
 
         Returns:
@@ -190,7 +190,7 @@ class Conversation(_ConversationBase):
         """Generate another answer to a message, next to the old one, and stream it.
 
         Args:
-            message_id: The assistant's message to do again, by default the last one.
+            message_id: The assistant's message to regenerate, by default the last one.
             **options: See `TurnOptions`.
         """
         return self._runner.stream(*self._retry(message_id, options))
@@ -203,10 +203,10 @@ class Conversation(_ConversationBase):
     def stream_edit(
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AnswerStream:
-        """Say something else instead of an earlier message; read the answer as it comes.
+        """Replace an earlier message of the user's and stream the new answer.
 
         Args:
-            text: What to say instead.
+            text: The new text.
             message_id: The user's message to edit, by default the last one.
             **options: See `TurnOptions`.
         """
@@ -215,12 +215,12 @@ class Conversation(_ConversationBase):
     def edit(
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> Answer:
-        """Say something else instead and wait for the answer; see `stream_edit` and `send`."""
+        """Replace an earlier message and wait for the answer; see `stream_edit` and `send`."""
         with self.stream_edit(text, message_id, **options) as stream:
             return stream.result()
 
     def stop(self) -> bool:
-        """Stop the run that this object reads; what was written by then still comes.
+        """Stop the running answer; the stream still yields what was written until then.
 
         Returns:
             Whether there was a run to stop.
@@ -232,7 +232,7 @@ class Conversation(_ConversationBase):
         """Read all messages: a tree, by their `parent_id`, in the order in which they were made.
 
         Raises:
-            ConversationNotFoundError: The conversation is gone.
+            ConversationNotFoundError: The conversation no longer exists.
         """
         stored = self._runner.run(conversations.read(self._server, self.id))
         return list(stored.messages)
@@ -328,7 +328,7 @@ class AsyncConversation(_ConversationBase):
     async def edit(
         self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> Answer:
-        """Say something else instead and wait for the answer; see `Conversation.edit`."""
+        """Replace an earlier message and wait for the answer; see `Conversation.edit`."""
         async with self.stream_edit(text, message_id, **options) as stream:
             return await stream.result()
 

@@ -8,12 +8,12 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
   * MissingRequirementsError        an extra is not installed (also an ImportError)
   * MissingAuthError
     * LoginRequired                 the server wants a session and there is none
-    * SessionExpired                there was one, and the server has thrown it away
+    * SessionExpired                there was one, and the server invalidated it
   * TransportError                  no answer came: DNS, refused, reset before the headers
     * ConnectTimeout                nothing within the connect deadline
     * ProxyError                    the proxy refused or is unreachable
     * TLSError                      certificate or handshake
-  * ConversationBusyError           a run is going on in this conversation already
+  * ConversationBusyError           an answer is already running in this conversation
   * RepeatedToolCallError           an agent's model repeats the same call without progress
   * ResponseError                   the server refused, or would have (`status` is None then)
     * InvalidRequestError           what was asked cannot be sent (also a ValueError)
@@ -21,20 +21,20 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
       * FileTooLargeError
     * OriginRejectedError           403: the Origin header did not arrive or did not match
     * AccessDeniedError             403: not yours
-    * ModelNotFoundError            unknown model, or one that is gone (410)
+    * ModelNotFoundError            unknown model, or one that was removed (410)
     * ConversationNotFoundError     404
     * MessageNotFoundError          no such message in the conversation
     * FileNotAvailableError         404 for a file of an answer
-    * OutOfCreditsError             402: nothing left to pay answers with (also a StreamError)
+    * OutOfCreditsError             402: no credits left for answers (also a StreamError)
     * RateLimitError                429, see `reason`
       * ConversationFullError       this conversation has reached its message limit
       * TooManyConversationsError   the account has reached its limit of conversations
     * ServerError                   5xx
   * ProtocolError                   bytes that are not the protocol
-    * UnexpectedPageError           an HTML page where JSON was due
+    * UnexpectedPageError           an HTML page instead of JSON
   * StreamError                     a run that began and did not end well; see `partial`
     * StreamTruncated               the connection ended before the answer did
-    * StreamStalled                 the connection stayed, the answer did not move
+    * StreamStalled                 the connection stayed open, without progress
     * GenerationFailed              the server says that the model failed
       * UpstreamRateLimitError      … with a 429 (also a RateLimitError)
     * GenerationInterrupted         stopped by somebody else
@@ -92,7 +92,7 @@ class HuggingChatError(Exception):
 
 
 class MissingRequirementsError(HuggingChatError, ImportError):
-    """An optional package is missing; the message holds the exact install command."""
+    """An optional package is missing; the message contains the exact install command."""
 
     @classmethod
     def for_extra(cls, extra: str, *, what: str) -> MissingRequirementsError:
@@ -106,7 +106,7 @@ class MissingRequirementsError(HuggingChatError, ImportError):
 
 
 class MissingAuthError(HuggingChatError):
-    """The server asked for a session that is not there or no longer valid.
+    """The server requires a session, and there is none or it is no longer valid.
 
     Attributes:
         partial: What had arrived of an answer, or None outside of one.
@@ -149,7 +149,7 @@ class TLSError(TransportError):
 
 
 class ConversationBusyError(HuggingChatError):
-    """A run is going on in this conversation; a second one would cost one of the two answers."""
+    """An answer is already running in this conversation; with a second one, one would be lost."""
 
 
 class RepeatedToolCallError(HuggingChatError):
@@ -201,7 +201,7 @@ class AccessDeniedError(ResponseError):
 
 
 class ModelNotFoundError(ResponseError):
-    """No such model on this server, or (status 410) it is gone."""
+    """The server has no such model, or (status 410) no longer has it."""
 
 
 class ConversationNotFoundError(ResponseError):
@@ -213,11 +213,11 @@ class MessageNotFoundError(ResponseError):
 
 
 class FileNotAvailableError(ResponseError):
-    """The file of an answer is not on the server (any more)."""
+    """The file of an answer is not on the server, or no longer."""
 
 
 class RateLimitError(ResponseError):
-    """A limit of the server was met.
+    """A limit of the server was reached.
 
     Attributes:
         reason: Which limit; chat-ui tells its three 429s apart only by their text.
@@ -321,7 +321,7 @@ class UpstreamRateLimitError(GenerationFailed, RateLimitError):
 
 
 class OutOfCreditsError(ResponseError, StreamError):
-    """402: the account has nothing left to pay answers with. Trying again does not help.
+    """402: the account has no credits left for answers. Trying again does not help.
 
     It comes inside an answer, or from a gateway in place of one.
 

@@ -126,11 +126,11 @@ class Upload:
         """Write a text file as a part of a message, since legacy servers do not show it otherwise.
 
         Raises:
-            InvalidRequestError: It is no text.
+            InvalidRequestError: It is not text.
         """
         if not self.mime.startswith("text/") and self.mime not in _TEXT_MIMES:
             msg = (
-                "A HuggingChat server shows its models images and text files only, no"
+                "HuggingChat models can read only images and text files, not"
                 f" {self.mime}: extract the text of {self.name!r} first."
             )
             raise InvalidRequestError(msg)

@@ -45,7 +45,7 @@ class Retries:
             it asks for more, the error is raised at once, with the seconds in `retry_after`.
 
     Raises:
-        InvalidRequestError: A number of attempts is less than 1, or a pause is no length of time.
+        InvalidRequestError: A number of attempts is below 1, or a pause is not a duration.
     """
 
     attempts: int = 3
@@ -89,7 +89,7 @@ class Timeouts:
         total: For a whole answer.
 
     Raises:
-        InvalidRequestError: One of them is no length of time.
+        InvalidRequestError: One of them is not a duration.
     """
 
     connect: float | None = 15.0
@@ -210,10 +210,10 @@ class Policy:
 
 
 def check_count(name: str, count: object) -> None:
-    """Refuse what is no number of times.
+    """Refuse what is not a positive integer.
 
     Raises:
-        InvalidRequestError: It is no integer, or less than 1.
+        InvalidRequestError: It is not an integer, or less than 1.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         msg = f"{name} should be an integer of at least 1, not {_shown(count)}."

@@ -244,7 +244,7 @@ class _Converter:
         )
 
     def _add_other(self, value: Mapping[str, Any], texts: list[str], files: list[Upload]) -> None:
-        """Add a block that is no standard block of LangChain."""
+        """Add a block that is not a standard block of LangChain."""
         if value.get("type") == "tool_result":  # Anthropic's form of a tool's result
             content = value.get("content") or ""
             inner = HumanMessage(content if isinstance(content, (str, list)) else str(content))

@@ -46,7 +46,7 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 METHODS: Final = ("function_calling", "json_schema", "json_mode")
 
 _VALUE: Final = "value"
-"""The only field of the object that holds a value which is no object itself."""
+"""The only field of the object that holds a value which is not an object itself."""
 
 _MOST_ERRORS: Final = 5
 _LONGEST_ERROR: Final = 300

@@ -35,7 +35,7 @@ from llama_index_huggingchat._convert import tool_calls
 __all__ = ["StructuredProgram"]
 
 _VALUE: Final = "value"
-"""The argument that holds a value which is no JSON object."""
+"""The argument that holds a value which is not a JSON object."""
 
 _OWN_OPTIONS: Final = frozenset(
     ("tools", "tool_choice", "tool_required", "allow_parallel_tool_calls")

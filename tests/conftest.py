@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from hfchat_base._protocol.constants import Generation
 
-# The machines that run this are slow at times, which is no failure; and the same examples are tried
-# each time, because new ones would fail by chance. Those are looked for by the fuzzers.
+# The machines that run this are sometimes slow, which is not a failure; and the same examples are
+# tried each time, because new ones would fail by chance. Those are looked for by the fuzzers.
 settings.register_profile(
     "hfchat",
     deadline=None,

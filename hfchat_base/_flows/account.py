@@ -24,7 +24,7 @@ def whoami(server: ServerInfo) -> Flow[User | None]:
 
 
 def logout(server: ServerInfo) -> Flow[None]:
-    """End the session on the server; a session that is over already is no error.
+    """End the session on the server; a session that has already ended is not an error.
 
     Raises:
         HuggingChatError: The server refused.

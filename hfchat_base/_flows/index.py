@@ -11,7 +11,7 @@ The rules:
 * Model and system prompt belong to the beginning: another one of them is another conversation.
 * What follows the longest known beginning is sent as a child of its last message. An edited history
   therefore branches.
-* A history of which nothing is known starts a conversation: its leading system messages become the
+* A history without a known beginning starts a conversation: its leading system messages become the
   system prompt, the rest one clearly marked transcript (or the bare text, if it is one message).
 * A conversation in use by one call is never used by another (two runs at once lose an answer, R:
   `two_runs_in_one_conversation`): the other call gets a conversation of its own.

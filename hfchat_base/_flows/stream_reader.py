@@ -70,7 +70,7 @@ class LineReader:
         """Take the next bytes.
 
         Raises:
-            ProtocolError: A line is no event.
+            ProtocolError: A line is not an event.
         """
         lines = self._lines.feed(data)
         number = self._lines.lines_seen - len(lines)
@@ -112,7 +112,7 @@ class LogReader:
         """Take the next bytes.
 
         Raises:
-            ProtocolError: A frame is no event.
+            ProtocolError: A frame is not an event.
         """
         for frame in self._frames.feed(data):
             if frame.event == "update":
@@ -222,7 +222,7 @@ def _take_status(
 
 
 def read_refusal(server: ServerInfo, head: Response) -> Flow[Response]:
-    """Read the body of a response that is no stream of events."""
+    """Read the body of a response that is not a stream of events."""
     until = after(head.at, server.policy.timeouts.response)
     body = yield from read_all(until, ERROR_BYTES)
     return replace(head, body=body)

@@ -6,8 +6,9 @@ class in `events.py`. Text is passed on as it came, but for the NUL padding. Wha
 to (`accumulator.py`), and the thinking inside of the text (`thinking.py`), are not known here.
 
 Whatever the bytes are, the result is an event or a `ProtocolError`. A type or subtype that is not
-in the table is no error but `Unknown`. What a newer server adds is logged as one WARNING a process
-for each set of unknown names, and the stream goes on. Only names are logged, never values.
+in the table is not an error but `Unknown`. What a newer server adds is logged once per
+process for each set of unknown names, as a WARNING, and the stream continues. Only
+names are logged, never values.
 """
 
 from __future__ import annotations

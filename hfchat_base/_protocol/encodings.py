@@ -69,7 +69,7 @@ def _valid_items(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Items = Annotated[list[_T], WrapValidator(_valid_items)]
-"""A list of which the items that cannot be read are left out."""
+"""A list without the items that cannot be read."""
 
 
 def parse_json(body: bytes | str, what: str) -> Any:
@@ -164,7 +164,7 @@ class _Devalue:
 
     def value(self, index: Any) -> Any:
         if not isinstance(index, int) or isinstance(index, bool):
-            msg = "an index is no integer"
+            msg = "an index is not an integer"
             raise TypeError(msg)
         if index < 0:
             return None if index in (_UNDEFINED, _HOLE) else _SPECIAL[index]

@@ -34,8 +34,8 @@ STREAM_BYTES: Final = 1024 * _MIB
 """All that one answer's stream brings, padding and signs of life included."""
 
 ERROR_BYTES: Final = 64 * 1024
-"""The body of a response that is no success. More is not refused but left unread: the status alone
-says what happened, and pages of proxies can be long."""
+"""The body of a response that is not a success. The rest is not read: the status alone says
+what happened, and pages of proxies can be long."""
 
 HEAD_BYTES: Final = 256 * 1024
 """All header lines of a response together: interim heads, the head, and trailers."""

@@ -82,7 +82,7 @@ def parse_literal(script: str, start: int = 0) -> Any:
         match = _TOKEN.match(script, position)
         if match is None:
             excerpt = script[position : position + 40]
-            msg = "The page's start-up script holds something that is no data."
+            msg = "The page's start-up script holds something that is not data."
             raise ProtocolError(msg, excerpt=excerpt)
         position = match.end()
         kind = match.lastgroup

@@ -52,7 +52,7 @@ class Endpoint:
         """Take an address apart; one server has one spelling.
 
         Raises:
-            InvalidRequestError: It is no web address.
+            InvalidRequestError: It is not a web address.
         """
         address = WebAddress.parse(base_url, what="base_url")
         if "?" in base_url or "#" in base_url:
@@ -82,7 +82,7 @@ def check_message_id(message_id: str) -> str:
     """Refuse an id that the server would answer with a 500 (R: ``bad_requests``).
 
     Raises:
-        InvalidRequestError: It is no UUID.
+        InvalidRequestError: It is not a UUID.
     """
     if not _MESSAGE_ID.fullmatch(check("message_id", message_id, TEXT)):
         msg = f"{message_id!r} is not a valid message ID (expected a UUID)."

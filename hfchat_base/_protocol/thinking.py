@@ -20,7 +20,7 @@ OPEN: Final = "<think>"
 CLOSE: Final = "</think>"
 
 _WRITTEN: Final = re.compile(r"\S")
-"""What is no white space, which is the same to `re` as to `str`."""
+"""What is not white space, which is the same to `re` as to `str`."""
 
 Delta = TextDelta | ReasoningDelta
 

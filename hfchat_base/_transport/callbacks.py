@@ -75,7 +75,7 @@ def _keep_and_return(result: int) -> Any:
     """Keep an exception with its receiver, and let libcurl end the transfer."""
 
     def keep(_: type[BaseException], error: BaseException, traceback: TracebackType | None) -> int:
-        assert traceback is not None  # noqa: S101 - only of a result that is no number
+        assert traceback is not None  # noqa: S101 - only of a result that is not a number
         receiver: Receiver = ffi.from_handle(traceback.tb_frame.f_locals["handle"])
         receiver.broken_by = error
         return result
@@ -85,7 +85,7 @@ def _keep_and_return(result: int) -> Any:
 
 def _fail_all(_: type[BaseException], error: BaseException, traceback: TracebackType | None) -> int:
     """End all transfers of an event loop, once libcurl has returned."""
-    assert traceback is not None  # noqa: S101 - only of a result that is no number
+    assert traceback is not None  # noqa: S101 - only of a result that is not a number
     multi: AsyncCurl = ffi.from_handle(traceback.tb_frame.f_locals["clientp"])
     if not multi.loop.is_closed():
         multi.loop.call_soon(_fail_transfers, multi, error)

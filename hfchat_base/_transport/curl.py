@@ -461,7 +461,7 @@ class Exchange:
             self._error = self._too_much(limits.HEAD_BYTES, " of headers")
             return _ABORT
         if self.head_is_complete:
-            pass  # what follows a chunked body is no part of the head
+            pass  # what follows a chunked body is not part of the head
         elif not self._head_has_begun:
             # A further head follows an interim one (100, 103).
             self._head_has_begun = True

@@ -90,7 +90,7 @@ def _set_up_log(*, everything: bool) -> None:
     if everything:
         logging.getLogger("hfchat").setLevel(logging.DEBUG)
         return
-    # What event loops say of tasks that Ctrl-C ended is no news to who pressed it.
+    # What event loops log about tasks that Ctrl-C ended does not concern the person who pressed it.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # The view says what a command waits for, with a countdown.
     handler.addFilter(lambda record: not record.getMessage().startswith("waiting "))

@@ -195,7 +195,7 @@ class SilentKeys:
     """Keeps what is typed while an answer is drawn off the screen; it stays in the keyboard buffer.
 
     The terminal would echo keys into the middle of what is redrawn. Does nothing where standard
-    input is no terminal, or has no such setting (Windows).
+    input is not a terminal, or has no such setting (Windows).
     """
 
     def __init__(self) -> None:

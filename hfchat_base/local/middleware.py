@@ -141,7 +141,7 @@ class _Host(NamedTuple):
 
     @classmethod
     def parsed(cls, text: str) -> _Host | None:
-        """Parse ``name``, ``name:port`` or an IPv6 address in brackets; None if it is no host."""
+        """Parse ``name``, ``name:port`` or an IPv6 address in brackets; None otherwise."""
         found = _HOST.fullmatch(text)
         if found is None:
             return None

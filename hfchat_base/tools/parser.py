@@ -436,7 +436,7 @@ class ToolCallParser:
         return Found(scanner.end, calls)
 
     def _cut_off_calls(self, start: int, illegal_at: int | None, context: Context) -> Found:
-        """Take what is no whole JSON."""
+        """Take what is not complete JSON."""
         text = self._source.text
         end = len(text) if illegal_at is None else illegal_at
         written = text[start:end].strip()

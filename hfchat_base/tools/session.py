@@ -200,7 +200,7 @@ class ToolSession:
         return pieces
 
     def _released(self, pieces: list[Piece]) -> list[Piece]:
-        """Hold back what is no answer yet: text where a call has to come, and invalid calls."""
+        """Hold back what is not an answer yet: text where a call has to come, and invalid calls."""
         held = (str, InvalidToolCall) if self._config.is_forced else InvalidToolCall
         self._withheld += [piece for piece in pieces if isinstance(piece, held)]
         return [piece for piece in pieces if not isinstance(piece, held)]

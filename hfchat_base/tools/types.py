@@ -60,7 +60,7 @@ class ToolConfig:
 
     Attributes:
         tools: The tools.
-        is_forced: Whether an answer without a call is no answer.
+        is_forced: Whether an answer without a call is not an answer.
         is_parallel: Whether one answer may hold several calls.
     """
 

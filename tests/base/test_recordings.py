@@ -280,7 +280,7 @@ def test_answer_that_was_begun_twice() -> None:
 
 @pytest.mark.parametrize(("recording", "index"), STREAMS)
 def test_truncation_is_never_a_success(recording: Recording, index: int) -> None:
-    """A stream that ends before its final answer is no whole answer, wherever it is cut."""
+    """A stream that ends before its final answer is not a whole answer, wherever it is cut."""
     said = body_of(recording.streams[index]).partition(b'{"type":"finalAnswer"')[0]
     said = said.partition(b'{"type":"status","status":"error"')[0]
     for end in (len(said) // 3, len(said) // 2, len(said) - 1, len(said)):

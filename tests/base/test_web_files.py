@@ -203,7 +203,7 @@ def test_what_is_public(address: str, expected: bool) -> None:
         "%6cocalhost",
         "localhost%00.files.example",
         "localhost%23.files.example",
-        # What is no plain host.
+        # What is not a plain host.
         "user@files.example",
         "user:password@files.example",
         "files.example@127.0.0.1",

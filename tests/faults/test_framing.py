@@ -122,7 +122,7 @@ def test_fault_07_connection_lost(current_proxy: FaultServer, caller: Caller, ho
         ),
         response(lines(STARTED, token("Half ")), chunk_bytes=1000).replace(b"0\r\n\r\n", b"zz\r\n"),
     ],
-    ids=["short body", "no last chunk", "chunk too large", "chunk size is no number"],
+    ids=["short body", "no last chunk", "chunk too large", "chunk size is not a number"],
 )
 def test_fault_07_broken_body(proxy: FaultServer, caller: Caller, broken: bytes) -> None:
     """A body that is not as long as was said counts as a lost connection."""
@@ -206,7 +206,7 @@ def test_fault_08_told_once(
     ids=lambda line: line[:24].decode(errors="replace"),
 )
 def test_fault_09_no_event(proxy: FaultServer, caller: Caller, line: bytes) -> None:
-    """A line that is no event is a `ProtocolError` with its number, an excerpt, and the part."""
+    """A line that is not an event is a `ProtocolError` with its number, excerpt, and the part."""
     outcome = answer(proxy, caller, lines(STARTED, token("Hi ")) + line + b"\n", chunk_bytes=4096)
     assert isinstance(outcome.error, ProtocolError)
     assert outcome.error.line_number == 3

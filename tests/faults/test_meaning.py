@@ -224,7 +224,7 @@ def test_fault_20_question_asked_once(current_proxy: FaultServer, caller: Caller
 
 
 def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> None:
-    """A run that ends with its question open is no answer of no text."""
+    """A run that ends with an open question is not an empty answer."""
     question = {
         "type": "elicitation",
         "subtype": "request",

@@ -190,7 +190,7 @@ def scripted(server: LocalServer) -> typing.Iterator[ChatHuggingChat]:
 async def test_half_read_json_is_never_an_answer(
     server: LocalServer, scripted: ChatHuggingChat, method: Method, text: str
 ) -> None:
-    """JSON that is cut off or ambiguous is no object; the model is asked once more."""
+    """JSON that is cut off or ambiguous is not an object; the model is asked once more."""
     structured = scripted.with_structured_output(Order, method=method)
     asked = script(text, json.dumps(ORDER))
     assert structured.invoke(asked) == Order(**ORDER)

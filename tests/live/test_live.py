@@ -222,7 +222,7 @@ def test_text_attachment(begin: Callable[..., Conversation]) -> None:
 
 
 def test_reasoning_is_apart(live_client: HuggingChat, begin: Callable[..., Conversation]) -> None:
-    """What a model thinks is no part of what it says, streamed or stored."""
+    """What a model thinks is not part of what it says, streamed or stored."""
     # Few servers tell which of their models think, but names do.
     ids = [model.id for model in live_client.get_models()]
     model = choose(

@@ -81,13 +81,13 @@ COMPLETION_EVENTS = {"LLMCompletionStartEvent": 1, "LLMCompletionEndEvent": 1}
 
 
 def test_chat_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A chat begins and ends once, and is no completion besides."""
+    """A chat begins and ends once, and is not a completion besides."""
     llm.chat(HELLO)
     assert log.counts == CHAT_EVENTS
 
 
 def test_completion_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A completion begins and ends once, and is no chat besides."""
+    """A completion begins and ends once, and is not a chat besides."""
     llm.complete("hello there")
     assert log.counts == COMPLETION_EVENTS
 

@@ -68,7 +68,7 @@ async def test_astream_chat_with_tools(reader: HuggingChatLLM) -> None:
 
 
 def test_no_call(reader: HuggingChatLLM) -> None:
-    """A model that needs no tool answers in text, which is no call."""
+    """A model that needs no tool answers in text, which is not a call."""
     history = [ChatMessage("The mayor of Tamsk keeps bees.")]
     response = reader.chat_with_tools(TOOLS, "Who keeps bees?", chat_history=history)
     assert response.message.content == "The mayor of Tamsk keeps bees."

@@ -109,7 +109,7 @@ def test_sources_are_citations(agent_llm: HuggingChatLLM) -> None:
 
 
 def test_tools_of_the_server_are_told(agent_llm: HuggingChatLLM) -> None:
-    """A tool that the server ran is told beside the message, and is no call of ours."""
+    """A tool that the server ran is told beside the message, and is not one of our calls."""
     response = agent_llm.chat(HELLO, mcp_servers=[MAGIC])
     (run,) = response.additional_kwargs["server_tool_runs"]
     assert run["name"] == "magic_number"

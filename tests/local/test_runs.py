@@ -85,7 +85,7 @@ def test_stop_counts_utf16_units() -> None:
 
 
 def test_stop_before_the_first_token() -> None:
-    """A model that has not said anything yet is stopped too, and that is no error."""
+    """A model that has not said anything yet is stopped too, and that is not an error."""
 
     async def ponder(_request: ChatRequest) -> str:
         import asyncio  # noqa: PLC0415 - only here
@@ -237,7 +237,7 @@ def test_log_of_a_run_under_way(chat: Chat) -> None:
 
 
 def test_log_goes_on_where_the_reader_left_off(chat: Chat) -> None:
-    """Last-Event-ID beats fromSeq, and whatever is no number counts as 0."""
+    """Last-Event-ID beats fromSeq, and whatever is not a number counts as 0."""
     conversation = chat.create()
     chat.send(conversation, "hi")
     path = f"/conversation/{conversation}/stream"

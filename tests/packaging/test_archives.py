@@ -51,7 +51,7 @@ def test_wheel_of_the_sdist(built: Built) -> None:
     assert built.wheel_of_sdist.read_bytes() == built.wheel.read_bytes()
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is not a clone")
 def test_sdist_is_the_repository(built: Built) -> None:
     """The source distribution is what a clone has, so that all tests run from it, except for CI."""
     with tarfile.open(built.sdist) as archive:

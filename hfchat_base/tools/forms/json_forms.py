@@ -92,7 +92,7 @@ def read_json(source: Source, at: int, context: Context) -> Reading[Found | None
 def unreadable(
     source: Source, at: int, context: Context, error: str = "", name: str | None = None
 ) -> Reading[Found]:
-    """Read what is marked as a call and is no whole one, up to what closes it.
+    """Read what is marked as a call and is incomplete, up to what closes it.
 
     Args:
         source: The text.

@@ -200,7 +200,7 @@ def _read_object(source: Source, at: int, context: Context) -> Reading[Found | N
 
 
 def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | None:
-    """The arguments in an action input that is no object."""
+    """The arguments in an action input that is not an object."""
     names = tools.argument_names(name)
     if text.lower() in {"", "none", "null"} and not tools.needs_arguments(name):
         return {}

@@ -153,7 +153,7 @@ def test_nobody_logs_in(chromium: str, closed: LocalServer) -> None:
     assert not is_running(closed.base_url)
 
 
-@pytest.mark.skipif("sys.platform == 'win32'", reason="there it is no signal")
+@pytest.mark.skipif("sys.platform == 'win32'", reason="there it is not a signal")
 @pytest.mark.timeout(400)
 def test_ctrl_c(chromium: str, closed: LocalServer) -> None:
     """Ctrl-C while it waits closes the browser."""

@@ -140,7 +140,7 @@ def test_known_list_is_not_asked_for() -> None:
 
 
 def test_server_that_is_no_chat() -> None:
-    """What answers as neither generation is no chat-ui server: base_url is the first suspect."""
+    """What answers as neither generation is not a chat-ui server: base_url is the first suspect."""
     with (
         pytest.warns(UserWarning, match="cannot be read"),
         pytest.raises(ProtocolError, match="does not answer as a chat-ui server"),
@@ -158,7 +158,7 @@ def test_server_that_is_no_chat() -> None:
     ],
 )
 def test_active_model_of_an_account(settings: Response, default: str) -> None:
-    """An account's own choice is the default; that it cannot be read is no failure."""
+    """An account's own choice is the default; that it cannot be read is not a failure."""
     table = {
         "/api/v2/models": json_response({"json": [{"id": "first"}, {"id": "a/b"}]}),
         "/api/v2/user/settings": settings,
@@ -194,7 +194,7 @@ def test_guest_has_no_active_model() -> None:
     ],
 )
 def test_whoami(generation: Generation, response: Response, user: User | None) -> None:
-    """The server tells who we are; nobody is no error."""
+    """The server tells who we are; a guest is not an error."""
     server = new_server()
     server.dialect = dialect_named(generation)
     outcome = drive(account.whoami(server), answer=lambda _: response)

@@ -169,7 +169,7 @@ def test_answer_is_what_was_streamed_or_the_final_text(
     """Without tools and tags the answer is one of the two, and never a mix of them."""
     transcript, seen = add_up(*map(TextDelta, tokens), FinalAnswer(final, interrupted))
     if "<" not in final + "".join(tokens):
-        told = final if final.strip() else ""  # white space alone is no text
+        told = final if final.strip() else ""  # white space alone is not text
         assert transcript.answer().text in {told, final, "".join(tokens), said(seen)}
 
 

@@ -148,7 +148,7 @@ def test_events(raw: bytes, event: Event) -> None:
     ],
 )
 def test_what_is_newer_is_kept(raw: dict[str, Any]) -> None:
-    """A type or subtype that is not known is no error, and is kept whole."""
+    """A type or subtype that is not known is not an error, and is kept whole."""
     assert decode_line(line(**raw)) == Unknown(raw)
 
 
@@ -186,7 +186,7 @@ def test_white_space_is_no_event(raw: bytes) -> None:
     ],
 )
 def test_what_is_no_event(raw: bytes, words: str) -> None:
-    """A line that is no event is a protocol error with its number and a short excerpt."""
+    """A line that is not an event is a protocol error with its number and a short excerpt."""
     with pytest.raises(ProtocolError, match=f"Line 3 of the answer {words}") as caught:
         decode_line(raw, 3)
     assert caught.value.line_number == 3

@@ -48,7 +48,7 @@ def test_superjson(body: str, data: Any) -> None:
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "null", "{", "<html>", b"\xff", "[" * 9999])
 def test_no_superjson(body: str | bytes) -> None:
-    """What is no superjson is a protocol error that names the thing."""
+    """What is not superjson is a protocol error that names the thing."""
     with pytest.raises(ProtocolError, match="The server's thing is not") as caught:
         from_superjson(body, "thing")
     assert len(caught.value.excerpt or "") <= 80
@@ -103,7 +103,7 @@ def test_value_that_holds_itself() -> None:
     ],
 )
 def test_no_devalue(values: Any) -> None:
-    """What is no devalue is a protocol error."""
+    """What is not devalue is a protocol error."""
     with pytest.raises(ProtocolError, match="The server's thing is not devalue"):
         from_devalue(values, "thing")
 
@@ -142,7 +142,7 @@ def test_later_lines_are_left_out() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"nodes":3}', b"<html>"])
 def test_no_page_data(body: bytes) -> None:
-    """What is no SvelteKit data is a protocol error."""
+    """What is not SvelteKit data is a protocol error."""
     with pytest.raises(ProtocolError, match="The server's thing is not"):
         from_sveltekit_data(body, "thing")
 

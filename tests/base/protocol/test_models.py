@@ -37,7 +37,7 @@ def test_recorded_lists_agree() -> None:
 
 @pytest.mark.parametrize("raw", [None, {}, "x", [], [1, None, {}, {"id": 3}, {"id": ""}]])
 def test_no_models(raw: Any) -> None:
-    """What is no list of models holds none; entries without an id are left out."""
+    """What is not a list of models holds none; entries without an id are left out."""
     assert read_models(raw) == ()
 
 
@@ -134,7 +134,7 @@ def test_dated_list_takes_any_name() -> None:
 
 
 def test_aliases_are_no_ids() -> None:
-    """Each short name leads to a model and is no model's id."""
+    """Each short name leads to a model and is not a model's id."""
     catalog = Catalog(MODELS)
     ids = {model.id for model in MODELS}
     assert set(catalog.aliases.values()) <= ids

@@ -68,7 +68,7 @@ def test_literal(literal: str, data: Any) -> None:
     "literal", ["", "[", "{a:b}", "[f(x)]", "{a:1", "[1 2]", "]", '"open', "[`x`]", "[" * 9999]
 )
 def test_what_is_no_literal(literal: str) -> None:
-    """An expression that is no data is a protocol error."""
+    """An expression that is not data is a protocol error."""
     with pytest.raises(ProtocolError):
         parse_literal(literal)
 
@@ -102,7 +102,7 @@ def test_active_model() -> None:
 
 
 def test_scripts_that_are_broken() -> None:
-    """A script that is no JSON is left out, and the others are read."""
+    """A script that is not JSON is left out, and the others are read."""
     html = (
         '<script type="application/json" data-sveltekit-fetched data-url="/a">{nope</script>'
         '<script type="application/json" data-sveltekit-fetched'

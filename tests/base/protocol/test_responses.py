@@ -190,7 +190,7 @@ def test_page_of_a_proxy() -> None:
 
 
 def test_page_instead_of_data() -> None:
-    """A page with a 200 is no data."""
+    """A page with a 200 is not data."""
     with pytest.raises(UnexpectedPageError, match="instead of data"):
         check_json(page_response(PAGE), READ)
     assert check(page_response(PAGE), READ).status == 200

@@ -144,7 +144,7 @@ def test_no_messages() -> None:
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"messages": {}}, {"messages": [{"from": "user"}]}])
 def test_what_is_no_conversation(raw: Any) -> None:
-    """What is no conversation is a protocol error."""
+    """What is not a conversation is a protocol error."""
     with pytest.raises(ProtocolError):
         read_conversation(raw, "c1")
 

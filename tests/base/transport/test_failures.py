@@ -102,7 +102,7 @@ def test_body_that_never_ends(driver: Driver) -> None:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 banana\r\n\r\n", b"\x16\x03\x01\x02\x00garbage\r\n"])
 def test_no_http(driver: Driver, answer: bytes) -> None:
-    """What is no HTTP is a protocol error, or a lost connection."""
+    """What is not HTTP is a protocol error, or a lost connection."""
     with RawServer(says(answer)) as server, pytest.raises((ProtocolError, TransportError)):
         driver.send(server.base_url, GET)
 
@@ -110,7 +110,7 @@ def test_no_http(driver: Driver, answer: bytes) -> None:
 def test_tls_that_is_none(driver: Driver) -> None:
     """A TLS handshake with a server that speaks none fails as TLS."""
     with RawServer(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
-        # The handshake is no request, so the server's answer has to come without one.
+        # The handshake is not a request, so the server's answer has to come without one.
         address = server.base_url.replace("http://", "https://")
         with pytest.raises((TLSError, TransportError)) as caught:
             driver.send(address, GET, timeout=0.3)
