@@ -174,7 +174,7 @@ class Demonstration:
             _suggestion("hfchat login", "log in to HuggingChat; then chat with hfchat chat"),
             _suggestion("hfchat --help", "list all commands"),
         ]
-        self._step(4, "Now you:", "commands to try next")
+        self._step(4, "Try it", "yourself")
         self._out.print(Group(*lines))
         self._out.print()
         self._out.print(note("In Python, use ChatHuggingChat() in place of ChatOpenAI()."))
