@@ -13,13 +13,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
 from hfchat_base._protocol.constants import RESUME_FLUSH_SECONDS, Generation
+from hfchat_base.hosts import is_host
 from hfchat_base.local.backends.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.http.answers import Mishap, Refusal, mishap_answer, refusal_answer
 from hfchat_base.local.http.conversations import ConversationRoutes
 from hfchat_base.local.http.current import CurrentRoutes
 from hfchat_base.local.http.cut import Cutter
 from hfchat_base.local.http.gate import Gate, VaryOnEncoding
-from hfchat_base.local.http.hosts import HostGuard, is_host
+from hfchat_base.local.http.hosts import HostGuard
 from hfchat_base.local.http.legacy import LegacyRoutes
 from hfchat_base.local.http.login import IDENTITY_PROVIDER, IdentityProvider, LoginRoutes, Logins
 from hfchat_base.local.http.record import Recorder

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from hfchat_base._protocol.constants import SESSION_COOKIE, Generation
+from hfchat_base.hosts import is_host_name
 from hfchat_base.local.app import app_of, create_state
-from hfchat_base.local.http.hosts import is_host_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
