@@ -31,6 +31,8 @@ _NEEDS: Final = {
     "langchain": ("langchain",),
     "llama_index": ("llama-index",),
     "local/demo": ("demo",),
+    "api/test_judges.py": ("langchain", "llama-index"),
+    "api/test_command.py": ("cli",),
     "base/cli": ("cli",),
     "base/cli/test_demo.py": ("langchain", "llama-index"),
     "base/auth/test_browsers.py": ("browser",),
