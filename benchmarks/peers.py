@@ -94,17 +94,17 @@ def told(case: Case, outcome: dict[str, Any] | None, *, prompts: int, sendings: 
     elif "error" in outcome:
         words = f"`{outcome['error']}`"
         if case.part:
-            words += ", with the part" if outcome["has_part"] else ", without the part"
+            words += ", with partial text" if outcome["has_part"] else ", without partial text"
     elif outcome["text"] == case.whole:
-        words = "whole"
+        words = "complete"
     elif outcome["text"] == case.streamed:
         words = "**what was streamed**"
     elif case.part and outcome["text"].strip() == case.part.strip():
-        words = "**the part, as if whole**"
+        words = "**partial text, returned as complete**"
     elif not outcome["text"].strip():
-        words = "**empty, as if whole**"
+        words = "**empty, returned as complete**"
     else:
-        words = f"**`{outcome['text']!r}`, as if whole**"
+        words = f"**`{outcome['text']!r}`, returned as complete**"
     if prompts > 1:
         return f"{words}; **generated {prompts} times**"
     return f"{words}; sent {sendings} times" if sendings > 1 else words
@@ -112,7 +112,7 @@ def told(case: Case, outcome: dict[str, Any] | None, *, prompts: int, sendings: 
 
 def cases() -> list[Case]:
     """The rows of the table."""
-    from tests.faults.answers import (  # noqa: PLC0415
+    from tests.support.faults.answers import (  # noqa: PLC0415
         FINISHED,
         KEEP_ALIVE,
         STARTED,
@@ -143,8 +143,8 @@ def cases() -> list[Case]:
         Case("connection closed in the middle", [CutAt(middle)], part="You "),
         Case("connection reset in the middle", [CutAt(middle, how="reset")], part="You "),
         Case("closed before the answer begins", [Cut(0)]),
-        Case("the message never arrives", [Instead(b"")]),
-        Case("proper end of the response inside of the answer", says(token(part)), part=part),
+        Case("the message does not arrive", [Instead(b"")]),
+        Case("response ends properly in the middle of the answer", says(token(part)), part=part),
         Case("body shorter than announced", [Instead(response(half, length=9999))], part=part),
         Case("wrong chunk size", [Instead(bad_chunk)], part=part),
         Case(
@@ -152,9 +152,9 @@ def cases() -> list[Case]:
             says(token("a\u2028b"), final("a\u2028b"), FINISHED),
             "a\u2028b",
         ),
-        Case("an event nobody knows", says(unknown, token("Hi"), final("Hi"), FINISHED), "Hi"),
-        Case("a line that is no JSON", no_json, "Hi", "Hi"),
-        Case("the model fails, inside of a 200", says(token(part), failed), part=part),
+        Case("an unknown event", says(unknown, token("Hi"), final("Hi"), FINISHED), "Hi"),
+        Case("a line that is not JSON", no_json, "Hi", "Hi"),
+        Case("the model fails, inside a 200", says(token(part), failed), part=part),
         Case("stopped by somebody else", says(token(part), stopped, FINISHED), part=part),
         Case(
             "final text differs from what was streamed",
@@ -162,9 +162,9 @@ def cases() -> list[Case]:
             "Hello",
             streamed="Hallo",
         ),
-        Case("page of a proxy in place of the answer", [Instead(page)]),
+        Case("a proxy's page in place of the answer", [Instead(page)]),
         Case("a gateway's 502, once", [Instead(gateway)]),
-        Case("keepAlive for ever", [Babble(stays_open, lines(KEEP_ALIVE))], part=part),
+        Case("keepAlive without end", [Babble(stays_open, lines(KEEP_ALIVE))], part=part),
         Case("silence", [Babble(stays_open)], part=part),
     ]
 

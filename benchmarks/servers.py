@@ -15,7 +15,7 @@ from socket import socket
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer, default_models
-from hfchat_base.local.generation.wire import wire_line
+from hfchat_base.local.wire import wire_line
 from tests.support.faults.origins import Behind, BytesSource, Source
 from tests.support.faults.server import SEND, FaultServer
 from tests.support.faults.wire import Asked

@@ -23,9 +23,9 @@ from pydantic import BaseModel, Field
 from hfchat_base import HuggingChatError
 from hfchat_base.local import LocalModel, LocalServer
 from hfchat_base.local.demo import DemoEngine
-from hfchat_base.local.demo.backend import DemoBackend
+from hfchat_base.local.demo.model import DemoBackend
 from langchain_huggingchat import ChatHuggingChat
-from langchain_huggingchat.structured import Method
+from langchain_huggingchat._structured import Method
 
 MAX_TOKENS: Final = 200
 """Where an answer that goes round in circles is cut off."""

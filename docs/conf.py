@@ -2,9 +2,9 @@
 
     sphinx-build -n -W --keep-going -b html docs docs/_build/html
 
-The pages are Markdown (MyST). What stands elsewhere in the repository is not written again here:
-parts of the README and of the changelog are included, the notebooks are copied to where Sphinx can
-see them, the commands' page is made by Typer, and the API reference is read from the docstrings.
+The pages are Markdown (MyST). Nothing is written twice: parts of the README, the changelog,
+CONTRIBUTING and SECURITY are included, the notebooks are copied to where Sphinx finds them, Typer
+generates the list of commands, and the API reference comes from the docstrings.
 """
 
 # ruff: noqa: INP001 - Sphinx reads this file by its path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from sphinx.util.nodes import make_refnode
 
-# Imported here, because autodoc imports as type checkers do, which LlamaIndex cannot bear.
+# Imported here, because autodoc imports as type checkers do, which fails with LlamaIndex.
 import hfchat_base.local
 import langchain_huggingchat
 import llama_index_huggingchat
@@ -47,7 +47,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_generated", "benchmarks/**", "notebooks/*/*/**"]
-default_role = "py:obj"  # what stands in single backticks in a docstring is a name
+default_role = "py:obj"  # single backticks in a docstring are a name
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -58,7 +58,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
-napoleon_attr_annotations = False  # the signature tells the types already
+napoleon_attr_annotations = False  # the signature has the types already
 napoleon_custom_sections = [
     "Setup",
     ("Key init args for what is asked", "params_style"),
@@ -91,10 +91,10 @@ PUBLIC: Final = {
 }
 
 nitpick_ignore_regex = [
-    # Other packages' names: their documentation is not asked while this one is built.
+    # Other packages' names: their documentation is not fetched while this one is built.
     ("py:.*", r"(collections|typing|typing_extensions|datetime|os|http|pathlib|httpx)\..*"),
     ("py:.*", r"(pydantic|starlette|langchain_core|llama_index|workflows)\..*"),
-    ("py:class", r"datetime|CookieJar|Starlette|Self|Unpack|annotated_types\..*"),
+    ("py:class", r"datetime|CookieJar|SecretStr|Starlette|Self|Unpack|annotated_types\..*"),
     ("py:exc", r"WorkflowRuntimeError"),
     # Types in signatures whose names say enough.
     ("py:class", r"Role|MessageState|ElicitationAction|Generation"),
@@ -102,13 +102,13 @@ nitpick_ignore_regex = [
 ]
 
 _FILE_OR_ARGUMENT: Final = re.compile(r".*/.*|.*\.py|[a-z_ ]+(\.[a-z_]+)?|[A-Z_]+")
-"""What stands in single backticks as well, and has no place of its own in the reference."""
+"""Also written in single backticks, without an entry in the reference."""
 
 _COLON: Final = "\N{RATIO}"
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is below."""
+    """Connect the functions below."""
     app.connect("builder-inited", _gather)
     # Before napoleon, which reads the sections of a docstring.
     app.connect("autodoc-process-docstring", _hide_colons, priority=400)
@@ -119,7 +119,7 @@ def setup(app: Sphinx) -> None:
 
 
 def _gather(_app: Sphinx) -> None:
-    """Put what lies elsewhere to where Sphinx sees it; both folders are ignored by git."""
+    """Copy and generate what Sphinx has to find in its folder; git ignores both folders."""
     notebooks = DOCS / "notebooks"
     shutil.rmtree(notebooks, ignore_errors=True)
     shutil.copytree(
@@ -132,16 +132,30 @@ def _gather(_app: Sphinx) -> None:
     generated = DOCS / "_generated"
     generated.mkdir(exist_ok=True)
     command = (sys.executable, "-m", "typer", "hfchat_base.cli.app", "utils", "docs")
-    told = subprocess.run(  # noqa: S603 - our own command
+    commands = subprocess.run(  # noqa: S603 - our own command
         [*command, "--name", "hfchat"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    (generated / "commands.md").write_text(told, encoding="utf-8")
+    (generated / "commands.md").write_text(_with_whole_summaries(commands), encoding="utf-8")
+
+
+def _with_whole_summaries(commands: str) -> str:
+    """Replace the summaries in lists of commands, which Typer shortens, with whole sentences."""
+    summaries = {}
+    for section in re.split(r"^#{2,3} (?=`)", commands, flags=re.MULTILINE)[1:]:
+        title, _, text = section.partition("\n")
+        summaries[title.strip("`").rpartition(" ")[2]] = text.strip().partition("\n\n")[0]
+    return re.sub(
+        r"^\* `(\w+)`: .*\.\.\.$",
+        lambda found: f"* `{found[1]}`: {' '.join(summaries[found[1]].split())}",
+        commands,
+        flags=re.MULTILINE,
+    )
 
 
 def _read_as_markdown(
     _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
-    """Let code in docstrings be what it is in Markdown: fenced, or indented below a paragraph."""
+    """Treat code in docstrings as Markdown does: fenced, or indented below a paragraph."""
     read: list[str] = []
     in_fence = False
     for number, line in enumerate(lines):
@@ -165,7 +179,7 @@ def _read_as_markdown(
 def _hide_colons(
     _app: Sphinx, kind: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
-    """Keep napoleon from taking what a value's first sentence says before a colon for its type."""
+    """Keep napoleon from reading a value's first words before a colon as its type."""
     if kind in ("property", "attribute", "data") and lines:
         lines[0] = lines[0].replace(":", _COLON)
 
@@ -186,7 +200,7 @@ def _shorten(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str, str | None] | None:
-    """Leave out how errors are made, which is nobody's business, and what Sphinx cannot read."""
+    """Omit the parameters of errors, which users never create, and what Sphinx cannot read."""
     if not signature:
         return None
     return "" if kind == "exception" else signature.replace("<factory>", "..."), returns
@@ -197,9 +211,9 @@ def _find(
 ) -> nodes.Element | None:
     """Find names where the reference documents them.
 
-    `Answer` and ``hfchat_base.types.Answer`` both are ``hfchat_base.Answer`` there. Arguments and
-    files in docstrings, and types in signatures that are the code's own business, stay text; a
-    public name that is not found is left for Sphinx to complain about.
+    `Answer` and ``hfchat_base.types.Answer`` are both ``hfchat_base.Answer`` there. Arguments and
+    files in docstrings, and internal types in signatures, stay text. If a public name is not found,
+    Sphinx warns about it.
     """
     if node.get("refdomain") != "py":
         return None

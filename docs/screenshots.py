@@ -26,11 +26,10 @@ from rich.text import Text as Line
 
 from hfchat_base import HuggingChat
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
-from hfchat_base.cli.demo.show import Demonstration
-from hfchat_base.cli.downloads import Downloads
-from hfchat_base.cli.loading import load_model
-from hfchat_base.cli.repl.loop import Repl, Settings
-from hfchat_base.cli.terminal import THEME, Terminal
+from hfchat_base.cli.answer import AnswerRunner, Downloads
+from hfchat_base.cli.chat import Repl, Settings
+from hfchat_base.cli.demo import Demonstration
+from hfchat_base.cli.terminal import THEME, Terminal, load_model
 from hfchat_base.local import (
     ChatRequest,
     FunctionBackend,
@@ -121,21 +120,14 @@ class _Typist:
         self._console = console
         self._lines = list(lines)
 
-    def complete_with(self, words: Sequence[str]) -> None:
-        """Nobody presses Tab."""
-
-    def __call__(self, prompt: str) -> str:
-        """Type the next line."""
+    def __call__(self, prompt: str, default: str = "") -> str:
+        """Type the next line, instead of what is filled in."""
+        del default
         if not self._lines:
             raise EOFError
         line = self._lines.pop(0)
         self._console.print(Line.assemble((prompt, "hfchat.prompt"), line))
         return line
-
-    def edit(self, prompt: str, text: str) -> str:
-        """Type the next line instead of what is filled in."""
-        del text
-        return self(prompt)
 
 
 def chat() -> Console:
@@ -153,10 +145,9 @@ def chat() -> Console:
     ):
         Repl(
             client,
-            Terminal(console, console),
             Settings(),
             _Typist(console, [FIRST, "/web", SECOND]),
-            Downloads(Path(folder)),
+            AnswerRunner(Terminal(console, console), Downloads(Path(folder))),
         ).run()
     return console
 

@@ -7,6 +7,7 @@ test against.
 
 from __future__ import annotations
 
+from hfchat_base._version import __version__
 from hfchat_base.auth.login import (
     AuthResult,
     RequestLogin,
@@ -80,6 +81,7 @@ from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
     AnswerFile,
+    AnswerReference,
     ChatMessage,
     ConversationInfo,
     FetchedFile,
@@ -95,12 +97,11 @@ from hfchat_base.types import (
     User,
 )
 
-__version__ = "0.1.0"
-
 __all__ = [
     "AccessDeniedError",
     "Answer",
     "AnswerFile",
+    "AnswerReference",
     "AnswerStream",
     "AsyncAnswerStream",
     "AsyncConversation",

@@ -26,14 +26,15 @@ from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
-from hfchat_base._protocol.requests import Endpoint, check_conversation_id, check_share_id
+from hfchat_base._protocol.requests import check_conversation_id, check_share_id
+from hfchat_base._protocol.responses import login_command
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
-from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
+from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.policy import Policy, Retries, Timeouts
@@ -49,6 +50,7 @@ from hfchat_base.types import (
     Model,
     OnElicitation,
     Retry,
+    ServerStatus,
     TurnOptions,
     User,
 )
@@ -62,8 +64,14 @@ from hfchat_base.validation import (
     check_servers,
 )
 
-__all__ = ["AsyncHuggingChat", "HuggingChat"]
-BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
+__all__ = [
+    "BASE_URL_VARIABLE",
+    "DEFAULT_BASE_URL",
+    "MODEL_VARIABLE",
+    "AsyncHuggingChat",
+    "HuggingChat",
+]
+
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 
@@ -110,8 +118,7 @@ class ClientBase(ABC):
                 "messages_per_minute": messages_per_minute,
             }
         )
-        address = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        endpoint = Endpoint.parse(address)
+        endpoint = resolve_endpoint(base_url)
         policy = Policy(retries=retries or Retries(), timeouts=timeouts or Timeouts())
         self.ephemeral = ephemeral
         self._timeouts = policy.timeouts
@@ -175,6 +182,11 @@ class ClientBase(ABC):
         """
         return self.server.dialect.name if self.server.dialect else None
 
+    @property
+    def login_command(self) -> str:
+        """The command that logs in to this server in a terminal."""
+        return login_command(self.base_url)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, {self._session!r})"
 
@@ -224,6 +236,7 @@ class ClientBase(ABC):
         messages: Sequence[ChatMessage] | str,
         model: str | None,
         as_history: AsHistory | None,
+        switch_to_vision_model: bool,
         *,
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
@@ -238,6 +251,7 @@ class ClientBase(ABC):
             check("web_search", web_search, FLAG),
             hide_servers(check_servers(mcp_servers)),
             as_history,
+            check("switch_to_vision_model", switch_to_vision_model, FLAG),
         )
         return (
             lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
@@ -339,6 +353,14 @@ class HuggingChat(ClientBase):
         """Close the connections. The client cannot be used any more."""
         self._transport.close()
 
+    def check_server(self) -> ServerStatus:
+        """Send one request, without retries, to see whether the server answers.
+
+        Raises:
+            TransportError: It does not.
+        """
+        return self._runner.run(discovery.check_server())
+
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
 
@@ -435,6 +457,7 @@ class HuggingChat(ClientBase):
         *,
         model: str | None = None,
         as_history: AsHistory | None = None,
+        switch_to_vision_model: bool = True,
         **options: Unpack[TurnOptions],
     ) -> AnswerStream:
         """Answer a history that the caller keeps, as it comes.
@@ -447,12 +470,16 @@ class HuggingChat(ClientBase):
             model: A model's id or short name; by default `default_model`.
             as_history: Gets the answer and returns the history, answer included, under which it
                 will be continued. By default that is `messages` and the answer's text.
+            switch_to_vision_model: Whether another model may answer if there are images and the
+                named one does not accept them; otherwise that is an error.
             **options: See `TurnOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        return self._runner.stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(
+            *self._chat(messages, model, as_history, switch_to_vision_model, **options)
+        )
 
     def chat(
         self,
@@ -531,6 +558,10 @@ class AsyncHuggingChat(ClientBase):
         """Close the connections. The client cannot be used any more."""
         await self._transport.close()
 
+    async def check_server(self) -> ServerStatus:
+        """Send one request to see whether the server answers; see `HuggingChat.check_server`."""
+        return await self._runner.run(discovery.check_server())
+
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""
         return list((await self._runner.run(discovery.models(self.server, refresh=refresh))).models)
@@ -583,10 +614,13 @@ class AsyncHuggingChat(ClientBase):
         *,
         model: str | None = None,
         as_history: AsHistory | None = None,
+        switch_to_vision_model: bool = True,
         **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
-        return self._runner.stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(
+            *self._chat(messages, model, as_history, switch_to_vision_model, **options)
+        )
 
     async def chat(
         self,

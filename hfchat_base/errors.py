@@ -14,6 +14,7 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
     * ProxyError                    the proxy refused or is unreachable
     * TLSError                      certificate or handshake
   * ConversationBusyError           a run is going on in this conversation already
+  * RepeatedToolCallError           an agent's model repeats the same call in vain
   * ResponseError                   the server refused, or would have (`status` is None then)
     * InvalidRequestError           what was asked cannot be sent (also a ValueError)
       * MessageTooLongError
@@ -41,7 +42,8 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from hfchat_base.types import Answer
@@ -69,6 +71,7 @@ __all__ = [
     "ProtocolError",
     "ProxyError",
     "RateLimitError",
+    "RepeatedToolCallError",
     "ResponseError",
     "ServerError",
     "SessionExpired",
@@ -81,6 +84,13 @@ __all__ = [
     "UnexpectedPageError",
     "UpstreamRateLimitError",
 ]
+
+# How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
+_CONTEXT_OVERFLOW: Final = re.compile(
+    r"context[ _](?:length|size|window)|exceed_context|maximum context|too many (?:input )?tokens"
+    r"|`inputs` tokens",
+    re.IGNORECASE,
+)
 
 LimitReason = Literal["messages_per_minute", "conversation_full", "conversations", "upstream"]
 
@@ -148,6 +158,10 @@ class TLSError(TransportError):
 
 class ConversationBusyError(HuggingChatError):
     """A run is going on in this conversation; a second one would cost one of the two answers."""
+
+
+class RepeatedToolCallError(HuggingChatError):
+    """A model makes the same tool calls again and again, and their results are the same."""
 
 
 class ResponseError(HuggingChatError):
@@ -303,6 +317,11 @@ class GenerationFailed(StreamError):  # noqa: N818 - the public name says what h
     ) -> None:
         super().__init__(message, partial=partial)
         self.upstream_status = upstream_status
+
+    @property
+    def is_context_overflow(self) -> bool:
+        """Whether the model failed because the prompt was longer than its context."""
+        return _CONTEXT_OVERFLOW.search(str(self)) is not None
 
 
 class UpstreamRateLimitError(GenerationFailed, RateLimitError):

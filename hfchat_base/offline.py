@@ -1,8 +1,8 @@
-"""A server of one's own where there is no login, for notebooks and examples that anybody can run.
+"""A local server for people who have not logged in, so that anybody can run notebooks and examples.
 
 What lives here decides which server the clients of this process talk to, from what is on this
-machine and without asking the network. The server itself is `hfchat_base.local`; where a session is
-found is decided in `auth/find.py`.
+machine and without using the network. The server itself is `hfchat_base.local`; where a session
+comes from is decided in `auth/sources.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, SESSION_COOKIE, SITE_COOKIE
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.auth.find import COOKIES_VARIABLE, find_session
-from hfchat_base.client import BASE_URL_VARIABLE, MODEL_VARIABLE
+from hfchat_base.auth.sources import BASE_URL_VARIABLE, COOKIES_VARIABLE, find_session
+from hfchat_base.client import MODEL_VARIABLE
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL_VARIABLE", "local_server_unless_logged_in"]
 
 LOCAL_VARIABLE: Final = "HUGGINGCHAT_LOCAL"
-"""Set to anything, it makes `local_server_unless_logged_in` choose the local server always."""
+"""If this is set, `local_server_unless_logged_in` always chooses the local server."""
 
 
 def local_server_unless_logged_in(server: LocalServer) -> LocalServer | None:
-    """Start a local server if nobody has logged in to another one.
+    """Start a local server unless the user has logged in to another one.
 
-    A server that ``HUGGINGCHAT_BASE_URL`` names is taken, and so is huggingface.co for somebody who
-    has logged in to it. Otherwise, and always if ``HUGGINGCHAT_LOCAL`` is set, the given server is
-    started, and the environment is set up for it: clients that are made without arguments from
-    now on talk to it, as somebody who has logged in there. Nothing is sent to find out.
+    If ``HUGGINGCHAT_BASE_URL`` names a server, or the user has logged in to huggingface.co, nothing
+    changes. Otherwise, and always if ``HUGGINGCHAT_LOCAL`` is set, the given server is started and
+    the environment is set up for it: clients that are made without arguments from now on talk to
+    it, as a user who has logged in there. No request is sent to decide this.
 
     Args:
-        server: The server to start, which runs until it is stopped or the process ends.
+        server: The server to start. It runs until it is stopped or the process ends.
 
     Returns:
         The server if it was started, else None.
@@ -53,14 +53,14 @@ def local_server_unless_logged_in(server: LocalServer) -> LocalServer | None:
     ):
         return None
     server.start()
-    os.environ[LOCAL_VARIABLE] = "1"  # so that a second call chooses the same
+    os.environ[LOCAL_VARIABLE] = "1"  # so that a second call chooses the same server
     os.environ[BASE_URL_VARIABLE] = server.base_url
     os.environ[COOKIES_VARIABLE] = json.dumps(server.cookies())
-    os.environ.pop(MODEL_VARIABLE, None)  # that of another server
+    os.environ.pop(MODEL_VARIABLE, None)  # it belongs to another server
     return server
 
 
 def _has_logged_in() -> bool:
-    """Whether there is a session for huggingface.co that is no guest's: both of its cookies."""
+    """Whether there is an account's session for huggingface.co, which has both cookies."""
     session = find_session(None, Endpoint.parse(DEFAULT_BASE_URL))
     return {SESSION_COOKIE, SITE_COOKIE} <= {cookie.name for cookie in session.cookies()}

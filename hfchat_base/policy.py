@@ -129,7 +129,7 @@ class Resuming:
     looks_without_news: int = 8
     looks_in_all: int = 1000
     looks_after_final: int = 6
-    absent_looks: int = 4
+    absent_looks: int = 6
     first_pause: float = 0.1
     longest_pause: float = 5.0
     patience: float = 600.0
@@ -150,7 +150,7 @@ class Settling:
         pause: Between two looks, in seconds.
     """
 
-    looks: int = 20
+    looks: int = 240
     pause: float = 0.25
 
 
@@ -216,17 +216,17 @@ def check_count(name: str, count: object) -> None:
         InvalidRequestError: It is no integer, or less than 1.
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InvalidRequestError(
-            f"{name} should be an integer of at least 1, not {_shown(count)}."
-        )
+        msg = f"{name} should be an integer of at least 1, not {_shown(count)}."
+        raise InvalidRequestError(msg)
 
 
 def _check_seconds(name: str, seconds: object) -> None:
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not math.isfinite(seconds) or seconds < 0:  # type: ignore[arg-type, operator]
-        raise InvalidRequestError(f"{name} should be a number of seconds, not {_shown(seconds)}.")
+        msg = f"{name} should be a number of seconds, not {_shown(seconds)}."
+        raise InvalidRequestError(msg)
 
 
 def _shown(value: object) -> str:
-    # A number may be shown; anything else may be a secret in the wrong place.
+    """A number as it is, and the type alone of anything else, which may be a secret."""
     return repr(value) if isinstance(value, (int, float)) else type(value).__name__

@@ -1,9 +1,9 @@
-"""Secrets of a call: texts that are sent as they are and shown to nobody.
+"""Secrets in the arguments of a call: text that is sent but never shown.
 
 A framework hands the arguments of a call to tracers, caches, event handlers, logs and pickles long
 before we see them. So whatever in them may be a secret (headers of tool servers, addresses with a
-key in them, cookies) is replaced by a `SecretText` as early as possible, and revealed again only
-where the request's body is made (`_protocol/requests.py`).
+key in them, cookies) is replaced by a `SecretText` as early as possible, and only revealed where
+the body of the request is made (`_protocol/requests.py`).
 """
 
 from __future__ import annotations
@@ -11,20 +11,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from typing_extensions import Self
-
-if TYPE_CHECKING:
-    from hfchat_base.types import McpServer
 
 __all__ = ["SecretText", "fingerprint", "hide_arguments", "hide_servers", "reveal", "reveal_values"]
 
 MASK: Final = "**********"
 
 _FINGERPRINT_KEY: Final = os.urandom(32)
-"""Of this process alone, so that a stored cache key cannot be tried against a list of passwords."""
+"""Of this process only, so that a stored cache key cannot be tested against a list of passwords."""
 
 _SECRET_ARGUMENTS: Final = frozenset(
     (
@@ -32,17 +29,17 @@ _SECRET_ARGUMENTS: Final = frozenset(
         *("extra_headers", "headers", "hf_token", "password", "proxies", "proxy", "token"),
     )
 )
-"""Arguments of calls that hold secrets, whether a server can honour them or not."""
+"""Arguments that hold secrets, whether or not a server makes use of them."""
 
 
 class SecretText(str):
-    """A text that shows asterisks wherever it is printed, serialized, pickled or joined.
+    """A secret text that is a mask wherever it is printed, serialized, pickled or joined.
 
-    It is a `str`, so that everything that writes JSON takes it, and what is written is the mask.
+    It is a `str`, so that everything that writes JSON accepts it, and writes the mask.
 
     Args:
-        value: The secret; None for one that was left behind by a pickle.
-        shown: What may be seen of it.
+        value: The secret; None if a pickle has dropped it.
+        shown: The mask, with whatever may be shown.
     """
 
     __slots__ = ("_value",)
@@ -56,7 +53,7 @@ class SecretText(str):
         return text
 
     def reveal(self) -> str | None:
-        """The secret itself; None if a pickle has left it behind."""
+        """The secret itself; None if a pickle has dropped it."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -82,10 +79,10 @@ class SecretText(str):
 
 
 def reveal(text: Any) -> Any:
-    """A secret as it is sent: of a `SecretText` or pydantic's `SecretStr`; all else is returned.
+    """The secret in a `SecretText` or in pydantic's `SecretStr`; other values are returned as is.
 
     Returns:
-        None for a secret that a pickle has left behind.
+        None for a secret that a pickle has dropped.
     """
     if isinstance(text, SecretText):
         return text.reveal()
@@ -94,18 +91,18 @@ def reveal(text: Any) -> Any:
 
 
 def reveal_values(value: Any) -> Any:
-    """A secret as it is sent, or a mapping with its values as they are sent."""
+    """Reveal a secret, or the values of a mapping."""
     if isinstance(value, Mapping):
         return {name: reveal(inner) for name, inner in value.items()}
     return reveal(value)
 
 
 def hide_servers(servers: Any) -> Any:
-    """Hide what may be a secret in tool servers: the values of headers, and keys in addresses.
+    """Hide what may be secret in tool servers: the values of headers, and keys in addresses.
 
     Args:
-        servers: As `mcp_servers` takes them. What is none is returned as it is, to be refused where
-            arguments are checked.
+        servers: As `mcp_servers` takes them. Anything else is returned as is; the check of the
+            arguments refuses it.
     """
     if isinstance(servers, Mapping):
         return _hide_server(servers)
@@ -118,20 +115,20 @@ def hide_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Hide the secrets among the arguments of a call; all others stay the same objects.
 
     Args:
-        arguments: By name. Of ``tools`` those that the server runs (``{"type": "mcp", …}``) are
-            looked into, not the caller's own.
+        arguments: By name. In ``tools``, only those that the server runs (``{"type": "mcp", …}``)
+            are searched for secrets, not the caller's own.
     """
     return {name: _hide_argument(name, value) for name, value in arguments.items()}
 
 
 def fingerprint(*values: Any) -> str:
-    """Tell calls with different secrets apart without showing any.
+    """A key that differs for calls with different secrets, and shows none of them.
 
     Args:
-        values: What may hold instances of `SecretText`.
+        values: Values that may hold instances of `SecretText`.
 
     Returns:
-        The same text for the same secrets within one process, empty if there are none.
+        The same text for the same secrets within one process; empty if there are no secrets.
     """
     secrets = [secret for value in values for secret in _secrets_in(value)]
     if not secrets:
@@ -164,7 +161,7 @@ def _hide_tool(tool: Any) -> Any:
     return hidden
 
 
-def _hide_server(server: McpServer | Any) -> Any:
+def _hide_server(server: Any) -> Any:
     if not isinstance(server, Mapping):
         return server
     hidden = dict(server)
@@ -176,7 +173,7 @@ def _hide_server(server: McpServer | Any) -> Any:
 
 
 def _hide_address(address: Any) -> Any:
-    """Hide the user, the query and the fragment of an address, where people put keys."""
+    """Hide the user, the query and the fragment of an address, which may hold keys."""
     if not isinstance(address, str) or isinstance(address, SecretText):
         return address
     try:
@@ -189,7 +186,7 @@ def _hide_address(address: Any) -> Any:
 
 
 def _hide_all(value: Any) -> Any:
-    """Hide every text in a value; keys, such as the names of headers, are no secrets."""
+    """Hide every text in a value; keys, such as the names of headers, are not secrets."""
     if value is None or isinstance(value, (bool, int, float, SecretText)):
         return value
     if isinstance(value, str):

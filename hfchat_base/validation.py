@@ -1,19 +1,20 @@
 """The arguments of public calls: checked where they come in, refused with one clear error.
 
 An error names the argument, what it should be and the type of what was given; never the value,
-which may be a secret. pydantic does the checking. Importing it takes as long as all the rest of the
-base client, so it is asked only about what is not right at first sight.
+which may be a secret. pydantic does the checking.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
+from pydantic import AfterValidator, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from hfchat_base.errors import InvalidRequestError
@@ -21,9 +22,6 @@ from hfchat_base.files import Upload
 from hfchat_base.policy import Retries, Timeouts
 from hfchat_base.secret import reveal, reveal_values
 from hfchat_base.types import AnswerFile, ChatMessage, McpServerConfig
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
 
 __all__ = [
     "CALLBACK",
@@ -40,19 +38,18 @@ __all__ = [
     "check_messages",
     "check_servers",
     "invalid",
+    "without_effect",
 ]
 
 T = TypeVar("T")
 
-_PLAIN: Final = frozenset((str, bool, int, type(None)))
 
-
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
-def _no(_value: Any) -> bool:
-    return False
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
 
 
 @dataclass(frozen=True)
@@ -60,74 +57,122 @@ class Kind:
     """What an argument has to be.
 
     Attributes:
-        wanted: In words, as they follow "should be".
+        wanted: In words that follow "should be".
         annotation: As pydantic takes it.
-        prepare: Puts a value into the form that the annotation describes.
-        recognises: Tells objects that are welcome whatever the annotation says.
+        prepare: Brings a value into the form that the annotation describes.
     """
 
     wanted: str
     annotation: Any
-    prepare: Callable[[Any], Any] = _as_it_is
-    recognises: Callable[[Any], bool] = _no
-
-    def fits(self, value: object) -> bool:
-        """Whether a value is right at first sight."""
-        kind = type(value)
-        kinds = get_args(self.annotation) or (self.annotation,)
-        if self.recognises(value) or value is self.annotation is None:
-            return True
-        if isinstance(value, dict) and dict[str, str] in kinds:
-            return all(type(text) is str for pair in value.items() for text in pair)
-        return kind in _PLAIN and kind in kinds
+    prepare: Callable[[Any], Any] = _unchanged
 
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+def _object_with(method: str) -> Any:
+    """Any object that has a method, which tells its class without importing it."""
 
+    def check_method(value: Any) -> Any:
+        if not hasattr(value, method):
+            raise ValueError(method)
+        return value
+
+    return Annotated[Any, AfterValidator(check_method)]
+
+
+_Texts = dict[str, str]
+_Path = InstanceOf[os.PathLike]  # type: ignore[type-arg]  # a class, to be used with isinstance
 
 TEXT: Final = Kind("a text (str)", str)
 OPTIONAL_TEXT: Final = Kind("a text (str) or None", str | None)
 FLAG: Final = Kind("True or False", bool)
-CALLBACK: Final = Kind("a function or None", None, recognises=callable)
-FILE: Final = Kind(
-    "an AnswerFile or its sha", str, recognises=lambda value: isinstance(value, AnswerFile)
-)
+CALLBACK: Final = Kind("a function or None", Callable[..., Any] | None)
+FILE: Final = Kind("an AnswerFile or its sha", str | InstanceOf[AnswerFile])
 CLIENT: Final = Kind(
-    "a HuggingChat, an AsyncHuggingChat or None",
-    None,
-    recognises=lambda value: hasattr(value, "stream_chat"),
+    "a HuggingChat, an AsyncHuggingChat or None", _object_with("stream_chat") | None
 )
-STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _listed)
-TOOLS: Final = Kind("a list of tools", list[Any] | None, _listed)
+STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _as_list)
+TOOLS: Final = Kind("a list of tools", list[Any] | None, _as_list)
 
 _CLIENT: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,
     "cookies": Kind(
         "a dict of names and values, a Cookie header, JSON, a path, a cookie jar or None",
-        str | dict[str, str] | None,
+        str | _Texts | _Path | _object_with("set_cookie_if_ok") | None,
         reveal_values,
-        recognises=lambda value: (
-            isinstance(value, os.PathLike) or hasattr(value, "set_cookie_if_ok")
-        ),  # http.cookiejar's, without importing it
     ),
     "account": OPTIONAL_TEXT,
     "model": OPTIONAL_TEXT,
     "ephemeral": FLAG,
     "stops_on_leave": FLAG,
+    "timeouts": Kind("a Timeouts", InstanceOf[Timeouts] | None),
     "proxy": Kind("an address (str) or None", str | None, reveal),
-    "headers": Kind("a dict of names and values or None", dict[str, str] | None, reveal_values),
-    "verify": Kind(
-        "True, False or the path of a file",
-        bool | str,
-        recognises=lambda value: isinstance(value, os.PathLike),
-    ),
+    "headers": Kind("a dict of names and values or None", _Texts | None, reveal_values),
+    "verify": Kind("True, False or the path of a file", bool | str | _Path),
     "impersonate": OPTIONAL_TEXT,
     "max_body_bytes": Kind("a number of bytes (int)", int),
+    "retries": Kind("a Retries", InstanceOf[Retries] | None),
     "on_retry": CALLBACK,
     "messages_per_minute": Kind("a number (int) or None", int | None),
 }
-_CLIENT_OBJECTS: Final[Mapping[str, type]] = {"timeouts": Timeouts, "retries": Retries}
+
+
+_WITHOUT_EFFECT: Final = frozenset(
+    (
+        # how a model samples, and how long its answer gets
+        *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "n", "best_of"),
+        *("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens"),
+        *("num_predict", "num_ctx", "presence_penalty", "frequency_penalty", "logit_bias"),
+        *("repetition_penalty", "repeat_penalty", "do_sample", "logprobs", "top_logprobs"),
+        *("response_format", "format", "reasoning_effort", "thinking", "modalities", "strict"),
+        # what APIs of other providers take
+        *("api_key", "access_token", "hf_token", "token", "authorization", "password"),
+        *("api_version", "api_type", "organization", "project", "service_tier", "store", "user"),
+        *("metadata", "stream_options", "stream_usage", "keep_alive", "extra_headers"),
+        *("extra_body", "extra_query", "default_query", "additional_kwargs", "model_kwargs"),
+        *("generate_kwargs", "pipeline_kwargs", "provider", "task", "safety_settings"),
+        *("http_client", "async_http_client", "http_async_client", "reuse_client", "tokenizer"),
+    )
+)
+"""Arguments of other chat models that a HuggingChat server offers no way to set."""
+
+_OTHER_NAMES: Final = {
+    "api_base": "base_url",
+    "server_url": "base_url",
+    "endpoint": "base_url",
+    "model_name": "model",
+    "model_id": "model",
+    "default_headers": "headers",
+    "request_timeout": "timeout",
+    "stop_sequences": "stop",
+}
+"""How other chat models name what is there under another name."""
+
+
+def without_effect(
+    owner: str, arguments: Mapping[str, Any], known: Iterable[str]
+) -> frozenset[str]:
+    """Find the arguments that are accepted and ignored, so that a wrapper can warn about them.
+
+    Args:
+        owner: What was called, for the message.
+        arguments: What is left of its keyword arguments.
+        known: The names that it has.
+
+    Returns:
+        The names of settings that other chat models have, if they are not None.
+
+    Raises:
+        InvalidRequestError: A name is neither; the message suggests the right one.
+    """
+    known = set(known)
+    for name in arguments:
+        if name in _WITHOUT_EFFECT or (name in known and name not in _OTHER_NAMES):
+            continue
+        other = _OTHER_NAMES.get(name)
+        near = difflib.get_close_matches(name, sorted(known | _WITHOUT_EFFECT), n=1)
+        suggested = [other] if other in known else near
+        hint = f" Did you mean {suggested[0]!r}?" if suggested else ""
+        raise InvalidRequestError(f"{owner} has no argument {name!r}.{hint}")
+    return frozenset(name for name, value in arguments.items() if value is not None)
 
 
 def check(name: str, value: T, kind: Kind) -> T:
@@ -136,13 +181,12 @@ def check(name: str, value: T, kind: Kind) -> T:
     Raises:
         InvalidRequestError: It is of another kind.
     """
-    if not kind.fits(value) and not kind.fits(prepared := kind.prepare(value)):
-        _validate(name, prepared, kind.annotation, kind.wanted, value)
+    _validate(name, kind.prepare(value), kind.annotation, kind.wanted, value)
     return value
 
 
 def check_client(arguments: Mapping[str, Any]) -> None:
-    """Check the arguments of a client, as far as they are given.
+    """Check those arguments of a client that are given.
 
     Raises:
         InvalidRequestError: One is of a wrong type.
@@ -150,9 +194,6 @@ def check_client(arguments: Mapping[str, Any]) -> None:
     for name, kind in _CLIENT.items():
         if name in arguments:
             check(name, arguments[name], kind)
-    for name, its_type in _CLIENT_OBJECTS.items():
-        if arguments.get(name) is not None:
-            _check_object(name, arguments[name], its_type)
 
 
 def check_servers(servers: Any) -> tuple[Any, ...]:
@@ -195,7 +236,7 @@ def check_messages(messages: Any) -> tuple[ChatMessage, ...]:
 
 
 def invalid(error: ValidationError) -> InvalidRequestError:
-    """Say what pydantic found wrong with the arguments of a model of its own, without any value."""
+    """Describe what pydantic found wrong with a model, without any value."""
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InvalidRequestError):
@@ -204,7 +245,7 @@ def invalid(error: ValidationError) -> InvalidRequestError:
 
 
 def _check_object(name: str, value: Any, kind: Any) -> None:
-    """Check that a value is an instance of a dataclass, and holds what its fields say."""
+    """Check that a value is an instance of a dataclass, and that its fields have their types."""
     if not isinstance(value, kind):
         raise _refusal(name, f"a {kind.__name__}", value)
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
@@ -213,7 +254,7 @@ def _check_object(name: str, value: Any, kind: Any) -> None:
 
 @functools.cache
 def _form_of(kind: Any) -> Any:
-    """The fields of a dataclass as a TypedDict, since pydantic takes instances unseen."""
+    """The fields of a dataclass as a TypedDict, since pydantic does not look into instances."""
     hints = get_type_hints(kind, localns={"Attachment": Upload})
     return TypedDict(kind.__name__, hints)  # type: ignore[operator]  # made at run time
 
@@ -221,15 +262,15 @@ def _form_of(kind: Any) -> Any:
 def _server_form(server: Any) -> Any:
     if not isinstance(server, Mapping):
         return server
-    # The secrets that a pickle has left behind are told of where the server is sent.
+    # A secret that was lost in a pickle is reported where the server would be sent.
     return {
-        name: _sent(reveal_values(value)) if name == "headers" else reveal(value) or ""
+        name: _without_none(reveal_values(value)) if name == "headers" else reveal(value) or ""
         for name, value in server.items()
         if value is not None
     }
 
 
-def _sent(headers: Any) -> Any:
+def _without_none(headers: Any) -> Any:
     if not isinstance(headers, Mapping):
         return headers
     return {name: value for name, value in headers.items() if value is not None}
@@ -237,14 +278,10 @@ def _sent(headers: Any) -> Any:
 
 @functools.cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter  # noqa: PLC0415 - see the module
-
     return TypeAdapter(annotation)
 
 
 def _validate(name: str, value: Any, annotation: Any, wanted: str, given: object) -> None:
-    from pydantic import ValidationError  # noqa: PLC0415 - see the module
-
     try:
         _adapter(annotation).validate_python(value, strict=True)
     except ValidationError as error:
@@ -253,7 +290,7 @@ def _validate(name: str, value: Any, annotation: Any, wanted: str, given: object
         refusal = _refusal(name, wanted, given) if is_whole else _found_in(name, first)
     else:
         return
-    # Outside of the handler, as pydantic's error holds the value and would be the context.
+    # Outside of the handler: pydantic's error holds the value and would become the context.
     raise refusal
 
 
@@ -265,15 +302,16 @@ def _found_in(name: str, found: Any) -> InvalidRequestError:
             place += f"[{part}]"
         elif part.isidentifier() or "-" in part:  # not a type of a union, such as list[str]
             place += f".{part}" if place else part
+    place = place or "it"
     what = found["msg"].removeprefix("Input ").removeprefix("Value error, ")
     if found["type"] == "missing":
         return InvalidRequestError(f"{place} is missing.")
-    return InvalidRequestError(f"{place} {what}, not {_kind_of(found['input'])}.")
+    return InvalidRequestError(f"{place} {what}, not {_type_of(found['input'])}.")
 
 
 def _refusal(name: str, wanted: str, value: object) -> InvalidRequestError:
-    return InvalidRequestError(f"{name} should be {wanted}, not {_kind_of(value)}.")
+    return InvalidRequestError(f"{name} should be {wanted}, not {_type_of(value)}.")
 
 
-def _kind_of(value: object) -> str:
+def _type_of(value: object) -> str:
     return "None" if value is None else type(value).__name__

@@ -1,6 +1,6 @@
 """HuggingChat for LangChain: `ChatHuggingChat`.
 
-Here and nowhere else is langchain-core imported. The work is done by `hfchat_base`.
+Only this package imports langchain-core. `hfchat_base` does the work.
 """
 
 from hfchat_base.errors import MissingRequirementsError
@@ -10,6 +10,7 @@ try:
 except ImportError as error:
     raise MissingRequirementsError.for_extra("langchain", what="ChatHuggingChat") from error
 
+from langchain_huggingchat._errors import IgnoredParameterWarning
 from langchain_huggingchat.chat_models import ChatHuggingChat
 
-__all__ = ["ChatHuggingChat"]
+__all__ = ["ChatHuggingChat", "IgnoredParameterWarning"]

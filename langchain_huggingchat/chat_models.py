@@ -1,30 +1,109 @@
-"""`ChatHuggingChat`, the chat model: what a caller sees of it, its tools and structured output.
+"""`ChatHuggingChat`: HuggingChat, or any self-hosted chat-ui, as a LangChain chat model.
 
-Its settings are in `settings.py`, the four ways to ask in `asking.py`.
+How a call flows::
+
+    LangChain's messages, tools, call arguments
+        │  _convert.base_messages, _convert.tool_set
+        ▼
+    hfchat_base's messages, and the tools as instructions (hfchat_base.tools)
+        │  client.stream_chat: finds the conversation that already holds the beginning of the
+        │  history, and sends only what is new
+        ▼
+    the server
+
+How an answer flows::
+
+    the server's events
+        │  hfchat_base.tools: text → text and tool calls, asked for again if one has to come
+        ▼
+    text, tool calls, reasoning, sources, files
+        │  _convert.ChunkMaker
+        ▼
+    ChatGenerationChunk ──► _stream, _astream yield them
+        │  generate_from_stream
+        ▼
+    ChatResult ──► _generate, _agenerate return it
+
+Errors become LangChain's as well on the way out (`_errors.py`); structured output is a runnable
+around the model (`_structured.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils import from_env
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    Secret,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
 
-from hfchat_base.validation import TOOLS, check
-from langchain_huggingchat.asking import AskingChatModel
-from langchain_huggingchat.binding import ChatModelBinding
-from langchain_huggingchat.errors import model_errors
-from langchain_huggingchat.structured import METHODS, Method, StructuredOutput, reader_of
-from langchain_huggingchat.tools import ToolSet, as_openai_tool
+from hfchat_base import Answer, ChatMessage, Model, Retries, Timeouts, Upload, __version__
+from hfchat_base.client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, MODEL_VARIABLE
+from hfchat_base.files import fetch_public_file
+from hfchat_base.secret import fingerprint, hide_servers, reveal, reveal_values
+from hfchat_base.tools import ToolSession
+from hfchat_base.validation import (
+    CLIENT,
+    STOPS,
+    TOOLS,
+    check,
+    check_client,
+    check_servers,
+    invalid,
+)
+from langchain_huggingchat._clients import Clients
+from langchain_huggingchat._convert import (
+    PROVIDER,
+    ChunkMaker,
+    as_openai_tool,
+    base_messages,
+    gathered,
+    has_web_files,
+    metadata_of,
+    profile_of,
+    register_blocks,
+    response_schema,
+    tool_set,
+    with_errors,
+)
+from langchain_huggingchat._errors import as_model_error, model_errors, warn_ignored
+from langchain_huggingchat._secrets import ChatModelBinding, showable
+from langchain_huggingchat._structured import METHODS, Method, OutputSchema, StructuredOutput
+from langchain_huggingchat.elicitation import interrupt_graph
 
 __all__ = ["ChatHuggingChat"]
 
+register_blocks()
 
-class ChatHuggingChat(AskingChatModel):
+_SILENTLY_IGNORED: Final = frozenset(
+    ("ls_structured_output_format", "structured_output_format", "stream", "strict")
+)
+"""Arguments of a call that LangChain adds, or that mean nothing without function calling."""
+
+
+class ChatHuggingChat(BaseChatModel):
     """HuggingChat, or any self-hosted chat-ui, as a LangChain chat model.
 
     Setup:
@@ -32,23 +111,24 @@ class ChatHuggingChat(AskingChatModel):
         pip install "hfchat[langchain]"
         ```
 
-        Without cookies the server is asked as a guest, which HuggingChat allows to a small extent.
-        ``hfchat login`` or the variable ``HUGGINGCHAT_COOKIES`` gives it your own session.
+        Without cookies you chat as a guest, which HuggingChat allows for a few messages. Run
+        ``hfchat login`` or set ``HUGGINGCHAT_COOKIES`` to use your own session.
 
-    Key init args for what is asked:
-        model: Id or short name; the server's default if left out.
+    Key init args for answers:
+        model: Id or short name; by default the server's default model.
         web_search: Whether the server searches the web for every answer.
         mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
         stop: Stop sequences.
 
-    Key init args for the server:
-        base_url: Address of a server of your own.
+    Key init args for the client:
+        base_url: Address of a self-hosted server.
         cookies: The session.
         ephemeral: Whether to delete every conversation after its answer.
         timeout: Seconds without progress after which to give up.
-        max_retries: How often to try again what is safe to repeat.
+        max_retries: How often to repeat what is safe to repeat.
 
-    What a server cannot honour (``temperature``, ``max_tokens``, …) is taken with a warning.
+    Servers cannot honour ``temperature``, ``max_tokens`` and the like: they are accepted with a
+    warning.
 
     Instantiate:
         ```python
@@ -67,8 +147,9 @@ class ChatHuggingChat(AskingChatModel):
         print(answer.text)
         ```
 
-        A history that begins as an earlier one did goes on in the same conversation of the server;
-        only what is new is sent.
+        If the server already has the beginning of a history, the call continues that conversation
+        and sends only what is new. An answer's metadata says where the server keeps it, so that
+        another instance, or another process, continues there as well.
 
         ```python
         llm.invoke([*messages, answer, ("human", "And in Italian?")])
@@ -113,7 +194,8 @@ class ChatHuggingChat(AskingChatModel):
         llm_with_tools.invoke("What is the weather in 'Paris'?").tool_calls
         ```
 
-        Tools of the server stand beside them; what they did is in the answer's content blocks.
+        They can be combined with tools that the server runs; the answer's content blocks show what
+        those did.
 
         ```python
         searching = llm.bind_tools([GetWeather, {"type": "web_search"}])
@@ -156,10 +238,10 @@ class ChatHuggingChat(AskingChatModel):
     Response metadata:
         ```python
         answer.response_metadata["model_name"]
-        answer.response_metadata["conversation_url"]  # where to read on in a browser
+        answer.response_metadata["conversation_url"]  # opens it in a browser
         ```
 
-        The conversation itself can be taken up with the base client.
+        The base client can continue the conversation itself.
 
         ```python
         conversation_id = answer.response_metadata["conversation_id"]
@@ -169,11 +251,196 @@ class ChatHuggingChat(AskingChatModel):
         Servers send no token counts, so `usage_metadata` is None.
     """
 
+    model_config = ConfigDict(
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        # An invalid value may be a secret.
+        hide_input_in_errors=True,
+    )
+
+    model: str | None = Field(
+        default_factory=from_env(MODEL_VARIABLE, default=None),
+        validation_alias=AliasChoices("model", "model_name", "model_id"),
+    )
+    """Id or short name of the model. By default ``HUGGINGCHAT_MODEL``, or the server's own."""
+
+    base_url: str = Field(
+        default_factory=from_env(BASE_URL_VARIABLE, default=DEFAULT_BASE_URL),
+        validation_alias=AliasChoices("base_url", "api_base", "server_url"),
+    )
+    """Address of the server. By default ``HUGGINGCHAT_BASE_URL``, or HuggingChat itself."""
+
+    cookies: Any = Field(default=None, exclude=True, repr=False)
+    """The session, in any form that `HuggingChat` takes. By default the model looks for one as
+    described there."""
+
+    ephemeral: bool = False
+    """Whether to delete each conversation after its answer; then every call sends the history."""
+
+    web_search: bool = False
+    """Whether to search the web for every answer."""
+
+    mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
+    """Tool servers for the server to use, names of its own or ``{"name", "url", "headers"}``."""
+
+    on_elicitation: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
+    """Answers the questions of such tools. By default a graph is interrupted, or they are
+    declined."""
+
+    stop: list[str] | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
+    """Stop sequences. The answer ends before the first one, and the server's run is stopped. They
+    are applied here; the server does not know them."""
+
+    streaming: bool | None = None
+    """Whether `invoke` also streams, for callbacks that listen to tokens."""
+
+    timeout: float | Timeouts | None = Field(
+        default=None, validation_alias=AliasChoices("timeout", "request_timeout")
+    )
+    """Seconds without progress after which to give up, or all deadlines in detail."""
+
+    max_retries: int | None = None
+    """How often to repeat what is safe to repeat; 0 sends every message once. By default as
+    `Retries` says."""
+
+    proxy: str | SecretStr | None = Field(default=None, exclude=True, repr=False)
+    """Address of a proxy. By default the one that the environment names."""
+
+    headers: Mapping[str, str | SecretStr] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("headers", "default_headers"),
+        exclude=True,
+        repr=False,
+    )
+    """Headers to send with every request, for servers behind a gateway."""
+
+    verify: bool | str = True
+    """Whether to check certificates, or a file with the ones to trust."""
+
+    switch_to_vision_model: bool = False
+    """Whether another model may answer messages with images if the named model does not accept
+    them. By default that is an error."""
+
+    max_tool_asks: int = Field(default=3, ge=1)
+    """How many requests to make for a forced tool call at most."""
+
+    fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
+    """Fetches images that messages give as web addresses. By default from public addresses only,
+    without cookies and up to the server's limit for files."""
+
+    client: Any = Field(default=None, exclude=True, repr=False)
+    """A `HuggingChat` or `AsyncHuggingChat` to use instead of a new client."""
+
+    if not TYPE_CHECKING:  # type checkers read the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                # pydantic's own error would be kept as the context, and hold the values.
+                refusal = as_model_error(invalid(error))
+            else:
+                return
+            raise refusal
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_ignored(cls, values: Any) -> Any:
+        """Warn about arguments without effect."""
+        if not isinstance(values, dict):
+            return values
+        known: set[str] = set()
+        for name, field in cls.model_fields.items():
+            known.add(name)
+            if isinstance(field.validation_alias, AliasChoices):
+                known.update(map(str, field.validation_alias.choices))
+        warn_ignored(
+            name
+            for name, value in values.items()
+            # Copies of a model bring private names along.
+            if name not in known and value is not None and not name.startswith("_")
+        )
+        return {name: value for name, value in values.items() if name in known}
+
+    @field_validator("cookies", mode="before")
+    @classmethod
+    def _hide_cookies(cls, cookies: Any) -> Any:
+        if cookies is None or isinstance(cookies, (SecretStr, Secret)):
+            return cookies
+        return SecretStr(cookies) if isinstance(cookies, str) else Secret(cookies)
+
+    @field_validator("mcp_servers", mode="before")
+    @classmethod
+    def _hide_headers(cls, servers: Any) -> Any:
+        return hide_servers(check_servers(servers))
+
+    @model_validator(mode="after")
+    def _share_client(self) -> Self:
+        """Make the clients, or share those of the model that this one is a copy of."""
+        settings = self._client_settings()
+        check_client(settings)
+        if not isinstance(self.client, Clients):
+            given = check("client", self.client, CLIENT)
+            if given is not None:
+                self.base_url, self.ephemeral = given.base_url, given.ephemeral
+            self.client = Clients(settings, given)
+        elif not self.client.serves(settings):
+            self.client = Clients(settings)
+        return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The settings for a pickle, without secrets and connections."""
+        state = super().__getstate__()
+        kept = {
+            name: value
+            for name, value in state["__dict__"].items()
+            if name not in {"cookies", "headers", "proxy", "client"}
+        }
+        return {**state, "__dict__": kept}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Restore a model from a pickle; it looks for a session again, or chats as a guest."""
+        without = {"cookies": None, "headers": None, "proxy": None, "client": None}
+        super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
+        self.client = Clients(self._client_settings())
+
+    @model_validator(mode="after")
+    def _set_huggingchat_version(self) -> Self:
+        if hasattr(self, "_add_version"):  # langchain-core 1.7 and later
+            self._add_version("hfchat", __version__)
+        return self
+
+    def _client_settings(self) -> dict[str, Any]:
+        timeouts = self.timeout
+        if isinstance(timeouts, (int, float)):
+            timeouts = Timeouts(first_event=timeouts, progress=timeouts)
+        retries = None if self.max_retries is None else Retries(attempts=self.max_retries + 1)
+        return {
+            "base_url": self.base_url,
+            "cookies": reveal(self.cookies),
+            "ephemeral": self.ephemeral,
+            "timeouts": timeouts,
+            "retries": retries,
+            "proxy": reveal(self.proxy),
+            "headers": reveal_values(self.headers),
+            "verify": self.verify,
+        }
+
+    def close(self) -> None:
+        """Close the connections of the synchronous client; a later call opens new ones."""
+        self.client.close()
+
+    async def aclose(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        await self.client.aclose()
+
     def bind(self, **kwargs: Any) -> ChatModelBinding:
-        """Bind arguments to calls of this model; secrets among them are shown nowhere.
+        """Bind arguments to calls of this model; secrets among them stay hidden.
 
         Args:
-            **kwargs: Of the call: ``mcp_servers``, ``web_search``, ``model``, ``stop``, ….
+            **kwargs: Arguments of a call: ``mcp_servers``, ``web_search``, ``model``, ``stop``, ….
         """
         return ChatModelBinding(bound=self, kwargs=kwargs)
 
@@ -191,18 +458,18 @@ class ChatHuggingChat(AskingChatModel):
             tools: Tools in any form that LangChain knows. ``{"type": "web_search"}`` and
                 ``{"type": "mcp", "server_label": …, "server_url": …}`` are run by the server, with
                 ``headers`` and ``authorization`` (a bearer token) as in OpenAI's form.
-            tool_choice: ``"auto"`` or None leaves calls to the model, ``"none"`` forbids them,
-                ``"any"``, ``"required"`` or True wants one, a name or a dict wants that one.
-            parallel_tool_calls: Whether several calls at once are welcome; by default they are.
+            tool_choice: ``"auto"`` or None lets the model decide, ``"none"`` forbids calls,
+                ``"any"``, ``"required"`` or True forces one, a name or a dict forces that tool.
+            parallel_tool_calls: Whether several calls at once are allowed; by default they are.
             **kwargs: Further arguments of the call.
 
         Raises:
-            InvalidRequestError: The choice names no tool, or the server has no such tool.
+            InvalidRequestError: The choice names an unknown tool, or the server has no such tool.
         """
         parallel = parallel_tool_calls is not False
         with model_errors():
             converted = [as_openai_tool(tool) for tool in check("tools", tools, TOOLS)]
-            ToolSet.of(converted, tool_choice, parallel=parallel)
+            tool_set(converted, tool_choice, parallel=parallel)
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         if parallel_tool_calls is not None:
@@ -220,7 +487,10 @@ class ChatHuggingChat(AskingChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Make a model that answers with objects.
 
-        An answer that does not fit is sent back once, with what is wrong with it.
+        An answer is read as strict JSON and validated, whatever kind the schema is of. If it does
+        not fit, the model is asked once more, with the reason. Tolerated are a code fence, text
+        around the JSON, a comma before a closing bracket and raw line breaks in strings. With
+        ``json_schema`` and ``json_mode``, `stream` yields the object while it is being written.
 
         Args:
             schema: A pydantic class of either version, a TypedDict class, or a JSON schema. May
@@ -229,32 +499,231 @@ class ChatHuggingChat(AskingChatModel):
                 ``parsing_error``, and errors are not raised.
             method: ``function_calling`` forces a tool call, ``json_schema`` shows the model the
                 schema, ``json_mode`` does so too or asks for any JSON object.
-            strict: Taken for compatibility; a prompt cannot enforce more than it does anyway.
+            strict: Accepted for compatibility; answers are always validated.
             **kwargs: Further arguments of the call.
 
         Raises:
-            ValueError: There is no such method, or no schema.
+            ValueError: There is no such method, no schema, or the JSON schema is invalid.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
         if schema is None and method != "json_mode":
             raise ValueError(f"The method {method} needs a schema.")
-        if schema is not None:
+        wanted = None if schema is None else OutputSchema(schema)
+        if wanted is not None:
             kwargs["ls_structured_output_format"] = {
                 "kwargs": {"method": method, "strict": strict},
-                "schema": schema,
+                "schema": wanted.traced,
             }
         model: Runnable[LanguageModelInput, AIMessage]
-        if method == "function_calling":
-            name = convert_to_openai_tool(schema or {})["function"]["name"]
-            model = self.bind_tools([schema or {}], tool_choice=name, **kwargs)
+        if wanted is None:
+            model = self.bind(response_format={"type": "json_object"}, **kwargs)
+        elif method == "function_calling":
+            model = self.bind_tools([wanted.tool], tool_choice=wanted.tool_name, **kwargs)
         else:
-            wanted = {"type": "json_object"} if schema is None else _json_format(schema)
-            model = self.bind(response_format=wanted, **kwargs)
-        return StructuredOutput(model, reader_of(schema, method), include_raw=include_raw)
+            named = {"name": wanted.name, "schema": wanted.json_schema}
+            response_format = {"type": "json_schema", "json_schema": named}
+            model = self.bind(response_format=response_format, **kwargs)
+        return StructuredOutput(model, wanted, method, include_raw=include_raw)
 
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
+        **kwargs: Any,
+    ) -> ChatResult:
+        chunks = self._ask(messages, stop, kwargs, streams=False)
+        return with_errors(generate_from_stream(gathered(chunks)))
 
-def _json_format(schema: dict[str, Any] | type) -> dict[str, Any]:
-    json_schema = convert_to_json_schema(schema)
-    named = {"name": json_schema.get("title", "answer"), "schema": json_schema}
-    return {"type": "json_schema", "json_schema": named}
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
+        **kwargs: Any,
+    ) -> ChatResult:
+        chunks = [chunk async for chunk in self._aask(messages, stop, kwargs, streams=False)]
+        return with_errors(await run_in_executor(None, generate_from_stream, gathered(chunks)))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        return self._ask(messages, stop, kwargs, streams=True)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core passes it
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with aclosing(self._aask(messages, stop, kwargs, streams=True)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _ask(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        *,
+        streams: bool,
+    ) -> Iterator[ChatGenerationChunk]:
+        """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
+        with model_errors():
+            client = self.client.sync
+            history = base_messages(messages, self._fetch)
+            session, options = self._session(history, stop, kwargs, streams=streams)
+            maker = ChunkMaker()
+            while session.goes_on:
+                with client.stream_chat(session.messages, **options) as stream:
+                    for event in stream:
+                        for piece in session.take(event):
+                            if (chunk := maker.make(piece)) is not None:
+                                yield chunk
+                        if session.is_stopped:
+                            break
+                    answer = stream.answer
+                    yield from maker.all(session.end(answer))
+                    yield from maker.files(client.fetch_files(answer))
+            yield self._last(maker, answer)
+
+    async def _aask(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        *,
+        streams: bool,
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        with model_errors():
+            client = self.client.asynchronous
+            if has_web_files(messages):
+                history = await asyncio.to_thread(base_messages, messages, self._fetch)
+            else:
+                history = base_messages(messages, self._fetch)
+            session, options = self._session(history, stop, kwargs, streams=streams)
+            maker = ChunkMaker()
+            while session.goes_on:
+                async with client.stream_chat(session.messages, **options) as stream:
+                    async for event in stream:
+                        for piece in session.take(event):
+                            if (chunk := maker.make(piece)) is not None:
+                                yield chunk
+                        if session.is_stopped:
+                            break
+                    answer = stream.answer
+                    for chunk in maker.all(session.end(answer)):
+                        yield chunk
+                    for chunk in maker.files(await client.fetch_files(answer)):
+                        yield chunk
+            yield self._last(maker, answer)
+
+    def _session(
+        self,
+        history: Sequence[ChatMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        streams: bool,
+    ) -> tuple[ToolSession, dict[str, Any]]:
+        """The session of a call, and the arguments for `stream_chat`."""
+        others = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
+        tools = tool_set(
+            check("tools", others.pop("tools", None), TOOLS) or (),
+            others.pop("tool_choice", None),
+            parallel=others.pop("parallel_tool_calls", None) is not False,
+        )
+        check("stop", stop, STOPS)
+        session = ToolSession(
+            history,
+            tools.config,
+            stops=self.stop or () if stop is None else stop,
+            response_schema=response_schema(others.pop("response_format", None)),
+            streams=streams,
+            max_asks=self.max_tool_asks,
+        )
+        servers = others.pop("mcp_servers", None)
+        web_search = others.pop("web_search", None)
+        options = {
+            "model": others.pop("model", None) or self.model,
+            "web_search": tools.web_search
+            or (self.web_search if web_search is None else web_search),
+            "mcp_servers": (
+                *(self.mcp_servers if servers is None else check_servers(servers)),
+                *tools.mcp_servers,
+            ),
+            "on_elicitation": others.pop("on_elicitation", None)
+            or self.on_elicitation
+            or interrupt_graph,
+            "as_history": session.as_history,
+            "switch_to_vision_model": self.switch_to_vision_model,
+        }
+        warn_ignored(name for name, value in others.items() if value is not None)
+        return session, options
+
+    def _fetch(self, url: str) -> Upload:
+        return (self.fetch_file or fetch_public_file)(url)
+
+    def _last(self, maker: ChunkMaker, answer: Answer) -> ChatGenerationChunk:
+        return maker.last(metadata_of(answer, self.base_url, is_kept=not self.ephemeral))
+
+    @property
+    def _llm_type(self) -> str:
+        return "huggingchat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "base_url": self.base_url,
+            "web_search": self.web_search,
+            "mcp_servers": list(self.mcp_servers),
+            "stop": self.stop,
+        }
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        return super()._get_invocation_params(stop=stop, **showable(kwargs))
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The answer of a tool server may depend on who asks, so secrets belong to the key.
+        shown = showable(kwargs)
+        return super()._get_llm_string(stop=stop, **shown) + fingerprint(self.mcp_servers, shown)
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider=PROVIDER,
+            ls_model_type="chat",
+            ls_model_name=kwargs.get("model") or self.model or "default",
+        )
+        if stop := stop or self.stop:
+            params["ls_stop"] = stop
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return profile_of(self._known_model())
+
+    def _known_model(self) -> Model | None:
+        """The model as the server lists it, if the list has been read already."""
+        client = self.client.any if isinstance(self.client, Clients) else None
+        catalog = client.server.catalog if client else None
+        if catalog is None:
+            return None
+        return catalog.resolve(self.model) if self.model else catalog.default
+
+    def get_num_tokens(self, text: str) -> int:
+        """Estimate the tokens of a text; chat-ui does not say which tokenizer a model has."""
+        return count_tokens_approximately([HumanMessage(text)], extra_tokens_per_message=0)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Estimate the tokens of a history and of the tools that go with it."""
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)

@@ -1,9 +1,9 @@
-"""Questions that tools of the server ask in the middle of an answer, as events of a workflow.
+"""Questions that tools of the server ask during an answer, as events of a workflow.
 
-A callback answers such questions at once (`on_elicitation`). What lives here is a ready-made one
-that asks whoever reads the workflow's events. LlamaIndex pauses a step that waits for an event and
-runs it again from its beginning once the event is there, so the model is asked a second time; the
-first run is stopped.
+The callback `on_elicitation` answers such questions at once. `ask_in_workflow` is a callback that
+asks whoever reads the workflow's events. LlamaIndex pauses a step that waits for an event, and runs
+the step again from its beginning once the event has arrived. So the model is called a second time;
+the first run is stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["ElicitationEvent", "ask_in_workflow"]
 
 
 class ElicitationEvent(InputRequiredEvent):
-    """A tool asks the user something. Answer with ``handler.ctx.send_event(event.reply(…))``."""
+    """A tool's question. Answer it with ``handler.ctx.send_event(event.reply(…))``."""
 
     question_id: str
     message: str
@@ -31,27 +31,27 @@ class ElicitationEvent(InputRequiredEvent):
     def reply(self, content: Mapping[str, Any] | None) -> HumanResponseEvent:
         """Make the event that answers: with a value for each field, or with None to decline."""
         response = None if content is None else dict(content)
-        told: dict[str, Any] = {"response": response, "question_id": self.question_id}
-        return HumanResponseEvent(**told)
+        values: dict[str, Any] = {"response": response, "question_id": self.question_id}
+        return HumanResponseEvent(**values)
 
 
 async def ask_in_workflow(question: ElicitationRequest) -> Mapping[str, Any] | None:
-    """Put a tool's question to whoever reads the events of the workflow that this runs in.
+    """Ask whoever reads the events of the workflow in which this runs.
 
-    Meant as `on_elicitation` of an LLM that agents or steps of a workflow call asynchronously:
+    Meant as `on_elicitation` of an LLM that agents or workflow steps call asynchronously:
 
         >>> llm = HuggingChatLLM(mcp_servers=[...], on_elicitation=ask_in_workflow)
 
     Args:
-        question: What the tool asks.
+        question: The tool's question.
 
     Raises:
         WorkflowRuntimeError: It does not run in a step of a workflow.
     """
     fields = [dict(field) for field in question.fields]
-    # The server's own id is another one when the step runs again.
-    told = json.dumps([question.server, question.message, fields], sort_keys=True, default=str)
-    question_id = hashlib.sha256(told.encode()).hexdigest()[:24]
+    # When the step runs again the server's own id is a different one.
+    content = json.dumps([question.server, question.message, fields], sort_keys=True, default=str)
+    question_id = hashlib.sha256(content.encode()).hexdigest()[:24]
     answer = await Context.get_step_context().wait_for_event(
         HumanResponseEvent,
         waiter_event=ElicitationEvent(

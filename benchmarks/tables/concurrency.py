@@ -48,9 +48,9 @@ def measure(settings: Settings) -> Table:
         name="concurrency",
         title="Many answers at once",
         compares=(
-            "The same answers, asked for at the same moment from one process: hfchat in one event"
-            " loop and in threads, hugchat in threads, g4f's provider in threads and in one event"
-            " loop, and bare sockets that look at no more than the tokens."
+            "The same answers, requested at the same moment from one process: hfchat in one"
+            " event loop and in threads, hugchat in threads, g4f's provider in threads and"
+            " in one event loop, and bare sockets that read nothing but the tokens."
         ),
         aim="",
         columns=(
@@ -66,22 +66,23 @@ def measure(settings: Settings) -> Table:
         rows=tuple(rows),
         notes=(
             (
-                f"Delay and stall: answers of {tokens} tokens, {1 / _PAUSE:.0f} a second each."
-                " The delay is the time from the server's writing of a token, which stands in the"
-                " token, to the caller's having it. A stall is the longest gap between two ticks"
-                " that should be a millisecond apart: of the event loop, or, beside threads, of one"
-                " more thread."
+                f"Delay and stall: answers of {tokens} tokens, {1 / _PAUSE:.0f}"
+                " per second each. The delay is the time from when the server writes a"
+                " token, which the token says, to when the caller has it. A stall is the"
+                " longest gap between two ticks that should be a millisecond apart: of the"
+                " event loop or, with threads, of one more thread."
             ),
             (
-                f"Tokens a second, and the stall when flooded: {unpaced_tokens:,} tokens in all,"
-                f" written as fast as they are read, {_TOKENS_A_WRITE} lines at once; from the"
-                " first question to the last token. The more answers, the shorter is each, and the"
-                " more their beginnings weigh."
+                f"Tokens per second, and the stall when flooded: {unpaced_tokens:,} tokens in all,"
+                f" written as fast as they are read, {_TOKENS_A_WRITE}"
+                " lines at once; from the first question to the last token. The more answers"
+                " there are, the shorter each is, and the more its start counts."
             ),
             (
-                f"No answer is begun later than {cap} s after the first: in one event loop, g4f"
-                " reads one after the other, so its delays are those of a single answer. Memory is"
-                " by how much the process grew at most. The conversations were made before."
+                f"No answer starts later than {cap}"
+                " s after the first: in one event loop, g4f reads one after the other, so"
+                " its delays are those of a single answer. Memory is the most by which the"
+                " process grew. The conversations were created beforehand."
             ),
             *notes,
             peers_note(settings.peers),

@@ -28,8 +28,8 @@ _QUESTION = "Hello"
 _TOKEN = b'"type":"stream"'
 _CALLS = 10
 _NOTE = (
-    "The raw socket knows beforehand what to send and looks at nothing that comes but the ids; both"
-    " wait for the same server."
+    "The raw socket knows the requests beforehand and reads only the ids; both wait for the"
+    " same server."
 )
 
 
@@ -61,9 +61,9 @@ def measure(settings: Settings) -> Table:
         name="first_token",
         title="The first token: ms from the call",
         compares=(
-            "Time from the call to the first token of a new conversation, with a client in use and"
-            " with one that is just made (and has to find out what the server speaks), beside a raw"
-            " socket that sends the bytes of the same requests."
+            "Time from the call to the first token of a new conversation, with a client in"
+            " use and with a new one (which has to detect what the server speaks), compared"
+            " with a raw socket that sends the bytes of the same requests."
         ),
         aim="",
         columns=("Situation", "Client", "requests", "ms", "of the raw socket"),

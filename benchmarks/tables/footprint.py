@@ -74,18 +74,18 @@ def measure(settings: Settings) -> Table:
         name="footprint",
         title="What is installed and imported",
         compares=(
-            "hfchat without and with each of its extras, alone, beside the frameworks, their"
-            " clients of OpenAI, and the peers: each with all that it needs, in a fresh"
-            " environment."
+            "hfchat without extras and with each extra alone, next to the frameworks, their"
+            " clients for OpenAI, and the other clients: each with everything it needs, in a"
+            " new environment."
         ),
         aim="",
         columns=("What", "MB", "packages", "import", "ms of import", "of its framework"),
         rows=tuple(_row(name, each, measured) for name, each in installed.items()),
         notes=(
             (
-                "MB are those of the files as they are installed, before Python compiles them."
-                " Imports are timed by `python -X importtime` in fresh processes, after one that"
-                " compiles; Python's own start is taken off."
+                "MB count the files as they are installed, before Python compiles them."
+                " `python -X importtime` times the imports in new processes, after one that"
+                " compiles; Python's own start is subtracted."
             ),
             peers_note(settings.peers),
         ),

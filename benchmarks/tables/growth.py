@@ -17,7 +17,7 @@ from benchmarks.servers import local_server
 from benchmarks.settings import Settings
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.stream_reader import LineReader
-from hfchat_base.local.generation.wire import wire_line
+from hfchat_base.local.wire import wire_line
 from hfchat_base.types import Answer, ChatMessage, Role
 from langchain_huggingchat import ChatHuggingChat
 
@@ -72,7 +72,7 @@ def measure(settings: Settings) -> Table:
         name="growth",
         title="How costs grow",
         compares="CPU time of the client for the same work at growing sizes.",
-        aim="Linear or better everywhere: no exponent above one, but for noise.",
+        aim="Linear or better everywhere: no exponent above one, except for noise.",
         columns=("Size of", "What", "Size", "µs of CPU", "exponent"),
         rows=rows,
         notes=(

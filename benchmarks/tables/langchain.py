@@ -84,14 +84,16 @@ def measure(settings: Settings) -> Table:
         name="langchain",
         title="LangChain: µs of CPU a token",
         compares=(
-            "ChatHuggingChat beside a BaseChatModel that only yields chunks which are ready (what"
-            " LangChain itself costs), one that makes them, the least wrapper that can be written"
-            " over the base client, and ChatOpenAI with the same tokens. HuggingChat always"
-            " streams; ChatOpenAI's invoke gets one JSON document unless it has streaming=True."
+            "ChatHuggingChat compared with a BaseChatModel that only yields prepared chunks"
+            " (what LangChain itself costs), one that creates its chunks, the smallest"
+            " possible wrapper around the base client, and ChatOpenAI with the same tokens."
+            " HuggingChat always streams; ChatOpenAI's invoke gets one JSON document unless"
+            " it has streaming=True."
         ),
         aim=(
-            "stream within 1.4 times of the floor whose chunks are ready, and more than four times"
-            " as fast as ChatOpenAI; invoke at least fifteen times as fast as ChatOpenAI streams."
+            "stream within 1.4 times the floor with prepared chunks, and more than four"
+            " times as fast as ChatOpenAI; invoke at least fifteen times as fast as"
+            " ChatOpenAI streams."
         ),
         columns=("Way", "Model", "µs a token", "of ready", "of made", "of ChatOpenAI"),
         rows=ways.rows(_READY, _MADE, _OPENAI),

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms.llm import LLM
-from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
+from llama_index.llms.openai_like import OpenAILike
 
 from benchmarks.measuring import StandingLoop, Subject
 from benchmarks.report import Bars, Table
@@ -43,14 +43,15 @@ def measure(settings: Settings) -> Table:
         name="llama_index",
         title="LlamaIndex: µs of CPU a token",
         compares=(
-            "HuggingChatLLM beside a CustomLLM that only yields responses which are ready (what"
-            " LlamaIndex itself costs), one that makes them, and OpenAILike with the same tokens."
-            " HuggingChat always streams; OpenAILike.chat gets one JSON document."
+            "HuggingChatLLM compared with a CustomLLM that only yields prepared responses"
+            " (what LlamaIndex itself costs), one that creates its responses, and OpenAILike"
+            " with the same tokens. HuggingChat always streams; OpenAILike.chat gets one"
+            " JSON document."
         ),
         aim=(
-            "stream_chat within 1.4 times of the floor that makes its responses, and more than four"
-            " times as fast as OpenAILike; chat at least fifteen times as fast as OpenAILike"
-            " streams."
+            "stream_chat within 1.4 times the floor that creates its responses, and more"
+            " than four times as fast as OpenAILike; chat at least fifteen times as fast as"
+            " OpenAILike streams."
         ),
         columns=("Way", "Model", "µs a token", "of ready", "of made", "of OpenAILike"),
         rows=ways.rows(_READY, _MADE, _OPENAI),

@@ -58,14 +58,14 @@ def measure(settings: Settings) -> Table:
         name="pipeline",
         title="Reading an answer: µs of CPU a line",
         compares=(
-            "From the socket to typed events, beside curl_cffi reading the same bytes and doing"
-            " nothing with them: with its sessions, which is how it is used, and with its bare"
-            " handles, which is what lies beneath both."
+            "From the socket to typed events, compared with curl_cffi, which reads the same"
+            " bytes and does nothing with them: with its sessions, as it is normally used,"
+            " and with the bare handles below them."
         ),
         aim=(
-            "Async at most 1.5 times, sync at most 1.25 times the session of curl_cffi, with one"
-            " line a chunk as chat-ui sends them. (With many lines in a chunk the floor does next"
-            " to nothing for a line, so there is only the cost to see.)"
+            "Async at most 1.5 times, sync at most 1.25 times the session of curl_cffi,"
+            " with one line per chunk, as chat-ui sends them. (With many lines per chunk the"
+            " floor does almost nothing for a line, so the table only shows the cost.)"
         ),
         columns=("Writing", "Reader", "µs a line", "of the session", "of the handle"),
         rows=tuple(rows),

@@ -67,12 +67,12 @@ def measure(settings: Settings) -> Table:
         name="traffic",
         title=f"Traffic of a conversation of {turns} turns",
         compares=(
-            "The same conversation led by each client in its own way. Frameworks hand over the"
-            " whole history at every call; hfchat sends what is new of it. hugchat takes one"
-            " message and keeps a conversation itself. g4f takes the history and sends all of it,"
-            " unless its caller keeps the conversation that it gives back."
+            "The same conversation, held by each client in its own way. Frameworks pass the"
+            " whole history at every call; hfchat sends only what is new. hugchat takes one"
+            " message and keeps a conversation itself. g4f takes the history and sends all"
+            " of it, unless its caller passes back the conversation that it returned."
         ),
-        aim="What hfchat sends in a turn does not grow with the history that it is given.",
+        aim="What hfchat sends per turn does not grow with the history.",
         columns=(
             "Server",
             "Client",
@@ -88,15 +88,17 @@ def measure(settings: Settings) -> Table:
             _verdict(rows),
             (
                 f"Each turn asks {len(_question(0))} characters and is answered with"
-                f" {len(_ANSWER)}, one word a token. Bytes are those of whole requests and answers,"
-                " heads included, without TLS. Requests a turn are those of all turns, the ones"
-                " that begin the conversation included."
+                f" {len(_ANSWER)}"
+                ", one word per token. Bytes are those of whole requests and responses,"
+                " headers included, without TLS. Requests per turn are the average of all"
+                " turns, including the requests that create the conversation."
             ),
             (
-                "What is received grows with the conversation for every client that goes on with"
-                " one: a server tells the id of an answer, which the next message has to name, only"
-                " together with all messages so far, each with the ids of all before it. chat-ui"
-                " 0.20 compresses that to less than a tenth; the local server does not."
+                "What is received grows with the conversation for every client that"
+                " continues one: a server reveals the id of an answer, which the next"
+                " message has to name, only together with all messages so far, each with the"
+                " ids of all before it. chat-ui 0.20 compresses that to less than a tenth;"
+                " the local server does not."
             ),
             *notes,
             peers_note(settings.peers),

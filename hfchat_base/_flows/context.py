@@ -1,16 +1,11 @@
-"""What is known of a server, shared by all flows of a client.
+"""What all flows of a client share: the server as far as it is known, and how requests repeat.
 
-Facts that were found out and settings that were given; no behaviour beyond remembering. The
-generation is remembered per base URL for the life of the process, so that a second client does not
-ask again.
+A request is repeated only if that is safe: reading at any time; anything else only if it never
+reached the server, or if a limit refused it. Waits grow with jitter, so that many clients do not
+come back at once. A ``Retry-After`` is waited for in full, up to what the policy allows.
 
-What is tried again, when, and how often.
-
-A request is repeated only if that is known to be safe: reading at any time, anything else if it
-never reached the server or was refused because of a limit, and a message that met the limit per
-minute, which the server then had not begun. Waiting grows with jitter, so that many clients do not
-come back at once; a ``Retry-After`` is waited for in full, if the policy allows so much. How long
-to wait for the limit per minute is decided by `policy.py`; a lost answer is `resume.py`'s.
+The numbers are in `policy.py`. What happens to an answer whose connection was lost is in
+`resume.py`.
 """
 
 from __future__ import annotations
@@ -36,16 +31,16 @@ _dialects: Final[dict[str, Dialect]] = {}
 
 
 class ServerInfo:
-    """One server, as far as it is known.
+    """What a client knows of its server, and the settings that apply to it.
 
     Args:
         endpoint: Where it is.
-        policy: How long to wait, and what to try again how often.
-        max_body_bytes: The largest request body that it takes.
-        messages_per_minute: The server's limit, or None to learn it when it is met.
+        policy: Timeouts, retries and limits.
+        max_body_bytes: The largest request body that the server accepts.
+        messages_per_minute: The server's limit; None to learn it from the first refusal.
 
     Raises:
-        InvalidRequestError: Such a limit is less than one message.
+        InvalidRequestError: `messages_per_minute` is less than 1.
     """
 
     def __init__(
@@ -62,12 +57,14 @@ class ServerInfo:
         if messages_per_minute is not None:
             check_count("messages_per_minute", messages_per_minute)
         pacing = self.policy.pacing
-        self.pace = RateLimiter(messages_per_minute, window=pacing.window, margin=pacing.margin)
+        self.rate_limiter = RateLimiter(
+            messages_per_minute, window=pacing.window, margin=pacing.margin
+        )
         self.catalog: Catalog | None = None
 
     @property
     def dialect(self) -> Dialect | None:
-        """Which generation of the protocol it speaks, or None while that is not known.
+        """The generation of the protocol that the server speaks; None until it is known.
 
         Remembered per base URL for the life of the process: a second client does not ask again.
         """
@@ -81,19 +78,19 @@ class ServerInfo:
 _log = logging.getLogger("hfchat")
 
 OVERLOADED: Final = (502, 503, 504)
-"""What gateways answer for a server that they cannot reach, or no longer wait for."""
+"""Statuses of a gateway that cannot reach the server, or no longer waits for it."""
 
 _LIMITED: Final = 429
 
 
 class Attempts:
-    """The attempts at one request, or at one message: one budget for all reasons.
+    """Counts the attempts to send one request or one message; all reasons share one budget.
 
     Args:
-        server: Whose policy sets the budget.
+        server: The server; its policy sets the budget.
 
     Attributes:
-        failed: How many have failed so far, those left out that met a limit.
+        failed: Failed attempts so far, without those that a limit refused.
     """
 
     def __init__(self, server: ServerInfo) -> None:
@@ -103,12 +100,12 @@ class Attempts:
         self.failed = 0
 
     def fail(self) -> bool:
-        """Count an attempt that has failed; tell whether there is another."""
+        """Count a failed attempt; return whether another one is allowed."""
         self.failed += 1
         return self.failed < self._policy.attempts
 
     def again(self, reason: RetryReason, error: HuggingChatError) -> Flow[bool]:
-        """Count an attempt that has failed, and wait before the next; False if there is none.
+        """Count a failed attempt and wait before the next one; False if none is allowed.
 
         Raises:
             ResponseError: The server asks for a longer pause than the policy allows.
@@ -119,12 +116,12 @@ class Attempts:
         return True
 
     def again_at_limit(self, error: RateLimitError, *, is_gateway: bool) -> Flow[bool]:
-        """Count a message that a limit has refused; False if it is not to be sent again.
+        """Count a message that a limit refused; False if it must not be sent again.
 
         Args:
             error: The refusal.
-            is_gateway: Whether it says when to come back, which chat-ui never does. Otherwise it
-                teaches how many messages the server's window holds.
+            is_gateway: Whether a gateway sent it: it says when to come back, which chat-ui never
+                does. A refusal of chat-ui shows how many messages its window holds.
 
         Raises:
             RateLimitError: The server asks for a longer pause than the policy allows.
@@ -133,7 +130,7 @@ class Attempts:
             return False
         self._limited += 1
         if not is_gateway:
-            self._server.pace.refused((yield from commands.now()))
+            self._server.rate_limiter.refused((yield from commands.now()))
         if self._limited >= self._policy.attempts_at_limit:
             return False
         if is_gateway:
@@ -147,17 +144,17 @@ class Attempts:
         if asked is None:
             yield from _pause(self._server, Retry(reason, attempt, seconds))
         else:
-            # Nobody is to come back early, and not all at once.
+            # Not earlier than asked, and not all clients at once.
             yield from _pause(self._server, Retry(reason, attempt, asked + seconds), is_due=True)
 
 
 def send(server: ServerInfo, request: Request) -> Flow[Response]:
-    """Send a request and wait for the whole response, again where that is safe.
+    """Send a request and wait for the whole response; repeat it where that is safe.
 
     Raises:
-        TransportError: There is none, also after the last attempt.
-        ServerError: The server is overloaded, also at the last attempt.
-        RateLimitError: It still takes no requests then.
+        TransportError: No response came, even at the last attempt.
+        ServerError: The server was overloaded, even at the last attempt.
+        RateLimitError: The server refused the request, even at the last attempt.
     """
     attempts = Attempts(server)
     while True:
@@ -178,17 +175,17 @@ def send(server: ServerInfo, request: Request) -> Flow[Response]:
 
 
 def _reason(request: Request, response: Response) -> RetryReason | None:
-    """Tell why a request is worth sending again, if it is."""
+    """Why the request should be sent again; None if it should not."""
     if response.status in OVERLOADED and request.method == "GET":
         return "overloaded"
-    # Refused, so not begun; and chat-ui's own limits, which no such pause lifts, name no time.
+    # A gateway refused it, so the server has not begun. chat-ui's own limits name no time.
     if response.status == _LIMITED and responses.retry_after(response) is not None:
         return "limit"
     return None
 
 
 def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
-    """Tell how many seconds a refusal asks to wait, or None if it does not.
+    """The seconds that a refusal asks to wait; None if it names none.
 
     Raises:
         ResponseError: It is more than the policy allows.
@@ -205,8 +202,8 @@ def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
     return asked
 
 
-def heed(server: ServerInfo, error: ResponseError) -> Flow[None]:
-    """Wait as long as a refusal asks for, if it does.
+def wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[None]:
+    """Wait as long as a refusal asks, if it names a time.
 
     Raises:
         ResponseError: It is more than the policy allows.
@@ -216,14 +213,14 @@ def heed(server: ServerInfo, error: ResponseError) -> Flow[None]:
         yield from _pause(server, Retry("overloaded", 1, asked), is_due=True)
 
 
-def keep_pace(server: ServerInfo) -> Flow[None]:
-    """Wait for a place in the server's window of messages, if it is known to count them.
+def wait_for_rate_limit(server: ServerInfo) -> Flow[None]:
+    """Wait until the server's limit of messages per minute allows another one.
 
     Raises:
-        RateLimitError: Too many others are waiting.
+        RateLimitError: So many messages are waiting that this one would wait too long.
     """
     left = server.policy.pacing.longest_wait
-    while (seconds := server.pace.take((yield from commands.now()))) > 0:
+    while (seconds := server.rate_limiter.take((yield from commands.now()))) > 0:
         left -= seconds
         if left < 0:
             msg = "Too many messages are waiting for the server's limit per minute."

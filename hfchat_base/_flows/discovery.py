@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from itertools import groupby
 
+from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, has_account
 from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol.dialects import (
@@ -26,9 +28,19 @@ from hfchat_base.errors import (
     ResponseError,
     TransportError,
 )
-from hfchat_base.types import Model
+from hfchat_base.types import Model, ServerStatus
 
 _log = logging.getLogger("hfchat")
+
+
+def check_server() -> Flow[ServerStatus]:
+    """Send the first request of a new client once, and say what the response's head holds."""
+    response = yield from commands.send(model_sources(None)[0].request)
+    try:
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+    except (TypeError, ValueError):
+        date = None
+    return ServerStatus(status=response.status, date=date)
 
 
 def dialect(server: ServerInfo) -> Flow[Dialect]:
@@ -146,11 +158,16 @@ def default_model(server: ServerInfo) -> Flow[Model]:
     return found
 
 
-def vision_model(server: ServerInfo, name: str | None) -> Flow[Model]:
+def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = True) -> Flow[Model]:
     """The named model if it accepts images, or else the server's default for images.
 
+    Args:
+        server: The server.
+        name: A model's id or short name, or None for the server's default model.
+        may_switch: Whether another model may take the place of a named one.
+
     Raises:
-        InvalidRequestError: The server has no vision model.
+        InvalidRequestError: The server has no vision model, or the named one is none.
         ModelNotFoundError: There is no model of that name.
     """
     known = yield from models(server)
@@ -160,6 +177,10 @@ def vision_model(server: ServerInfo, name: str | None) -> Flow[Model]:
     other = known.default_vision
     if other is None:
         raise InvalidRequestError("This server has no vision model.")
+    if name and not may_switch:
+        raise InvalidRequestError(
+            f"{wanted or name} does not accept images. Use a model that does, such as {other}."
+        )
     if name:
         _log.info("%s does not accept images; using %s", name, other.id)
     return other

@@ -1,7 +1,7 @@
-"""Messages in a conversation that a caller holds: say something, answer again, edit.
+"""Messages in a conversation that a caller holds: send, answer again, edit.
 
-What lives here is what such a conversation has to remember between its turns, and the care that
-only one run goes on in it. The run itself is `run.py`'s; whole histories are `chat.py`'s.
+What lives here is what such a conversation remembers between its messages, and the guard that only
+one run is active in it. `run.py` reads the answer; `chat.py` handles whole histories.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ConversationState:
         title: As last heard.
         system_prompt: What it began with.
         message_id: Where the next message goes; None if that has to be read.
-        run: The run that goes on in it, or None.
-        is_unsettled: Whether a run was left or stopped, so that its end is not known.
-        has_stop_marker: Whether a stop came after the end, and would stop a message sent at once.
+        run: The active run, or None.
+        is_unsettled: Whether a run was closed early or stopped, so that its end is not known.
+        has_stop_marker: Whether a stop came after the end: it would stop a message sent at once.
     """
 
     id: str
@@ -51,7 +51,7 @@ class ConversationState:
 
     @classmethod
     def from_stored(cls, stored: StoredConversation) -> ConversationState:
-        """Begin where a stored conversation was written to last."""
+        """Continue after the message that was written last."""
         state = cls(stored.id)
         state.note(stored)
         return state
@@ -78,7 +78,7 @@ class ConversationState:
                 raise ConversationBusyError(msg)
             self.run = run
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """End a run."""
         with self._lock:
             self.run = None
@@ -156,11 +156,11 @@ def _run_held(
         is_retry = redoes is not None
         return (yield from _run(server, state, run, message_id, text, options, is_retry=is_retry))
     finally:
-        state.let_go()
+        state.release()
 
 
 def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -> Flow[str]:
-    """The message that a turn is about if none is named."""
+    """The message to follow or to answer again if the caller names none."""
     if redoes is not None:
         return (yield from _last(server, state, redoes))
     if state.message_id is None:
@@ -180,7 +180,7 @@ def _run(
     *,
     is_retry: bool,
 ) -> Flow[Answer]:
-    yield from _ensure_sight(server, state, options)
+    yield from _ensure_vision_model(server, state, options)
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,
@@ -204,8 +204,10 @@ def _run(
     return answer
 
 
-def _ensure_sight(server: ServerInfo, state: ConversationState, options: Options) -> Flow[None]:
-    """Give the conversation a model that sees, if there are images and its own does not."""
+def _ensure_vision_model(
+    server: ServerInfo, state: ConversationState, options: Options
+) -> Flow[None]:
+    """Switch the conversation to a vision model if there are images and its own has no vision."""
     if not any(upload.is_image for upload in options.files):
         return
     model = yield from discovery.vision_model(server, state.model or None)
@@ -215,10 +217,13 @@ def _ensure_sight(server: ServerInfo, state: ConversationState, options: Options
 
 
 def _settle(server: ServerInfo, state: ConversationState) -> Flow[None]:
-    """After a run that was left: wait until the server is done with it.
+    """After a run that was closed early: wait until the server has finished it.
 
-    It stores the whole message list at its end, so a message sent before would be lost (R:
-    ``two_runs_in_one_conversation``).
+    The server stores the whole message list at the run's end, so a message sent before that would
+    be lost (R: ``two_runs_in_one_conversation``).
+
+    Raises:
+        ConversationBusyError: The run did not finish in time.
     """
     if not state.is_unsettled:
         return
@@ -229,6 +234,11 @@ def _settle(server: ServerInfo, state: ConversationState) -> Flow[None]:
         if all(message.is_complete for message in stored.messages):
             break
         yield from sleep(settling.pause)
+    else:
+        raise ConversationBusyError(
+            "The server is still writing the previous answer of this conversation. Wait for it, or"
+            " use another conversation."
+        )
     state.is_unsettled = False
     if state.has_stop_marker:
         yield from sleep(STOP_MARKER_SECONDS)

@@ -1,11 +1,10 @@
-"""A connection that was lost during an answer, mended: the caller sees a stream that paused.
+"""Resuming an answer whose connection was lost: the caller sees a stream that paused.
 
-On current servers a run goes on when its connection is lost, and is stored; they keep a log of it,
-which is replayed from the start and cut down to what has not been seen. Legacy servers store what
-there was when they noticed the loss, and end the run (seen on 0.9.5); behind a proxy that held the
-connection they finish it. There, and where the log is gone, the stored message is waited for, and
-what is missing is taken from it. A message is sent a second time only if it is known that the first
-never began.
+A current server continues the run, stores it, and keeps a log of it. The log is replayed from its
+start, and what the caller has already seen is skipped. A legacy server stores what it had written
+when it noticed the loss, and ends the run (seen on 0.9.5); behind a proxy that kept the connection
+it finishes the run. There, and where the log is gone, this waits for the stored message and takes
+the missing part from it. The message is sent a second time only if the server shows no trace of it.
 """
 
 from __future__ import annotations
@@ -49,20 +48,20 @@ def resume(
     """Get the rest of a run whose connection was lost.
 
     Args:
-        server: Who was answering.
-        message: What was sent.
-        run: What has been seen.
-        deadlines: The run's, or None if not even the head of the response came.
-        lost: How the connection was lost, or None if it was closed in the middle.
+        server: The server.
+        message: The message that was sent.
+        run: The run.
+        deadlines: The deadlines of the run; None if not even the response's head arrived.
+        lost: The error that ended the connection; None if it was closed early.
 
     Returns:
-        Whether the answer is whole now; False if the run is known never to have begun.
+        Whether the answer is whole now; False if the server shows no trace of the message.
 
     Raises:
-        StreamTruncated: The rest could not be had.
+        StreamTruncated: The rest could not be read.
         StreamStalled: The run makes no progress.
         GenerationFailed: The server reports that the model failed.
-        ResponseError: The server knows no such run, and nothing of it has been seen.
+        ResponseError: The server does not know the run, and nothing of it was seen.
     """
     _log.info("the connection was lost during an answer; looking for the rest of it")
     policy = server.policy.resuming
@@ -81,7 +80,7 @@ def resume(
             break
         if state == "absent":
             absent += 1
-        elif error is None:  # a look that was broken off tells nothing
+        elif error is None:  # a failed look proves nothing
             absent = 0
         if absent >= policy.absent_looks and run.has_seen_nothing:
             return False
@@ -93,14 +92,14 @@ def resume(
         yield from _drain(server, run, deadlines)
         return True
     raise StreamTruncated(
-        "The connection was lost during the answer, and the rest of it could not be had. What had"
+        "The connection was lost during the answer, and the rest of it could not be read. What had"
         " arrived is in .partial.",
         partial=run.answer(),
     ) from lost
 
 
 def _drain(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Flow[None]:
-    """Get what follows the final answer. The answer is whole, so a failure takes nothing away."""
+    """Read what follows the final answer. The answer is whole, so a failure is ignored."""
     policy = server.policy.resuming
     for attempt in range(policy.looks_after_final):
         yield from sleep(policy.first_pause * attempt)
@@ -118,17 +117,17 @@ def _drain(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Fl
 def _look(
     server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
 ) -> Flow[tuple[_State, HuggingChatError | None]]:
-    """Look for the rest of a run once, and tell what stood in the way, if something did."""
+    """Look for the rest of a run once; return the state and the error, if there was one."""
     nothing_seen = run.has_seen_nothing
     try:
-        return (yield from _try(server, message, run, deadlines)), None
+        return (yield from _look_once(server, message, run, deadlines)), None
     except (TransportError, UnexpectedPageError) as error:
         return "lost", error
     except ServerError as error:
-        return (yield from _heed(server, error)), error
+        return (yield from _wait_as_asked(server, error)), error
     except (ResponseError, MissingAuthError) as error:
         if isinstance(error, RateLimitError) and run.is_running and error.retry_after is not None:
-            return (yield from _heed(server, error)), error
+            return (yield from _wait_as_asked(server, error)), error
         if nothing_seen or not run.is_running:
             # Such as: the conversation has gone, and the message was refused as well; or the run
             # itself has ended with this error.
@@ -136,19 +135,19 @@ def _look(
         return "over", error
 
 
-def _heed(server: ServerInfo, error: ResponseError) -> Flow[_State]:
-    """Wait before the next look as long as a refusal asks for; there is none if it is too long."""
+def _wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[_State]:
+    """Wait before the next look as long as a refusal asks; "over" if that is too long."""
     try:
-        yield from context.heed(server, error)
+        yield from context.wait_as_asked(server, error)
     except ResponseError:
         return "over"
     return "lost"
 
 
-def _try(
+def _look_once(
     server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
 ) -> Flow[_State]:
-    """Look for the rest of a run once; tell what is known of it if that did not bring the end."""
+    """Look for the rest of a run once; return what is known of it if it did not end."""
     if run.generation_id is not None:
         begun_at = yield from now()
         end = yield from _replay(server, run, deadlines)
@@ -157,8 +156,8 @@ def _try(
         if end is None:
             lasted = (yield from now()) - begun_at
             return "capped" if lasted >= server.policy.resuming.log_cap else "lost"
-    # A log that is "gone" may just not be there yet; one that ended without a final answer was
-    # cleaned up. In both cases the conversation knows.
+    # A log that is "gone" may not exist yet; one that ended without a final answer was cleaned up.
+    # In both cases the stored conversation shows how far the answer is.
     stored = yield from conversations.read(server, run.conversation_id)
     found = run.stored_answer(stored, message)
     if found is None:
@@ -170,7 +169,7 @@ def _try(
 
 
 def _replay(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Flow[str | None]:
-    """Replay the log of a run; tell how it ended, None if it was cut off."""
+    """Replay the log of a run; return how it ended, or None if it was cut off."""
     assert run.generation_id is not None  # noqa: S101 - legacy has no log
     request = base.resume(run.conversation_id, run.generation_id)
     head = yield from open_stream(request)
@@ -186,7 +185,7 @@ def _replay(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> F
 
 
 def _take_stored(run: RunState, message: Message) -> list[Event]:
-    """Take what is missing out of a stored message to which nothing will be added."""
+    """Take the missing part out of a stored message that is complete."""
     run.accumulator.message_id = message.id
     events: list[Event] = []
     known = run.answer()
@@ -195,7 +194,7 @@ def _take_stored(run: RunState, message: Message) -> list[Event]:
     if message.state == "complete" or run.stop_requested:
         run.finished()
         return events + run.accumulator.take(FinalAnswer(message.content, message.interrupted))
-    # It ended badly, so this is a part at most.
+    # The run failed, so the stored text is a part at most.
     if message.content.startswith(known.text) and message.content != known.text:
         events += run.accumulator.take(TextDelta(message.content[len(known.text) :]))
     return events

@@ -1,14 +1,13 @@
-"""One answer: send a message, read what the server says, and tell how it ended.
+"""One answer from beginning to end: send a message, read the stream, and decide how it ended.
 
-What lives here is which end is a good one. Reading is `stream_reader.py`'s, a lost connection
-`resume.py`'s.
+`stream_reader.py` reads one stream, `resume.py` handles a lost connection.
 
-How runs end (R, S): current servers send `finished` or `error`; legacy servers close the connection
-after a final answer, and also, with no word, after they were stopped. A run that shows a tool's
-question may end, to go on in a new one once there is a reply. A connection that ends otherwise has
-lost something.
+How runs end (R, S): current servers send `finished` or `error`. Legacy servers close the connection
+after a final answer, and also after a stop, without any event. A run that asks the user something
+may end, and continue as a new run once the reply is there. A connection that ends in any other way
+was lost.
 
-Also here: stopping a run, and what has to be cleaned up on the server when a caller leaves it.
+Also here: stopping a run, and cleaning up on the server when a caller leaves it.
 """
 
 from __future__ import annotations
@@ -44,17 +43,17 @@ _log = logging.getLogger("hfchat")
 def answer(
     server: ServerInfo, message: OutgoingMessage, run: RunState, *, model: str = ""
 ) -> Flow[Answer]:
-    """Send a turn and read its answer to the end.
+    """Send a message and read its answer to the end.
 
     Raises:
         ResponseError: The server refused the message.
         GenerationFailed: The model behind the server failed.
         OutOfCreditsError: The account cannot pay for the answer.
-        SessionExpired: The account has taken its permission back.
+        SessionExpired: The account revoked its permission.
         GenerationInterrupted: Somebody else stopped the run.
         StreamStalled: It made no progress within the deadline.
-        StreamTruncated: The connection ended before the answer did, and could not be mended.
-        ProtocolError: What came is not the protocol.
+        StreamTruncated: The connection was lost, and the rest could not be read.
+        ProtocolError: The server did not speak the protocol.
     """
     run.begin(message, (yield from discovery.dialect(server)), model)
     try:
@@ -73,9 +72,9 @@ def answer(
 
 
 def _read(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[None]:
-    """Send a turn and read its stream, and what was lost of it.
+    """Send a message, read its stream, and resume it where it was lost.
 
-    It is sent again, under a new id, only if it is known never to have begun.
+    The message is sent again, with a new run's id, only if the server shows no trace of it.
     """
     attempts = context.Attempts(server)
     while True:
@@ -92,7 +91,7 @@ def _read(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[N
         run.not_begun()
         if not attempts.fail():
             break
-        _log.info("the answer had never begun; sending the message again")
+        _log.info("the server does not have the message; sending it again")
         message = replace(message, generation_id=str(uuid.uuid4()))
         run.not_begun(message.generation_id)
     if isinstance(lost, ServerError):
@@ -106,7 +105,7 @@ def _read(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[N
 def _send(
     server: ServerInfo, message: OutgoingMessage, run: RunState, attempts: context.Attempts
 ) -> Flow[tuple[Deadlines | None, HuggingChatError | None]]:
-    """Send a turn and read its stream; tell the deadlines, and how the connection was lost."""
+    """Send a message and read its stream; return the deadlines, and how the connection was lost."""
     dialect = yield from discovery.dialect(server)
     request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
@@ -122,7 +121,7 @@ def _send(
         if error.status not in context.OVERLOADED:
             raise
         run.may_have_begun()
-        yield from context.heed(server, error)
+        yield from context.wait_as_asked(server, error)
         return deadlines, error
     return deadlines, None
 
@@ -130,9 +129,9 @@ def _send(
 def _open(
     server: ServerInfo, run: RunState, request: Request, attempts: context.Attempts
 ) -> Flow[Response]:
-    """Send a message until the server takes it, as far as that is safe and allowed."""
+    """Send a message until the server accepts it, as far as that is safe and allowed."""
     while True:
-        yield from context.keep_pace(server)
+        yield from context.wait_for_rate_limit(server)
         run.sending()
         try:
             head = yield from open_stream(request)
@@ -157,7 +156,7 @@ def _open(
 def _continue_after_reply(
     server: ServerInfo, message: OutgoingMessage, run: RunState
 ) -> Flow[OutgoingMessage]:
-    """Go on with a run that had ended to wait for the reply to a tool's question (S)."""
+    """Continue a run that had ended to wait for the reply to a tool's question (S)."""
     message_id = yield from _message_id(server, message, run)
     generation_id = str(uuid.uuid4())
     elicitation_id = run.continue_after_reply(generation_id)
@@ -173,7 +172,7 @@ def _continue_after_reply(
 
 
 def _finish_reason(run: RunState) -> FinishReason:
-    """Tell how a run ended of which nothing more will come."""
+    """How a run ended; nothing more will come of it."""
     run.finished()
     final = run.final
     if final is None:
@@ -190,10 +189,10 @@ def _finish_reason(run: RunState) -> FinishReason:
 
 
 def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
-    """Find out the answer's own id: a stream carries none.
+    """Find out the answer's ID, which the stream does not carry.
 
-    The conversation was asked for while the answer came; it is read again only if that did not
-    tell. The answer is whole by now, so a failure here must not take it away.
+    The conversation was requested while the answer came. It is read again only if the answer was
+    not in it. The answer is whole by now, so a failure here is ignored.
     """
     try:
         dialect = yield from discovery.dialect(server)
@@ -214,7 +213,7 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
 
 
 def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
-    """Ask the server to stop a run that is going on; tell whether there was one."""
+    """Ask the server to stop a run; return whether one was running."""
     if not run.can_be_stopped:
         return False
     run.request_stop()
@@ -225,9 +224,9 @@ def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
 
 
 def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None]:
-    """Stop what is still running, so that no quota burns unseen, and delete what was ephemeral.
+    """Stop a run that nobody reads any more, and delete its conversation if it was ephemeral.
 
-    Nothing of this may hide the error, or the success, with which the caller leaves.
+    A failure here must not hide the error, or the success, with which the caller leaves.
     """
     if stops:
         try:

@@ -1,8 +1,8 @@
 """Reading one stream of events: the answer itself, or the log that it is resumed from.
 
-What lives here: what every event means for the run while it is read (progress, the end, a
-question), and how a replayed log is cut down to what has not been seen. What comes before and after
-a stream is `run.py`'s and `resume.py`'s.
+What lives here: what each event means for the run while it is read (progress, the end, a question),
+and how a replayed log is reduced to what the caller has not seen. `run.py` and `resume.py` open the
+streams.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Reader(Protocol):
         ...
 
     def rest(self) -> Event | None:
-        """What stands behind the last newline, if it is whole."""
+        """What follows the last newline, if it is a whole event."""
         ...
 
 
@@ -81,7 +81,7 @@ class LineReader:
                 yield event
 
     def rest(self) -> Event | None:
-        """What stands behind the last newline, if it is whole."""
+        """What follows the last newline, if it is a whole event."""
         try:
             return decode_line(self._lines.rest, self._lines.lines_seen + 1)
         except ProtocolError:

@@ -1,18 +1,18 @@
-"""Web addresses: read once, and written again from the parts.
+"""Addresses: of servers and files on the web, and of proxies.
 
-Python and libcurl read unusual addresses differently: which part is the host, which name or number
-a spelling stands for. Whatever is checked about the one reading may then not hold for the other. So
-an address is read here only, everything unusual is refused, and whoever connects is given `url`,
-never the text that came in.
+Python and libcurl read unusual web addresses differently: which part is the host, which host a
+spelling stands for. What is checked for one reading may then not hold for the other. So a web
+address is only read here, everything unusual is refused, and whoever connects is given `url`, which
+is written from the parts, and never the original text.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from hfchat_base.errors import InvalidRequestError
 
@@ -33,9 +33,9 @@ class WebAddress:
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: A name in ASCII and lower case without a dot at its end, or an IP address; one of
-            version 6 without brackets.
-        port: The port, also where the address did not name it.
+        host: A name in ASCII and lower case without a dot at its end, or an IP address (IPv6
+            without brackets).
+        port: The port, also where the address does not name it.
         path: The path, percent-encoded; empty if there is none.
         query: What follows the question mark, percent-encoded.
     """
@@ -52,11 +52,11 @@ class WebAddress:
 
         Args:
             text: The address. A fragment is dropped.
-            what: Whose address it is, as the beginning of an error's sentence.
+            what: Whose address it is, as the subject of an error message.
 
         Raises:
-            InvalidRequestError: It does not begin with ``http://`` or ``https://``, names a user,
-                or has a host or port that could be read in more than one way.
+            InvalidRequestError: It does not begin with ``http://`` or ``https://``, holds a user
+                name, or has a host or port that could be read in more than one way.
         """
         text = text.strip(" \t\r\n")
         try:
@@ -68,7 +68,7 @@ class WebAddress:
         if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
             msg = f"{what} should be a web address that begins with https:// or http://."
             raise InvalidRequestError(msg)
-        # `urlsplit` drops line breaks and tabs in silence; others end the host at a backslash.
+        # `urlsplit` drops line breaks and tabs silently; others end the host at a backslash.
         if any(c <= " " or c in "\\\x7f" for c in text):
             msg = f"{what} holds a space, a backslash or a control character."
             raise InvalidRequestError(msg)
@@ -97,7 +97,7 @@ class WebAddress:
 
 
 def _host(match: re.Match[str]) -> str | None:
-    """Spell a host in the one way that everybody reads alike; None if there is none."""
+    """Spell a host in the one way that every reader agrees on; None if there is none."""
     try:
         if match["ipv6"]:
             return str(ipaddress.IPv6Address(match["ipv6"]))
@@ -107,13 +107,13 @@ def _host(match: re.Match[str]) -> str | None:
         if not name.isascii():
             import idna  # noqa: PLC0415 - hardly any host needs it
 
-            # As browsers and libcurl do (UTS 46, not transitional). Python's own codec knows the
-            # older standard only, in which some names are others: faß is fass there.
+            # As browsers and libcurl do (UTS 46, not transitional). Python's own codec only knows
+            # the older standard, in which some names are others: faß is fass there.
             name = idna.encode(name, uts46=True, std3_rules=True).decode()
         name = name.lower().removesuffix(".")
         labels = name.split(".")
         if _NUMBER.fullmatch(labels[-1]):
-            # 127.1, 0x7f.1 and 2130706433 are the same address to some readers and names to others.
+            # Some readers take 127.1, 0x7f.1 and 2130706433 for one address, others for names.
             return str(ipaddress.IPv4Address(name))
     except ValueError:  # of `ipaddress` and of `idna`
         return None
@@ -127,3 +127,50 @@ def _ascii(text: str) -> str:
 
 
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+_PROXY_SCHEMES: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAddress:
+    """The address of a proxy, parsed as libcurl does it, for programs other than libcurl.
+
+    Attributes:
+        scheme: Such as ``http`` or ``socks5h``.
+        host: A name or an IP address (IPv6 in brackets).
+        port: The port, or None for the scheme's own.
+        username: The user's name there, decoded; empty for none.
+        password: The password, decoded.
+    """
+
+    scheme: str
+    host: str
+    port: int | None = None
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> ProxyAddress:
+        """Read an address; without a scheme it is an HTTP proxy's.
+
+        Raises:
+            InvalidRequestError: It cannot be read. The message does not quote it: it may hold a
+                password.
+        """
+        text = text.strip()
+        try:
+            parts = urlsplit(text if "://" in text else f"http://{text}")
+            scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+        except ValueError:
+            scheme, host, port = "", "", None
+        if scheme not in _PROXY_SCHEMES or not host:
+            msg = "The proxy should be an address such as http://host:3128 or socks5://host:1080."
+            raise InvalidRequestError(msg)
+        return cls(
+            scheme,
+            f"[{host}]" if ":" in host else host,
+            port,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+        )

@@ -24,6 +24,7 @@ from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import callbacks, pauses
 from hfchat_base._transport.curl import (
     Connection,
+    Credentials,
     Exchange,
     check_multi,
     deadline,
@@ -31,7 +32,6 @@ from hfchat_base._transport.curl import (
 )
 from hfchat_base._transport.interpreters import AsyncInterpreter, OnRetry
 from hfchat_base._transport.sync import SyncTransport
-from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class AsyncTransport:
 
     Args:
         connection: How to reach the server.
-        session: Whose cookies to send.
+        credentials: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
         on_retry: Told of every pause before another attempt.
@@ -52,7 +52,7 @@ class AsyncTransport:
     def __init__(
         self,
         connection: Connection,
-        session: Session,
+        credentials: Credentials,
         *,
         response_timeout: float | None,
         head_timeout: float | None,
@@ -60,7 +60,7 @@ class AsyncTransport:
         warns: bool = True,
     ) -> None:
         self._connection = connection
-        self._session = session
+        self._credentials = credentials
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
         self.on_retry = on_retry
@@ -81,7 +81,7 @@ class AsyncTransport:
 
     async def start(self, request: Request) -> AsyncStream:
         """Send a request without waiting for its response."""
-        await self._find_session()
+        await self._resolve_credentials()
         return AsyncStream(self, request, is_stream=False, timeout=self._response_timeout)
 
     async def open(self, request: Request) -> tuple[AsyncStream, Response]:
@@ -90,7 +90,7 @@ class AsyncTransport:
         Raises:
             TransportError: There is none.
         """
-        await self._find_session()
+        await self._resolve_credentials()
         stream = AsyncStream(self, request, is_stream=True)
         try:
             return stream, await stream.open(self._head_timeout)
@@ -113,7 +113,7 @@ class AsyncTransport:
     @property
     def has_account(self) -> bool:
         """Whether the session is one that somebody logged in with."""
-        return not self._session.is_guest
+        return not self._credentials.is_guest
 
     def run_in_background(self, flow: Flow[None], seconds: float) -> None:
         """Run a flow without waiting for it, whatever becomes of the event loop.
@@ -123,7 +123,7 @@ class AsyncTransport:
             seconds: How long to wait for each response.
         """
         transport = SyncTransport(
-            self._connection, self._session, response_timeout=seconds, head_timeout=seconds
+            self._connection, self._credentials, response_timeout=seconds, head_timeout=seconds
         )
 
         def run() -> None:
@@ -201,16 +201,16 @@ class AsyncTransport:
             except RuntimeError:  # the loop is closed
                 _shut(curl)
 
-    async def _find_session(self) -> None:
-        if not self._session.is_resolved:
+    async def _resolve_credentials(self) -> None:
+        if not self._credentials.is_resolved:
             # It may be in a file, or in a browser's profile.
-            await asyncio.to_thread(self._session.resolve)
+            await asyncio.to_thread(self._credentials.resolve)
 
     def exchange(self, request: Request, *, is_stream: bool) -> Exchange:
         """Prepare a request."""
         return Exchange(
             self._connection,
-            self._session,
+            self._credentials,
             request,
             is_stream=is_stream,
             pauses=is_stream,

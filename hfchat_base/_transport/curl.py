@@ -11,9 +11,9 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import certifi
 from curl_cffi import Curl, CurlECode, CurlError, CurlHttpVersion, CurlInfo, CurlOpt, ffi, lib
@@ -24,7 +24,7 @@ from hfchat_base._protocol import limits
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._transport import callbacks
-from hfchat_base.auth.session import Session
+from hfchat_base._version import __version__
 from hfchat_base.errors import (
     ConnectTimeout,
     HuggingChatError,
@@ -45,7 +45,7 @@ _ABORT: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, likewise
 _CONTINUE: Final = 0  # CURLPAUSE_CONT, likewise
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NOT_IN_HEADERS: Final = re.compile("[\0-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-_USER_AGENT: Final = "hfchat (+https://github.com/hfchat/hfchat)"
+_USER_AGENT: Final = f"hfchat/{__version__}"
 
 _ENCODINGS: Final = "gzip, deflate, br, zstd"
 
@@ -80,6 +80,45 @@ _NEEDS_DESCRIPTOR: Final = {
     *(CurlECode.FAILED_INIT, CurlECode.OUT_OF_MEMORY),
 }
 """What libcurl ends with where it cannot open a socket or a file before it has sent anything."""
+
+
+class Credentials(Protocol):
+    """Whose requests these are. `hfchat_base.auth.session.Session` is one; no file is read here."""
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether a request can be sent without `resolve`, which may block."""
+        ...
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether nobody has logged in with them."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Changes when they are replaced, so that late responses are recognised."""
+        ...
+
+    def resolve(self) -> object:
+        """Find them, which may read files."""
+        ...
+
+    def headers(self, request: Request) -> dict[str, str]:
+        """The headers that carry them in a request, such as ``cookie``.
+
+        Raises:
+            MissingAuthError: The request cannot be sent with them.
+        """
+        ...
+
+    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+        """Apply what a response says about them.
+
+        Raises:
+            SessionExpired: The server has invalidated them.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +208,7 @@ class Exchange:
 
     Args:
         connection: How to reach the server.
-        session: Whose cookies to send, and to refresh.
+        credentials: Whose cookies to send, and to refresh.
         request: What to send.
         is_stream: Whether the response is read as it comes: uncompressed then, because whoever
             compresses holds back.
@@ -183,7 +222,7 @@ class Exchange:
     def __init__(
         self,
         connection: Connection,
-        session: Session,
+        credentials: Credentials,
         request: Request,
         *,
         is_stream: bool,
@@ -205,7 +244,7 @@ class Exchange:
         self._was_sent = False
         self._error: HuggingChatError | None = None
         self._connection = connection
-        self._session = session
+        self._credentials = credentials
         self._is_stream = is_stream
         self._pauses = pauses
         self._sockets = sockets
@@ -214,8 +253,8 @@ class Exchange:
         self._body_bytes = 0
         self._is_cut = False
         self._set_cookies: list[str] = []
-        self._had_account = not session.is_guest
-        self._epoch = session.epoch
+        self._had_account = not credentials.is_guest
+        self._epoch = credentials.epoch
         try:
             self._set_options()
             # libcurl calls by it; it holds this object, so `close` lets go of it.
@@ -232,11 +271,11 @@ class Exchange:
         """The response without its body, once the head is complete.
 
         Raises:
-            SessionExpired: The server has thrown the session away.
+            SessionExpired: The server has invalidated the session.
         """
         endpoint = self._connection.endpoint
         self._sockets.note(cast("int", self.curl.getinfo(CurlInfo.ACTIVESOCKET)))
-        self._session.absorb(self._set_cookies, self.request, self.status, self._epoch)
+        self._credentials.absorb(self._set_cookies, self.request, self.status, self._epoch)
         self._set_cookies.clear()
         return Response(
             self.status,
@@ -354,10 +393,10 @@ class Exchange:
             set_(CurlOpt.PROXY, connection.proxy)
         self._set_trust()
         self._set_body()
-        credentials = self._session.headers(request)
-        if cookie := credentials.pop("cookie", None):
+        headers = self._credentials.headers(request)
+        if cookie := headers.pop("cookie", None):
             set_(CurlOpt.COOKIE, cookie.encode("utf-8", "surrogateescape"))
-        set_(CurlOpt.HTTPHEADER, self._header_lines(credentials))
+        set_(CurlOpt.HTTPHEADER, self._header_lines(headers))
 
     def _set_trust(self) -> None:
         trusted = self._connection.verify
@@ -380,10 +419,10 @@ class Exchange:
         if method != "POST":
             self.curl.setopt(CurlOpt.CUSTOMREQUEST, method)
 
-    def _header_lines(self, credentials: Mapping[str, str]) -> list[bytes]:
+    def _header_lines(self, own: Mapping[str, str]) -> list[bytes]:
         headers = {name.lower(): value for name, value in self._connection.headers.items()}
         headers |= self.request.headers
-        headers |= credentials
+        headers |= own
         # A header without a value is one that is not sent: a form gets no type of curl's own, and
         # a large body no extra round trip.
         headers = {"content-type": "", "expect": "", **headers}

@@ -20,9 +20,15 @@ from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Lock, Sockets, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import pauses
-from hfchat_base._transport.curl import Connection, Exchange, deadline, new_multi, no_answer
+from hfchat_base._transport.curl import (
+    Connection,
+    Credentials,
+    Exchange,
+    deadline,
+    new_multi,
+    no_answer,
+)
 from hfchat_base._transport.interpreters import OnRetry, SyncInterpreter
-from hfchat_base.auth.session import Session
 from hfchat_base.errors import HuggingChatError, TransportError
 
 T = TypeVar("T")
@@ -41,7 +47,7 @@ class SyncTransport:
 
     Args:
         connection: How to reach the server.
-        session: Whose cookies to send.
+        credentials: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
         on_retry: Told of every pause before another attempt.
@@ -51,7 +57,7 @@ class SyncTransport:
     def __init__(
         self,
         connection: Connection,
-        session: Session,
+        credentials: Credentials,
         *,
         response_timeout: float | None,
         head_timeout: float | None,
@@ -59,7 +65,7 @@ class SyncTransport:
         warns: bool = True,
     ) -> None:
         self._connection = connection
-        self._session = session
+        self._credentials = credentials
         self._response_timeout = response_timeout
         self._head_timeout = head_timeout
         self.on_retry = on_retry
@@ -124,7 +130,7 @@ class SyncTransport:
     @property
     def has_account(self) -> bool:
         """Whether the session is one that somebody logged in with."""
-        return not self._session.is_guest
+        return not self._credentials.is_guest
 
     def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
@@ -178,7 +184,7 @@ class SyncTransport:
         # Nothing arrives while nobody waits, so there is nothing to pause.
         return Exchange(
             self._connection,
-            self._session,
+            self._credentials,
             request,
             is_stream=is_stream,
             pauses=False,

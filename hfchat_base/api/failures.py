@@ -8,7 +8,6 @@ tells them not to, unless the server has said when to come back.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,13 +62,6 @@ _TABLE: Final[tuple[_Row, ...]] = (
 )
 """Each error, the status that it is answered with, OpenAI's type and a code; the first fits."""
 
-# How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
-_OVERFLOW: Final = re.compile(
-    r"context[ _](?:length|size|window)|exceed_context|maximum context|too many (?:input )?tokens"
-    r"|`inputs` tokens",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -96,7 +88,7 @@ class Failure:
         """Find out what to answer for an error; one that nobody has foreseen is told no details."""
         if isinstance(error, RequestError):
             return error.failure
-        if isinstance(error, base.GenerationFailed) and _OVERFLOW.search(str(error)):
+        if isinstance(error, base.GenerationFailed) and error.is_context_overflow:
             return cls(400, str(error), "invalid_request_error", "context_length_exceeded")
         for kind, status, type_, code in _TABLE:
             if isinstance(error, kind):

@@ -1,7 +1,8 @@
-"""Sessions: what one is, where it is found, how it is kept, and how somebody logs in.
+"""Sessions: what one is, where it comes from, how it is saved, and how to log in.
 
-`session.py` is the session of a client, `find.py` the order in which one is looked for. Each way to
-one has its file: `cookies.py` (what a cookie is, and what a caller has), `set_cookie.py` (what a
-server sets), `store.py` (saved ones, their values perhaps in the keyring: `vault.py`),
-`browsers.py` (the profiles of browsers). `login.py` makes a new one, in a `window.py`.
+* `cookies.py`: what a cookie is, and reading it from what callers have and servers set.
+* `session.py`: the session of one client.
+* `sources.py`: where a session comes from: the environment, the saved session, browsers, a guest.
+* `store.py`: saved sessions, in files and in the system's keyring.
+* `login.py`: logging in, in a window of `browser_window.py` or with cookies.
 """

@@ -1,11 +1,11 @@
-"""Saved sessions: one file per base URL and account, in the platform's own data folder.
+"""Saved sessions: one file per base URL and account, in the platform's data folder.
 
-Promises: a file is only ever replaced as a whole, is readable by its owner alone from the moment it
-exists, and every change is made to what is in the file at that time, under a lock that holds
-between threads and processes. What a session means is `auth/session.py`'s business.
+Promises: a file is only ever replaced as a whole, is readable by its owner only from the moment it
+exists, and every change applies to what is in the file at that time, under a lock that holds
+between threads and processes. What a session means is decided in `session.py`.
 
-With ``HUGGINGCHAT_KEYRING`` set, the values of the cookies are in the system's keyring and the file
-holds the rest.
+With ``HUGGINGCHAT_KEYRING`` set, the values of the cookies are in the system's keyring, and the
+file holds the rest. That needs the extra ``keyring``, and the keyring may ask for its password.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
 
 from hfchat_base._protocol.constants import SESSION_COOKIE
-from hfchat_base.auth import vault
 from hfchat_base.auth.cookies import Cookie, merge
-from hfchat_base.errors import HuggingChatError
+from hfchat_base.errors import HuggingChatError, MissingRequirementsError
+from hfchat_base.validation import invalid
 
 DATA_VARIABLE: Final = "HUGGINGCHAT_DATA_DIR"
+KEYRING_VARIABLE: Final = "HUGGINGCHAT_KEYRING"
 
 _VERSION: Final = 1
 _LOCK_SECONDS: Final = 10.0
@@ -45,36 +48,41 @@ _REPLACE_PAUSE_SECONDS: Final = 0.02
 _log = logging.getLogger("hfchat")
 
 
-@dataclass(frozen=True, slots=True)
-class SavedSession:
+Moment = Annotated[float, Field(strict=True, ge=0, lt=253_402_300_800)]
+"""Seconds since 1970, before the year 10000, so that a calendar can show it."""
+
+
+class SavedSession(BaseModel):
     """One account's session at one server, as it is on the disk.
 
     Attributes:
         base_url: The server's address.
         account: The user's name there.
-        cookies: All of them; on huggingface.co that is two.
-        saved_at: When somebody logged in, in seconds since 1970.
-        refreshed_at: When the server last said that it is still good.
-        ended_at: When the server was found to have thrown it away; None if it has not.
+        cookies: All of them; on huggingface.co there are two.
+        saved_at: When the account logged in, in seconds since 1970.
+        refreshed_at: When the server last confirmed it.
+        ended_at: When the server was found to have invalidated it; None if it has not.
         in_keyring: Whether the values are in the system's keyring.
     """
 
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
     base_url: str
     account: str
+    saved_at: Moment
+    refreshed_at: Moment
+    ended_at: Moment | None = None
+    in_keyring: StrictBool = False
     cookies: tuple[Cookie, ...]
-    saved_at: float
-    refreshed_at: float
-    ended_at: float | None = None
-    in_keyring: bool = False
 
     @property
     def is_usable(self) -> bool:
-        """Whether it has neither been thrown away nor run out."""
+        """Whether it has neither been invalidated nor expired."""
         chat = self._cookie(SESSION_COOKIE)
         return self.ended_at is None and bool(self.cookies) and not (chat and chat.has_expired)
 
     def is_same_login(self, other: SavedSession) -> bool:
-        """Tell whether both came of one login; refreshing changes other cookies only."""
+        """Whether both come from one login; refreshing changes other cookies only."""
         mine, yours = self._cookie(SESSION_COOKIE), other._cookie(SESSION_COOKIE)
         if mine is None or yours is None:
             return self.saved_at == other.saved_at
@@ -84,8 +92,17 @@ class SavedSession:
         return next((cookie for cookie in self.cookies if cookie.name == name), None)
 
 
+class _Header(BaseModel):
+    """What has to be known of a file before the rest is read."""
+
+    version: int
+    base_url: str
+    in_keyring: StrictBool
+    cookies: list[dict[str, Any]]
+
+
 def data_folder() -> Path:
-    """Where this package keeps what it saves: ``HUGGINGCHAT_DATA_DIR``, or the platform's place."""
+    """Where this package saves its files: ``HUGGINGCHAT_DATA_DIR``, or the platform's folder."""
     if chosen := os.environ.get(DATA_VARIABLE, "").strip():
         return Path(chosen).expanduser()
     import platformdirs  # noqa: PLC0415 - only whoever has a saved session needs it
@@ -94,18 +111,18 @@ def data_folder() -> Path:
 
 
 def browser_folder(base_url: str) -> Path:
-    """The profile of the browser window that people log in to a server with."""
+    """The profile of the browser window in which people log in to a server."""
     return data_folder() / "browser" / hashlib.sha256(base_url.encode()).hexdigest()[:32]
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, with all that is missing above it.
+    """Make a folder that only its owner may enter, and its missing parents.
 
-    What the umask says does not matter. One that is there already is used if it is ours, and closed
-    to others; a link is followed if we have set it.
+    The umask does not matter. An existing folder is used if it is ours, and closed to others; a
+    link is followed if it is ours.
 
     Raises:
-        HuggingChatError: It belongs to another user, or is no folder.
+        HuggingChatError: It belongs to another user, or is not a folder.
         OSError: It cannot be made.
     """
     missing = []
@@ -121,27 +138,27 @@ def make_private(folder: Path) -> None:
 
 
 def check_private(folder: Path) -> None:
-    """Refuse a folder that another user could have filled, and close an open one of ours.
+    """Refuse a folder that another user could have written to, and close one of ours to others.
 
     Raises:
-        HuggingChatError: It belongs to another user, or is no folder.
-        OSError: It is not there, or its rights cannot be changed.
+        HuggingChatError: It belongs to another user, or is not a folder.
+        OSError: It does not exist, or its permissions cannot be changed.
     """
     state = folder.stat()
     if not stat.S_ISDIR(state.st_mode):
         raise HuggingChatError(f"{folder} is not a folder.")
     if sys.platform == "win32":
         return
-    # Root may use everybody's, as in containers with mounted folders.
+    # Root may use anybody's, as in containers with mounted folders.
     me = os.geteuid()
     owners = {state.st_uid, folder.lstat().st_uid}
     if me and not owners <= {me, 0}:
         raise HuggingChatError(
-            f"{folder} belongs to another user, who could read what is saved in it or plant a"
-            f" session. {DATA_VARIABLE} names another folder."
+            f"{folder} belongs to another user, who could read the sessions in it or plant one."
+            f" Set {DATA_VARIABLE} to use another folder."
         )
     if state.st_mode & _OTHERS and state.st_uid == me:
-        _log.info("%s was open to other users; now only you may enter it", folder)
+        _log.info("%s was open to other users; now only you can enter it", folder)
         folder.chmod(_OWNER_FOLDER)
 
 
@@ -154,19 +171,19 @@ class SessionStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or data_folder() / "sessions"
-        # A folder that the user has named may hold more than ours, so its rights are theirs.
+        # A folder that the user has chosen may hold other files, so its permissions are theirs.
         is_ours = folder is None and not os.environ.get(DATA_VARIABLE, "").strip()
         self._own = data_folder() if is_ours else None
         self.problems: list[str] = []
-        """What was wrong with files that the last `list` left out, a sentence each."""
+        """What was wrong with the files that the last `list` left out, a sentence each."""
 
     def list(self, base_url: str) -> list[SavedSession]:
-        """All sessions at a server, those that are usable first, then the newest login first.
+        """All sessions at a server: usable ones first, then the newest login first.
 
-        A file that cannot be read costs its own session alone; see `problems`.
+        A file that cannot be read is left out and named in `problems`.
 
         Raises:
-            HuggingChatError: The folder cannot be read, or is another user's.
+            HuggingChatError: The folder cannot be read, or belongs to another user.
         """
         self.problems = []
         found = []
@@ -189,7 +206,7 @@ class SessionStore:
         return sorted(found, key=lambda saved: (not saved.is_usable, -saved.saved_at))
 
     def find(self, base_url: str, account: str | None) -> SavedSession | None:
-        """The session of an account, or the one that comes first in `list`.
+        """The session of an account, or the first one of `list`.
 
         Raises:
             HuggingChatError: The folder cannot be read.
@@ -200,18 +217,24 @@ class SessionStore:
         return None
 
     def save(self, base_url: str, account: str, cookies: Iterable[Cookie]) -> SavedSession:
-        """Keep a new login, in place of the account's former one.
+        """Save a new login, in place of the account's former one.
 
         Raises:
             HuggingChatError: It cannot be written.
         """
         now = time.time()
-        saved = SavedSession(base_url, account, tuple(cookies), now, now)
+        saved = SavedSession(
+            base_url=base_url,
+            account=account,
+            saved_at=now,
+            refreshed_at=now,
+            cookies=tuple(cookies),
+        )
         with self._locked():
             return self._write(saved, self._former(saved))
 
     def refresh(self, saved: SavedSession, changed: Iterable[Cookie]) -> SavedSession | None:
-        """Take over refreshed cookies; None if the file holds another login by now, or none.
+        """Apply refreshed cookies; None if the file holds another login by now, or none.
 
         Raises:
             HuggingChatError: It cannot be written.
@@ -220,17 +243,17 @@ class SessionStore:
 
         def refreshed(on_disk: SavedSession) -> SavedSession:
             cookies = merge(on_disk.cookies, changed)
-            return replace(on_disk, cookies=cookies, refreshed_at=time.time())
+            return on_disk.model_copy(update={"cookies": cookies, "refreshed_at": time.time()})
 
         return self._change(saved, refreshed)
 
     def mark_ended(self, saved: SavedSession) -> None:
-        """Note that the server has thrown a session away.
+        """Record that the server has invalidated a session.
 
         Raises:
             HuggingChatError: It cannot be written.
         """
-        self._change(saved, lambda on_disk: replace(on_disk, ended_at=time.time()))
+        self._change(saved, lambda on_disk: on_disk.model_copy(update={"ended_at": time.time()}))
 
     def remove(self, saved: SavedSession) -> None:
         """Delete a session.
@@ -241,7 +264,7 @@ class SessionStore:
         with self._locked():
             path = self._path(saved)
             if saved.in_keyring:
-                vault.remove(path.stem)
+                _delete_from_keyring(path.stem)
             path.unlink(missing_ok=True)
 
     def _change(
@@ -254,7 +277,7 @@ class SessionStore:
             return self._write(change(on_disk), on_disk)
 
     def _former(self, saved: SavedSession) -> SavedSession | None:
-        """What the account's file holds now; None if it is not there or cannot be read."""
+        """What the account's file holds now; None if it does not exist or cannot be read."""
         try:
             return _read(self._path(saved), saved.base_url)
         except _BrokenFileError as error:
@@ -262,8 +285,9 @@ class SessionStore:
             return None
 
     def _path(self, saved: SavedSession) -> Path:
-        # Account names come from a server: no path is made of them.
-        digest = hashlib.sha256(f"{saved.base_url}\n{saved.account}".encode()).hexdigest()
+        # Account names come from a server: they are never used in a path.
+        text = f"{saved.base_url}\n{saved.account}"
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return self._folder / f"{digest[:32]}.json"
 
     @contextlib.contextmanager
@@ -281,24 +305,16 @@ class SessionStore:
             raise _unusable(self._folder, error) from None
 
     def _write(self, saved: SavedSession, former: SavedSession | None) -> SavedSession:
-        saved = replace(saved, in_keyring=vault.is_wanted())
+        saved = saved.model_copy(update={"in_keyring": _wants_keyring()})
         path = self._path(saved)
+        document = {"version": _VERSION, **saved.model_dump()}
         if saved.in_keyring:
-            rows = _rows(saved.cookies, with_values=True)
-            vault.store(path.stem, {_key(row): row["value"] for row in rows})
-        document = {
-            "version": _VERSION,
-            "base_url": saved.base_url,
-            "account": saved.account,
-            "saved_at": saved.saved_at,
-            "refreshed_at": saved.refreshed_at,
-            "ended_at": saved.ended_at,
-            "in_keyring": saved.in_keyring,
-            "cookies": _rows(saved.cookies, with_values=not saved.in_keyring),
-        }
+            rows = document["cookies"]
+            _store_in_keyring(path.stem, {_keyring_name(row): row["value"] for row in rows})
+            document["cookies"] = [{**row, "value": None} for row in rows]
         replace_file(path, json.dumps(document, indent=1).encode())
         if former is not None and former.in_keyring and not saved.in_keyring:
-            vault.remove(path.stem)
+            _delete_from_keyring(path.stem)
         return saved
 
 
@@ -308,50 +324,27 @@ def export(saved: SavedSession, path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    document = {
-        "base_url": saved.base_url,
-        "account": saved.account,
-        "cookies": _rows(saved.cookies, with_values=True),
-    }
+    document = saved.model_dump(include={"base_url", "account", "cookies"})
     replace_file(path, json.dumps(document, indent=1).encode())
 
 
-def _rows(cookies: Iterable[Cookie], *, with_values: bool) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": cookie.name,
-            "value": cookie.value if with_values else None,
-            "domain": cookie.domain,
-            "path": cookie.path,
-            "expires": cookie.expires,
-            "secure": cookie.secure,
-        }
-        for cookie in cookies
-    ]
-
-
-def _key(row: dict[str, Any]) -> str:
-    """What a cookie's value is called in the keyring; names alone may come twice."""
-    return f"{row['name']};{row['domain']};{row['path']}"
-
-
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read, all of it or nothing.
+    """Write a file that only its owner may read, completely or not at all.
 
     Raises:
-        OSError: It cannot be written; what was there is still there.
+        OSError: It cannot be written; the former file is unchanged.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_FILE)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            beside.chmod(_OWNER_FILE)  # the umask may have taken even the owner's rights
+            temporary.chmod(_OWNER_FILE)  # the umask may have removed even the owner's permissions
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        _replace(beside, path)
+        _replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -360,7 +353,7 @@ def _replace(source: Path, target: Path) -> None:
         try:
             source.replace(target)
         except PermissionError:
-            # On Windows somebody may be reading it, for a millisecond.
+            # On Windows another process may be reading it, for a millisecond.
             time.sleep(_REPLACE_PAUSE_SECONDS)
         else:
             return
@@ -371,69 +364,107 @@ class _BrokenFileError(Exception):
     """A file that holds no session; the message names it and says what to do."""
 
     def __init__(self, path: Path, reason: str) -> None:
+        reason = reason.rstrip(".")
         super().__init__(f"{path} cannot be read ({reason}); log in again, or delete it")
 
 
 def _read(path: Path, base_url: str) -> SavedSession | None:
-    """Read a file; None if it is not there or is for another server.
+    """Read a file; None if it does not exist or is for another server.
 
     Raises:
-        _BrokenFileError: It cannot be read.
+        _BrokenFileError: It cannot be read. The message quotes nothing of the file, which may be
+            secret.
     """
     try:
-        raw = json.loads(path.read_bytes())
-        if raw["version"] != _VERSION:
-            raise _BrokenFileError(path, "another version of hfchat wrote it")
-        if raw["base_url"] != base_url:
-            # The keyring is asked for what is wanted, and nothing else.
-            return None
-        values = vault.load(path.stem) if raw["in_keyring"] else None
-        return SavedSession(
-            base_url=base_url,
-            account=str(raw["account"]),
-            cookies=tuple(_cookies(raw["cookies"], values)),
-            saved_at=_moment(raw["saved_at"]),
-            refreshed_at=_moment(raw["refreshed_at"]),
-            ended_at=None if raw["ended_at"] is None else _moment(raw["ended_at"]),
-            in_keyring=bool(raw["in_keyring"]),
-        )
+        return _parse(json.loads(path.read_bytes()), base_url, path.stem)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _BrokenFileError(path, error.strerror or "the system refuses it") from None
+        reason = error.strerror or "the system does not allow it"
     except HuggingChatError as error:
-        raise _BrokenFileError(path, str(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        # What is in it may be a secret, so nothing of it is told.
-        raise _BrokenFileError(path, "it is damaged") from None
+        reason = str(error)
+    except ValidationError as error:
+        reason = str(invalid(error))
+    except (ValueError, RecursionError):
+        reason = "it is not JSON"
+    raise _BrokenFileError(path, reason)
 
 
-def _moment(raw: Any) -> float:
-    """Seconds since 1970, of a time that a calendar can write."""
-    seconds = float(raw)
-    time.gmtime(seconds)
-    return seconds
-
-
-def _cookies(raw: Any, values: dict[str, str] | None) -> Iterator[Cookie]:
-    for one in raw:
-        name = str(one["name"])
-        value = one["value"] if values is None else values.get(_key(one))
-        expires = one["expires"]
-        if isinstance(value, str):
-            yield Cookie(
-                name,
-                value,
-                str(one["domain"]),
-                str(one["path"]),
-                None if expires is None else float(expires),
-                one.get("secure") is True,
-            )
+def _parse(raw: Any, base_url: str, keyring_key: str) -> SavedSession | None:
+    header = _Header.model_validate(raw)
+    if header.version != _VERSION:
+        raise HuggingChatError("another version of hfchat wrote it")
+    if header.base_url != base_url:
+        # The keyring is asked for what is needed, and nothing else.
+        return None
+    rows = header.cookies
+    if header.in_keyring:
+        values = _load_from_keyring(keyring_key)
+        names = [(row, _keyring_name(row)) for row in rows]
+        rows = [{**row, "value": values[name]} for row, name in names if name in values]
+    return SavedSession.model_validate({**raw, "cookies": rows})
 
 
 def _unusable(folder: Path, error: Exception) -> HuggingChatError:
     reason = getattr(error, "strerror", None) or "another process holds its lock"
     return HuggingChatError(
-        f"Saved sessions in {folder} cannot be used: {reason}. {DATA_VARIABLE} names another"
+        f"Saved sessions in {folder} cannot be used: {reason}. Set {DATA_VARIABLE} to use another"
         " folder."
     )
+
+
+# --- the keyring ----------------------------------------------------------------------------------
+
+_KEYRING_SERVICE: Final = "hfchat"
+_OFF: Final = ("", "0", "false", "no", "off")
+_VALUES: Final = TypeAdapter(dict[str, str])
+
+
+def _wants_keyring() -> bool:
+    return os.environ.get(KEYRING_VARIABLE, "").strip().lower() not in _OFF
+
+
+def _keyring_name(row: Mapping[str, Any]) -> str:
+    """The name of a cookie's value in the keyring; several cookies may have one name."""
+    return f"{row.get('name')};{row.get('domain')};{row.get('path')}"
+
+
+def _store_in_keyring(key: str, values: Mapping[str, str]) -> None:
+    with _keyring() as keyring:
+        keyring.set_password(_KEYRING_SERVICE, key, json.dumps(values))
+
+
+def _load_from_keyring(key: str) -> dict[str, str]:
+    """The values that the keyring has; empty if it has none."""
+    with _keyring() as keyring:
+        text = keyring.get_password(_KEYRING_SERVICE, key)
+    return _VALUES.validate_python(json.loads(text)) if text else {}
+
+
+def _delete_from_keyring(key: str) -> None:
+    """Delete values, which may be gone already."""
+    with _keyring() as keyring, contextlib.suppress(keyring.errors.PasswordDeleteError):
+        keyring.delete_password(_KEYRING_SERVICE, key)
+
+
+@contextlib.contextmanager
+def _keyring() -> Iterator[ModuleType]:
+    """The library for the system's keyring.
+
+    Raises:
+        MissingRequirementsError: The extra is not installed.
+        HuggingChatError: There is no keyring, or it refused.
+    """
+    try:
+        import keyring.errors  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise MissingRequirementsError.for_extra(
+            "keyring", what="Saving a session in the system's keyring"
+        ) from None
+    try:
+        yield keyring
+    except keyring.errors.KeyringError as error:
+        raise HuggingChatError(
+            f"The system's keyring cannot be used ({type(error).__name__}). Unset"
+            f" {KEYRING_VARIABLE} to save the session in a file."
+        ) from None

@@ -1,8 +1,7 @@
 """The command `hfchat`.
 
-This file is only the way in: it needs nothing that the extra ``cli`` brings, so that it can say
-what is missing. The commands are put together in `app.py`, one module each in `commands/`; what is
-shown while an answer comes is in `view/`, the interactive chat in `repl/`.
+This file needs nothing of the extra ``cli``, so that it can say what is missing. `app.py` holds the
+Typer app; each command has a module of its own.
 """
 
 from __future__ import annotations
@@ -13,19 +12,37 @@ from hfchat_base.errors import MissingRequirementsError
 
 __all__ = ["main"]
 
-_NEEDED = ("typer", "rich")
+_NEEDED = ("jsonschema", "prompt_toolkit", "rich", "typer")
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line and exit: 0 for success, 1 for an error, 2 for wrong usage."""
+    """Run the command line and exit: 0 for success, 1 for an error, 2 for wrong usage.
+
+    Ctrl-C ends the process by SIGINT, for which shells report 130, so that it ends a shell's loop.
+    """
     for stream in (sys.stdout, sys.stderr):
         # Answers hold any character, and a pipe may take only some of them.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        from hfchat_base.cli.app import app  # noqa: PLC0415 - may be missing, see the docstring
+        _run()
+    except KeyboardInterrupt:
+        # Python cleans up and ends by the signal if this exception reaches it.
+        sys.excepthook = lambda *_: None
+        raise
+
+
+def _run() -> None:
+    try:
+        from hfchat_base.cli.app import app  # noqa: PLC0415 - may be missing, see the module
+
+        app(prog_name="hfchat")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise
         sys.exit(str(MissingRequirementsError.for_extra("cli", what="The command hfchat")))
-    app(prog_name="hfchat")
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise

@@ -1,14 +1,15 @@
 """A HuggingChat server to run on your own machine: in memory, offline, on loopback.
 
-It speaks as chat-ui 0.20 (``current``) or 0.9.5 (``legacy``), as the recordings of real servers in
-``tests/recordings`` do, so that chains can be tested without an account or a network. It shares
-no code with the client, which it is the referee of.
+It acts as chat-ui 0.20 (``current``) or 0.9.5 (``legacy``), exactly like the real servers in
+``tests/recordings``, so that chains can be tested without an account or a network. It shares no
+code and no constant with the client that it judges; throughout, (R) marks what was seen in a
+recording of a real server, and (S) what was read in the source of chat-ui.
 
 Known differences from the real servers: it answers to its own hosts only (`LocalServer`, ``hosts``)
-and refuses whatever pages of other origins send, so that no web page can use it; a system prompt
-reaches the model once (chat-ui sends it twice); images are passed on as they came (chat-ui encodes
-them again); a failing model is not asked again and again for seconds; the model is told of its
-tools in other words; the legacy generation offers no tools; a parked tool call cannot be resumed by
+and rejects requests from pages of other origins, so that no web page can use it; a system prompt
+reaches the model once (chat-ui sends it twice); images are passed on unchanged (chat-ui encodes
+them again); a failing model is not retried for seconds; the prompt about tools has another wording;
+the legacy generation has no tools; a tool call that waits for an answer cannot be resumed with
 ``resumeElicitationId``.
 
 Example:
@@ -35,13 +36,11 @@ from hfchat_base.local.backends import (
     ModelBackend,
     OpenAIBackend,
     UpstreamError,
-    openai_models,
 )
-from hfchat_base.local.backends.scripted import default_models
-from hfchat_base.local.limits import Limits, Retention
-from hfchat_base.local.models import LocalModel
-from hfchat_base.local.records import RecordedRequest, SentPrompt
+from hfchat_base.local.models import LocalModel, openai_models
+from hfchat_base.local.scripted import default_models, scripted_tool_servers
 from hfchat_base.local.server import LocalServer
+from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
 from hfchat_base.local.tools import (
     ElicitationAnswer,
     ElicitationField,
@@ -49,7 +48,6 @@ from hfchat_base.local.tools import (
     ToolContext,
     ToolServer,
 )
-from hfchat_base.local.tools.scripted import scripted_tool_servers
 
 __all__ = [
     "ChatRequest",

@@ -1,6 +1,6 @@
-"""Putting the parts together: the server as one ASGI app.
+"""The server as an ASGI app: its options, its routes and its middleware.
 
-For people who mount it in an app of their own; everybody else uses `LocalServer` (`context.py`).
+`create_app` is for people who mount it in an app of their own; use `LocalServer` otherwise.
 """
 
 from __future__ import annotations
@@ -12,22 +12,33 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
-from hfchat_base._protocol.constants import RESUME_FLUSH_SECONDS, Generation
 from hfchat_base.hosts import is_host
-from hfchat_base.local.backends.scripted import DRIP_SECONDS, default_models
-from hfchat_base.local.http.answers import Mishap, Refusal, mishap_answer, refusal_answer
-from hfchat_base.local.http.conversations import ConversationRoutes
-from hfchat_base.local.http.current import CurrentRoutes
-from hfchat_base.local.http.cut import Cutter
-from hfchat_base.local.http.gate import Gate, VaryOnEncoding
-from hfchat_base.local.http.hosts import HostGuard
-from hfchat_base.local.http.legacy import LegacyRoutes
-from hfchat_base.local.http.login import IDENTITY_PROVIDER, IdentityProvider, LoginRoutes, Logins
-from hfchat_base.local.http.record import Recorder
-from hfchat_base.local.http.resume import ResumeRoutes
-from hfchat_base.local.http.send import SendRoutes
-from hfchat_base.local.limits import Limits, Retention
-from hfchat_base.local.state import ServerState
+from hfchat_base.local.middleware import (
+    AuthMiddleware,
+    DisconnectMiddleware,
+    HostMiddleware,
+    RecordingMiddleware,
+    VaryMiddleware,
+)
+from hfchat_base.local.models import Generation
+from hfchat_base.local.routes.conversations import ConversationRoutes
+from hfchat_base.local.routes.current import CurrentRoutes
+from hfchat_base.local.routes.http import (
+    HTTPError,
+    InternalError,
+    http_error_response,
+    internal_error_response,
+)
+from hfchat_base.local.routes.legacy import LegacyRoutes
+from hfchat_base.local.routes.login import (
+    IDENTITY_PROVIDER,
+    IdentityProvider,
+    LoginRoutes,
+    PendingLogins,
+)
+from hfchat_base.local.routes.messages import MessageRoutes
+from hfchat_base.local.scripted import DRIP_SECONDS, default_models
+from hfchat_base.local.state import RESUME_FLUSH_SECONDS, Limits, Retention, ServerState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -36,8 +47,6 @@ if TYPE_CHECKING:
 
     from hfchat_base.local.models import LocalModel
     from hfchat_base.local.tools import ToolServer
-
-__all__ = ["app_of", "create_app", "create_state"]
 
 
 def create_app(
@@ -53,29 +62,28 @@ def create_app(
     hosts: Sequence[str] = (),
     retention: Retention | None = None,
 ) -> Starlette:
-    """Make a HuggingChat server as an app, to mount or to serve as you like.
+    """Create a HuggingChat server as an ASGI app.
 
     Args:
-        generation: Which chat-ui to speak as.
+        generation: Which chat-ui to act as.
         models: Its models, the first being the default; the scripted ones if None.
-        require_login: Whether people must log in, at the little identity provider it comes with.
-        allow_guests: Whether people without a session get one; False is as good as
+        require_login: Whether users must log in, at the built-in identity provider.
+        allow_guests: Whether users get a session without a login; False has the same effect as
             ``require_login``.
-        limits: What it refuses.
+        limits: What it rejects.
         tool_servers: Its stand-ins for MCP servers.
-        base_path: What every path begins with: empty, or such as ``/chat``.
-        token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
-            faster in the same proportion. As recorded if None.
-        hosts: The hosts that it answers to besides ``localhost``, loopback addresses and the
-            address that a connection comes in at, each with the port that it comes in at; one
-            without a port stands for all ports. Requests for other hosts, or from pages of other
-            hosts, are refused.
+        base_path: The prefix of all paths: empty, or such as ``/chat``.
+        token_delay: Seconds between two tokens of ``slow/drip``; the flush interval of the logs of
+            runs shrinks in proportion. As recorded if None.
+        hosts: Further hosts that it answers to, besides ``localhost``, loopback addresses and the
+            address of the connection, each with the port of the connection. A host without a port
+            matches any port. Requests for other hosts, or from pages of other hosts, are rejected.
         retention: How much it keeps in memory.
 
     Raises:
         ValueError: One of ``hosts`` is not a host.
     """
-    return app_of(
+    return build_app(
         create_state(
             generation=generation,
             models=models,
@@ -104,13 +112,13 @@ def create_state(
     hosts: Sequence[str],
     retention: Retention | None,
 ) -> ServerState:
-    """Make a server's memory; see `create_app` for the arguments."""
+    """Create the state of a server; see `create_app` for the arguments."""
     if isinstance(hosts, str):
-        raise TypeError("hosts is a list of hosts, not one text")
+        raise TypeError("hosts must be a list of hosts, not a string")
     for host in hosts:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")
-    haste = 1.0 if token_delay is None else min(token_delay / DRIP_SECONDS, 1.0)
+    speed = 1.0 if token_delay is None else min(token_delay / DRIP_SECONDS, 1.0)
     return ServerState(
         generation=generation,
         models=default_models(generation, token_delay=token_delay) if models is None else models,
@@ -118,35 +126,34 @@ def create_state(
         limits=limits or Limits(),
         tool_servers=tool_servers,
         base_path=base_path.rstrip("/"),
-        flush_seconds=RESUME_FLUSH_SECONDS * max(haste, 0.02),
+        flush_seconds=RESUME_FLUSH_SECONDS * max(speed, 0.02),
         hosts=tuple(hosts),
         retention=retention or Retention(),
     )
 
 
-def app_of(state: ServerState) -> Starlette:
-    """Make the app of a server.
-
-    Args:
-        state: The server's memory.
-    """
-    logins = Logins(state.retention)
-    routes: list[BaseRoute] = [*SendRoutes(state).routes, *ConversationRoutes(state).routes]
+def build_app(state: ServerState) -> Starlette:
+    """Create the app of a server from its state."""
+    logins = PendingLogins(state.retention.sessions)
+    routes: list[BaseRoute] = [*MessageRoutes(state).routes, *ConversationRoutes(state).routes]
     routes += LoginRoutes(state, logins).routes
     if state.generation == "current":
-        routes += [*ResumeRoutes(state).routes, *CurrentRoutes(state).routes]
+        routes += CurrentRoutes(state).routes
     else:
         routes += LegacyRoutes(state).routes
-    chat_ui = Gate(Router(routes, redirect_slashes=False), state, logins)
+    chat_routes = AuthMiddleware(Router(routes, redirect_slashes=False), state, logins)
     below_base: list[BaseRoute] = [
         Mount(IDENTITY_PROVIDER, routes=IdentityProvider(logins).routes),
-        Mount("", app=chat_ui),
+        Mount("", app=chat_routes),
     ]
 
-    middleware = [Middleware(Recorder, state=state)]
+    middleware = [Middleware(RecordingMiddleware, state=state)]
     if state.generation == "current":
-        middleware.append(Middleware(VaryOnEncoding))
-    middleware += [Middleware(HostGuard, hosts=state.hosts), Middleware(Cutter, cuts=state.cuts)]
+        middleware.append(Middleware(VaryMiddleware))
+    middleware += [
+        Middleware(HostMiddleware, hosts=state.hosts),
+        Middleware(DisconnectMiddleware, cuts=state.cuts),
+    ]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -155,7 +162,7 @@ def app_of(state: ServerState) -> Starlette:
 
     return Starlette(
         routes=[Mount(state.base_path, routes=below_base)] if state.base_path else below_base,
-        exception_handlers={Refusal: refusal_answer, Mishap: mishap_answer},
+        exception_handlers={HTTPError: http_error_response, InternalError: internal_error_response},
         middleware=middleware,
         lifespan=lifespan,
     )

@@ -1,29 +1,32 @@
-"""One model as the server lists it. What it answers is its backend's business (`backends/`)."""
+"""The models of a local server: how each is described, and which backend answers for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hfchat_base.local.encoding.values import UNDEFINED, JsonObject
+import httpx
+
+from hfchat_base.local.backends import CONNECT_SECONDS, OpenAIBackend, bearer_headers
+from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local.backends import ModelBackend
 
-__all__ = ["LocalModel", "TitleFunction", "first_five_words"]
+Generation: TypeAlias = Literal["current", "legacy"]
+"""Which chat-ui a server speaks as: 0.20 (``current``) or 0.9.5 (``legacy``)."""
 
 TitleFunction: TypeAlias = "Callable[[str, Generation], str]"
-"""From the first message and the server's generation to the conversation's title."""
+"""Returns the title of a conversation for its first message and the server's generation."""
 
 _HUB = "https://huggingface.co"
 _TITLE_WORDS = 5
 
 
 def first_five_words(prompt: str, _generation: Generation) -> str:
-    """Name a conversation as a server without a summarising model does (S).
+    """Return the title that a server without a model for titles makes (S).
 
     Args:
         prompt: The first message.
@@ -37,18 +40,18 @@ class LocalModel:
 
     Attributes:
         id: Its id, ``owner/name``.
-        backend: What answers.
+        backend: What answers for it.
         display_name: Name to show; the id if None.
         description: One sentence about it, or None.
-        preprompt: System prompt of conversations that bring none, or None.
-        multimodal: Whether it is shown images.
-        supports_tools: Whether tools are offered to it.
+        preprompt: System prompt of conversations that are created without one, or None.
+        multimodal: Whether it gets images.
+        supports_tools: Whether it gets tools.
         supports_reasoning: Whether the current generation marks it as reasoning.
         unlisted: Whether no conversation may be started with it.
-        is_router: Whether it picks another model for each message.
+        is_router: Whether it chooses another model for each message.
         legacy_reasoning: Whether the legacy generation turns its ``<think>`` text into reasoning
             events.
-        title: How its conversations get their title.
+        title: Returns the title of a conversation.
     """
 
     id: str
@@ -96,7 +99,7 @@ class LocalModel:
         """Describe it as ``/api/models`` does (R: ``models``).
 
         Args:
-            generation: Whose form; the two differ after ``multimodal``.
+            generation: Which form; the two differ after ``multimodal``.
         """
         if generation == "current":
             abilities: JsonObject = {
@@ -144,6 +147,38 @@ class LocalModel:
             "unlisted": self.unlisted,
             "hasInferenceAPI": False,
         }
+
+
+def openai_models(
+    base_url: str, api_key: str | None = None, *, supports_tools: bool = False
+) -> list[LocalModel]:
+    """Make a local model of each model that an OpenAI-compatible endpoint lists.
+
+    Args:
+        base_url: URL up to and with the version, such as ``http://127.0.0.1:11434/v1``.
+        api_key: Key to send, or None.
+        supports_tools: Whether the models get tools; the list does not say.
+
+    Returns:
+        The models, in the order of the list.
+
+    Raises:
+        httpx.HTTPError: The list cannot be fetched.
+    """
+    response = httpx.get(
+        f"{base_url.rstrip('/')}/models",
+        headers=bearer_headers(api_key),
+        timeout=CONNECT_SECONDS,
+    )
+    response.raise_for_status()
+    return [
+        LocalModel(
+            entry["id"],
+            OpenAIBackend(base_url, entry["id"], api_key),
+            supports_tools=supports_tools,
+        )
+        for entry in response.json()["data"]
+    ]
 
 
 def _or_undefined(value: str | None) -> object:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from hfchat_base._protocol.constants import SESSION_COOKIE, Generation
 from hfchat_base.hosts import is_host_name
-from hfchat_base.local.app import app_of, create_state
+from hfchat_base.local.app import build_app, create_state
+from hfchat_base.local.models import Generation
+from hfchat_base.local.routes.http import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,12 +22,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from typing_extensions import Self
 
-    from hfchat_base.local.limits import Limits, Retention
     from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.records import RecordedRequest, SentPrompt
+    from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
     from hfchat_base.local.tools import ToolServer
-
-__all__ = ["LocalServer"]
 
 _BACKLOG = 1024
 
@@ -34,28 +32,27 @@ _BACKLOG = 1024
 class LocalServer:
     """A HuggingChat server on this machine, in memory.
 
-    It is a context manager, sync and async; in a notebook use `start` and `stop`. A server that
-    was stopped can be started again, at another port, and still has its conversations.
+    It is a context manager, sync and async; in a notebook use `start` and `stop`. A stopped server
+    can be started again, on another port, and still has its conversations.
 
     Args:
-        generation: Which chat-ui to speak as.
-        models: Its models, the first being the default; the scripted ones if None
-            (`hfchat_base.local.backends.scripted.default_models`).
-        require_login: Whether people must log in. `cookies` gives a session without the detour.
-        allow_guests: Whether people without a session get one; False is as good as
+        generation: Which chat-ui to act as.
+        models: Its models, the first being the default; those of `default_models` if None.
+        require_login: Whether users must log in. `cookies` returns a session without a login.
+        allow_guests: Whether users get a session without a login; False has the same effect as
             ``require_login``.
-        limits: What it refuses; by default only what is too large.
+        limits: What it rejects; by default only what is too large.
         tool_servers: Its stand-ins for MCP servers, such as `scripted_tool_servers()`.
-        base_path: What every path begins with: empty, or such as ``/chat``.
+        base_path: The prefix of all paths: empty, or such as ``/chat``.
         host: Address to listen on.
         port: Port to listen on, or 0 for a free one.
-        token_delay: Seconds between two tokens of ``slow/drip``; the resume log gathers tokens
-            faster in the same proportion. As recorded (0.15) if None.
-        hosts: The hosts that it answers to besides its own, which are ``localhost``, loopback
-            addresses and the address that a connection comes in at, each with its port. Name what
-            a port forwarding, a proxy or another machine calls it: ``chat.example:8000``, or
-            without a port for all ports. Requests for other hosts, or from pages of other hosts,
-            are refused with a 403, because any web page can send requests to this machine.
+        token_delay: Seconds between two tokens of ``slow/drip``; the flush interval of the logs of
+            runs shrinks in proportion. As recorded (0.15) if None.
+        hosts: Further hosts that it answers to, besides ``localhost``, loopback addresses and the
+            address of the connection, each with the port of the connection. Add the name that a
+            port forwarding, a proxy or another machine uses for it: ``chat.example:8000``, or
+            without a port for any port. Requests for other hosts, or from pages of other hosts, are
+            rejected with a 403, because any web page can send requests to this machine.
         retention: How much it keeps: of requests, prompts, conversations, files and so on.
 
     Raises:
@@ -96,11 +93,11 @@ class LocalServer:
         )
         self._host = host
         self._port = port
-        self._running: _Running | None = None
+        self._running: ServerThread | None = None
 
     @property
     def base_url(self) -> str:
-        """The URL that clients are given, without a slash at the end.
+        """The URL for clients, without a slash at the end.
 
         Raises:
             RuntimeError: The server is not running.
@@ -111,28 +108,28 @@ class LocalServer:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """What was asked so far, in the order of arrival; the newest 10,000 (see ``retention``)."""
+        """The requests so far, in order of arrival; the newest 10,000 (see ``retention``)."""
         return self._state.records.requests
 
     @property
     def prompts(self) -> list[SentPrompt]:
-        """What the models were sent so far, in order; the newest 10,000 (see ``retention``)."""
+        """The prompts to the models so far, in order; the newest 10,000 (see ``retention``)."""
         return self._state.records.prompts
 
     def clear_requests(self) -> None:
-        """Forget all requests and prompts so far."""
+        """Remove all requests and prompts so far."""
         self._state.records.clear_requests()
 
     def new_session(self, username: str = "alice") -> dict[str, str]:
-        """Log somebody in.
+        """Log a user in.
 
         Args:
-            username: Who; a new name is a new user.
+            username: The user; a new name is a new user.
 
         Returns:
             The cookies to send.
         """
-        session = self._state.sessions.mint(self._state.sessions.user(username))
+        session = self._state.sessions.create(self._state.sessions.user(username))
         return {SESSION_COOKIE: session.secret}
 
     def cookies(self) -> dict[str, str]:
@@ -140,7 +137,7 @@ class LocalServer:
         return self.new_session()
 
     def end_session(self, cookies: Mapping[str, str]) -> None:
-        """Throw a session away, as if it had run out.
+        """End a session, as if it had expired.
 
         Args:
             cookies: Its cookies.
@@ -148,33 +145,33 @@ class LocalServer:
         self._state.sessions.end(cookies[SESSION_COOKIE])
 
     def end_all_sessions(self) -> None:
-        """Throw all sessions away."""
+        """End all sessions."""
         self._state.sessions.end_all()
 
     def cut_answers(self, *pieces: int) -> None:
-        """Let the next answers lose their connection, as a network may do it.
+        """Break the connection of the next answers, as a network failure would.
 
-        The model is not told, and a current server goes on with the run. A client that comes back
-        to it opens another stream, which counts as the next answer.
+        The model does not notice, and a current server continues the run. A client that resumes the
+        run opens another stream, which counts as the next answer.
 
         Args:
-            pieces: For each answer, how many pieces of its text are sent before the connection is
-                closed.
+            pieces: For each answer, how many pieces of its text are sent before the connection
+                breaks.
         """
         self._state.cuts.extend(pieces)
 
     def start(self) -> Self:
-        """Start to serve; return when requests are answered.
+        """Start the server; return when it accepts requests.
 
         Returns:
             This server.
         """
         if self._running is None:
-            self._running = _Running(app_of(self._state), self._host, self._port)
+            self._running = ServerThread(build_app(self._state), self._host, self._port)
         return self
 
     def stop(self) -> None:
-        """Stop to serve. Runs under way are abandoned."""
+        """Stop the server and cancel its runs."""
         running, self._running = self._running, None
         if running is not None:
             running.stop(self._state.close)
@@ -203,39 +200,39 @@ class LocalServer:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn, with events for "started" and "leave" in place of looking around ten times a second.
+    """uvicorn, with events for its start and stop instead of polling ten times a second.
 
     Attributes:
-        ready: Set when it is up, or will never be.
-        leave: Set, in the event loop, to shut it down.
+        ready: Set when it has started, or has failed to.
+        stop_requested: Set in the event loop to shut it down.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
-        self.leave = asyncio.Event()
+        self.stop_requested = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
     async def main_loop(self) -> None:
-        await self.leave.wait()
+        await self.stop_requested.wait()
 
 
-class _Running:
-    """One stretch of serving: a listening socket, and a thread with an event loop.
+class ServerThread:
+    """A listening socket, and a thread with an event loop that serves an app on it.
 
     Attributes:
         address: Host and port, as in a URL.
 
     Raises:
-        OSError: The port cannot be had.
+        OSError: The port is not available.
     """
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
         self._socket = _listening(host, port)
-        # Nobody can be sent to the unspecified address, which stands for all of this machine's.
+        # The unspecified address stands for all addresses of this machine; a URL needs one of them.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
         name = f"[{host}]" if ":" in host else host
         self.address = f"{name}:{self._socket.getsockname()[1]}"
@@ -259,15 +256,15 @@ class _Running:
         self._uvicorn.ready.wait()
 
     def stop(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Stop, and return when nothing is left.
+        """Stop, and return when the thread has ended.
 
         Args:
-            close: Ends the app's own work; called in the event loop.
+            close: Ends the app's own tasks; called in the event loop.
         """
         if not self._thread.is_alive():  # in the child of a fork, where the parent still serves
             self._socket.close()
             return
-        asyncio.run_coroutine_threadsafe(self._wind_down(close), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._shut_down(close), self._loop).result()
         self._thread.join()
 
     def _serve(self) -> None:
@@ -281,18 +278,18 @@ class _Running:
             self._socket.close()
             self._uvicorn.ready.set()
 
-    async def _wind_down(self, close: Callable[[], Awaitable[None]]) -> None:
+    async def _shut_down(self, close: Callable[[], Awaitable[None]]) -> None:
         await close()
         for task in list(self._uvicorn.server_state.tasks):
             task.cancel()
-        self._uvicorn.leave.set()
+        self._uvicorn.stop_requested.set()
 
 
 def _listening(host: str, port: int) -> socket.socket:
     """Open a listening socket.
 
-    The protocol is spelled out, because asyncio turns Nagle's algorithm off only then; with it on,
-    every answer of two writes takes 40 ms.
+    The protocol is given explicitly, because asyncio disables Nagle's algorithm only then; with it,
+    every response of two writes takes 40 ms.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -32,6 +32,7 @@ is sent to the server.
 
 from __future__ import annotations
 
+from hfchat_base.tools.forms.values import read_json
 from hfchat_base.tools.parser import ToolCallParser
 from hfchat_base.tools.prompts import (
     CALL_OPEN,
@@ -59,6 +60,7 @@ __all__ = [
     "ToolSession",
     "assistant_text",
     "call_text",
+    "read_json",
     "repair_request",
     "result_text",
     "schema_instructions",

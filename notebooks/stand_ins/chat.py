@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image, ImageDraw
 
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
-from hfchat_base.local.backends import OutputFile, Piece, Reasoning
-from hfchat_base.local.backends.function import words
+from hfchat_base.local.backends import OutputFile, Piece, Reasoning, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,7 @@ from hfchat_base import (
     UpstreamRateLimitError,
 )
 from hfchat_base.local import Limits, LocalServer
-from tests.base.attempts import MODEL, Try, begin
+from tests.support.attempts import MODEL, Try, begin
 from tests.support.replay import RawRequest, RawServer, Wire, says, whole
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def test_login_is_required(attempt: Try, generation: Generation) -> None:
 
 
 def test_session_has_run_out(attempt: Try, generation: Generation) -> None:
-    """A session that the server has thrown away is told as over, whatever is asked."""
+    """A session that the server has invalidated is reported as that, whatever is asked."""
     with LocalServer(generation=generation, require_login=True) as server:
         cookies = server.cookies()
 
@@ -130,7 +130,7 @@ def test_session_has_run_out(attempt: Try, generation: Generation) -> None:
             server.end_session(cookies)
             return conversation
 
-        with pytest.raises(SessionExpired, match=r"no longer knows|thrown this session away"):
+        with pytest.raises(SessionExpired, match=r"no longer knows|invalidated this session"):
             attempt(server.base_url, begin, end, lambda c: c.send("hi"), cookies=cookies)
 
 

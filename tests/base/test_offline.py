@@ -41,7 +41,7 @@ def test_local_without_a_login(local: LocalServer) -> None:
 def test_none_with_a_server_of_ones_own(
     local: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that the environment names is taken."""
+    """A server that the environment names is used."""
     monkeypatch.setenv("HUGGINGCHAT_BASE_URL", "https://chat.example.com")
     assert local_server_unless_logged_in(local) is None
     assert os.environ["HUGGINGCHAT_BASE_URL"] == "https://chat.example.com"
@@ -54,7 +54,7 @@ def test_none_with_a_login(local: LocalServer, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_local_with_a_guests_session(local: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chat's cookie without that of the site is what any visitor has, and no login."""
+    """The chat's cookie without the site's is what any visitor has, and not a login."""
     log_in(monkeypatch, **{"hf-chat": "secret-chat"})
     assert local_server_unless_logged_in(local) is local
 
@@ -62,7 +62,7 @@ def test_local_with_a_guests_session(local: LocalServer, monkeypatch: pytest.Mon
 def test_always_local_where_the_environment_says_so(
     local: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """HUGGINGCHAT_LOCAL goes before a login, whose cookies and model are not used there."""
+    """HUGGINGCHAT_LOCAL overrides a login, whose cookies and model are not used there."""
     log_in(monkeypatch, **{"hf-chat": "secret-chat", "token": "secret-site"})
     monkeypatch.setenv("HUGGINGCHAT_MODEL", "big/model")
     monkeypatch.setenv("HUGGINGCHAT_LOCAL", "1")
@@ -73,7 +73,7 @@ def test_always_local_where_the_environment_says_so(
 
 
 def test_local_again(local: LocalServer) -> None:
-    """A cell that is run a second time chooses a local server again."""
+    """A cell that runs a second time chooses a local server again."""
     local_server_unless_logged_in(local)
     with LocalServer() as another:
         assert local_server_unless_logged_in(another) is another

@@ -39,14 +39,14 @@ class Holder(BaseModel):
     ],
 )
 def test_nothing_shows_it(show: Any) -> None:
-    """A secret is asterisks wherever a text can be written out."""
+    """A secret is a mask wherever text can be written out."""
     shown = show(SecretText(SECRET))
     assert SECRET not in shown
     assert "****" in shown
 
 
 def test_it_can_be_revealed() -> None:
-    """Copies keep the secret, a pickle leaves it behind, and other texts are themselves."""
+    """Copies keep the secret, a pickle drops it, and other texts are returned as they are."""
     secret = SecretText(SECRET)
     assert reveal(secret) == SECRET
     assert reveal(copy.copy(secret)) == SECRET
@@ -113,7 +113,7 @@ def test_other_arguments_are_left_alone() -> None:
 
 
 def test_fingerprints_tell_secrets_apart() -> None:
-    """The same secrets have one fingerprint, others another, none none; it shows nothing."""
+    """Equal secrets have equal fingerprints, no secrets have none, and none shows a secret."""
     one = hide_arguments({"headers": {"a": "1", "b": "2"}})
     assert fingerprint(one) == fingerprint(copy.deepcopy(one)) != ""
     assert fingerprint(one) != fingerprint(hide_arguments({"headers": {"a": "12", "b": ""}}))

@@ -23,11 +23,9 @@ from hfchat_base import (
     Timeouts,
     Upload,
 )
-from tests.base.attempts import MODEL, Operation, Try, begin
+from tests.support.attempts import MODEL, Operation, Try, begin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hfchat_base.local import LocalServer
 
 NOWHERE: Final = "http://127.0.0.1:9"
@@ -63,20 +61,6 @@ OF_CLIENTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "on_retry": ({"on_retry": SECRET}, r"on_retry should be a function or None, not str\."),
     "messages_per_minute": ({"messages_per_minute": "1"}, r"messages_per_minute .*, not str\."),
 }
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda: Timeouts(connect=ANY), r"connect should be a number of seconds, not str\."),
-        (lambda: Retries(attempts=ANY), r"attempts should be an integer .*, not str\."),
-    ],
-)
-def test_policies_are_refused_where_they_are_made(make: Callable[[], object], words: str) -> None:
-    """A policy with a value of the wrong type cannot exist, and the error does not show it."""
-    with pytest.raises(InvalidRequestError, match=words) as caught:
-        make()
-    assert_says_nothing(caught.value)
 
 
 def assert_says_nothing(error: BaseException) -> None:
@@ -314,3 +298,19 @@ def test_cookie_jars_are_taken() -> None:
     """A jar of the standard library needs no conversion."""
     with pytest.raises(InvalidRequestError, match="no cookie for"):
         HuggingChat(NOWHERE, http.cookiejar.CookieJar())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Timeouts(connect=ANY), r"connect should be a number of seconds, not str\."),
+        (lambda: Timeouts(total=-1), r"total should be a number of seconds, not -1\."),
+        (lambda: Retries(attempts=ANY), r"attempts should be an integer .*, not str\."),
+        (lambda: Retries(first_wait=NONE), r"first_wait should be a number .*, not NoneType\."),
+    ],
+)
+def test_wrong_type_in_a_policy(make: Any, words: str) -> None:
+    """Deadlines and numbers of attempts are checked where they are made."""
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        make()
+    assert_says_nothing(caught.value)

@@ -15,19 +15,29 @@ import pytest
 from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
-from hfchat_base.local import LocalServer
-from tests.docs.pages import REPOSITORY, Block, as_program, blocks_of, name_of, pages
-from tests.docs.server import make_server
-from tests.langchain.pictures import PNG
+from hfchat_base.local import LocalServer, scripted_tool_servers
 from tests.support.firefox import write_profile
+from tests.support.pages import (
+    NEEDS_A_CAPABLE_MODEL,
+    REPOSITORY,
+    Block,
+    as_program,
+    blocks_of,
+    name_of,
+    pages,
+)
+from tests.support.pages_server import make_server
+from tests.support.pictures import PNG
 
 README = REPOSITORY / "README.md"
 
-# Installers are only looked at, see below. A window that somebody has to log in with is opened by
+# Installers are only looked at, see below. The demo downloads a model, and is run by
+# tests/base/cli/test_demo.py. A window that somebody has to log in with is opened by
 # tests/base/auth/test_login.py; here the cookies come that it would bring.
 PRELUDE = (
     "pip() { :; }; uv() { :; }; playwright() { :; };"
-    ' hfchat() { if [ "$*" = login ]; then set -- login --import cookies.json; fi;'
+    ' hfchat() { if [ "$*" = demo ]; then return; fi;'
+    ' if [ "$*" = login ]; then set -- login --import cookies.json; fi;'
     ' command hfchat "$@"; }; set -eu'
 )
 
@@ -45,6 +55,16 @@ def programs() -> list[Any]:
         elif blocks:
             parts.append((name_of(page), blocks, (pytest.mark.slow,)))
     return [pytest.param(name, as_program(blocks), id=name, marks=m) for name, blocks, m in parts]
+
+
+def programs_for_any_model() -> list[Any]:
+    """The Python of each page that does not say that it needs a model that follows instructions."""
+    parts = [
+        (name_of(page), blocks_of(page, "python"))
+        for page in pages()
+        if page != README and NEEDS_A_CAPABLE_MODEL not in page.read_text(encoding="utf-8")
+    ]
+    return [pytest.param(n, as_program(blocks), id=n) for n, blocks in parts if blocks]
 
 
 def scripts() -> list[Any]:
@@ -108,6 +128,19 @@ def test_python(name: str, program: str, environment: dict[str, str], tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "program"), programs_for_any_model())
+def test_python_on_hfchat_serve(
+    name: str, program: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It also runs on the server that `hfchat serve` starts, unless the page says otherwise."""
+    file = tmp_path / name.replace("/", "-")
+    file.write_text(program, encoding="utf-8")
+    with LocalServer(tool_servers=scripted_tool_servers(), token_delay=0.01) as server:
+        log_in(server, environment, tmp_path)
+        run([sys.executable, *WARNINGS, str(file)], environment, tmp_path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "script"), scripts())
 def test_commands(name: str, script: str, environment: dict[str, str], tmp_path: Path) -> None:
     """The commands of a page succeed."""
@@ -127,7 +160,9 @@ def test_installers_name_what_there_is() -> None:
         for table in ("project.optional-dependencies", "dependency-groups")
     )
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
-    extras = {e.strip() for m in re.findall(r"hfchat\[([^\]]+)\]", text) for e in m.split(",")}
+    extras = {
+        e.strip() for m in re.findall(r"(?:hfchat|\"\.)\[([^\]]+)\]", text) for e in m.split(",")
+    }
     groups = set(re.findall(r"--(?:only-)?group[ =]([\w-]+)", text))
     assert extras
     assert extras <= known_extras
@@ -159,9 +194,25 @@ def test_no_other_code() -> None:
 
 
 def test_readme_names_its_two_commands() -> None:
-    """The README holds exactly two commands for a clone, each on one line."""
-    text = README.read_text(encoding="utf-8")
-    assert re.findall(r"^pip install uv && .+$", text, re.MULTILINE) == [
-        "pip install uv && uv run --all-extras hfchat demo",
-        "pip install uv && uv run --all-extras pytest",
+    """The README has one way to set up a clone, and two commands for it, each on one line."""
+    section = README.read_text(encoding="utf-8").partition("## Try it\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^```sh\n(.*?)\n```$", section, re.MULTILINE | re.DOTALL) == [
+        "python3 -m venv .venv && . .venv/bin/activate && pip install -qq uv",
+        'uv pip install -q ".[demo,cli,langchain,llama-index]" && hfchat demo',
+        "uv run --all-extras pytest",
     ]
+
+
+def test_readme_leads_nowhere_else_on_a_package_index() -> None:
+    """All links of the README are whole addresses, and no picture lies beside it."""
+    text = README.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]*)\)", text) + re.findall(r"(?:src|href)=\"([^\"]*)\"", text)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    """Each page or folder that the README names without a link is in the repository."""
+    named = re.findall(r"`((?:docs|notebooks)[\w/.-]*|[A-Z]+\.md)`", README.read_text("utf-8"))
+    assert named
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []

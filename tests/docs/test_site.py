@@ -5,6 +5,7 @@ Links to elsewhere are followed if HFCHAT_CHECK_LINKS is set, because that needs
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,8 +16,8 @@ import pytest
 from filelock import FileLock
 
 import hfchat_base.local
-from tests.docs.pages import DOCS, REPOSITORY
 from tests.support import environment, extras
+from tests.support.pages import DOCS, REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +94,14 @@ def test_what_is_public_is_in_the_reference(site: Path) -> None:
     public |= {f"hfchat_base.local.{name}" for name in hfchat_base.local.__all__}
     left_out = {"hfchat_base.Event", "hfchat_base.__version__"}
     assert public - documented == left_out
+
+
+@pytest.mark.timeout(360)
+def test_no_summary_of_a_command_is_cut_off(site: Path) -> None:
+    """The list of commands has whole sentences, which Typer shortens."""
+    page = (site / "command-line.html").read_text(encoding="utf-8")
+    assert "Usage" in page
+    assert re.findall(r"</code>: [^<]*(?:\.\.\.|…)<", page) == []
 
 
 @pytest.mark.timeout(900)

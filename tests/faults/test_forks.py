@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.faults.test_run_life import until
+from tests.support.faults.caller import until
 from tests.support.faults.server import STOP, FaultServer
 from tests.support.replay import RawRequest, RawServer, Wire
 
@@ -330,7 +330,7 @@ def test_locks_that_others_hold(current_server: LocalServer, driver: str) -> Non
     """A child does not wait for a lock that a thread of its parent holds."""
     text = """
 held, over = threading.Event(), threading.Event()
-locks = [client.session._lock, client._index._lock, client.server.pace._lock]
+locks = [client.session._lock, client._index._lock, client.server.rate_limiter._lock]
 locks += [transport._lock] if hasattr(transport, "_lock") else []
 
 def hold():

@@ -9,8 +9,8 @@ import pytest
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, scripted_tool_servers
-from hfchat_base.local.backends.scripted import default_models
-from tests.langchain.obedient import obey
+from hfchat_base.local.scripted import default_models
+from tests.support.obedient import obey
 
 if TYPE_CHECKING:
     from langchain_huggingchat import ChatHuggingChat

@@ -17,9 +17,10 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from hfchat_base.local import LocalServer, RecordedRequest
+from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.langchain.pictures import PNG
+from tests.support.local_requests import conversations_made, messages_sent
+from tests.support.pictures import PNG
 
 
 @tool
@@ -55,16 +56,6 @@ QUESTIONS = [
     *(f"Then add {number} and 10." for number in range(3, 10)),
 ]
 CONFIG: RunnableConfig = {"configurable": {"thread_id": "1"}}
-
-
-def messages_sent(server: LocalServer) -> list[RecordedRequest]:
-    """The requests that sent a message."""
-    return [r for r in server.requests if r.method == "POST" and "/conversation/" in r.path]
-
-
-def conversations_made(server: LocalServer) -> int:
-    """How many conversations were begun."""
-    return sum(r.method == "POST" and r.path == "/conversation" for r in server.requests)
 
 
 def last_texts(messages: Sequence[AnyMessage]) -> list[str]:
@@ -138,39 +129,6 @@ def test_graph_with_interrupt(server: LocalServer, model: ChatHuggingChat) -> No
         assert "__interrupt__" in state
         state = compiled.invoke(Command(resume="yes"), CONFIG)
     check_ten_turns(server, state["messages"])
-
-
-def test_elicitation_interrupts_the_graph(server: LocalServer) -> None:
-    """A question of the server's tool interrupts the graph; the resumed value answers it."""
-    model = ChatHuggingChat(
-        base_url=server.base_url,
-        model="tools/agent",
-        mcp_servers=[{"name": "asking", "url": "http://127.0.0.1:9201/mcp"}],
-    )
-    graph = StateGraph(MessagesState)
-    graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
-    graph.add_edge(START, "model")
-    compiled = graph.compile(checkpointer=InMemorySaver())
-    state = compiled.invoke({"messages": [HumanMessage("a table, please")]}, CONFIG)
-    (stopped,) = state["__interrupt__"]
-    assert stopped.value["message"] == "Which day?"
-    assert [field["name"] for field in stopped.value["fields"]] == ["date", "people"]
-    state = compiled.invoke(Command(resume={"date": "2027-01-01", "people": 4}), CONFIG)
-    assert "booked for 4 on 2027-01-01" in state["messages"][-1].text
-    model.close()
-
-
-def test_elicitation_outside_of_a_graph(server: LocalServer) -> None:
-    """Without a graph the question is declined at once; with a callback it is answered."""
-    model = ChatHuggingChat(
-        base_url=server.base_url,
-        model="tools/agent",
-        mcp_servers=[{"name": "asking", "url": "http://127.0.0.1:9201/mcp"}],
-    )
-    assert "not booked (decline)" in model.invoke("a table, please").text
-    answering = model.bind(on_elicitation=lambda _question: {"date": "2027-02-02", "people": 3})
-    assert "booked for 3 on 2027-02-02" in answering.invoke("a table, please").text
-    model.close()
 
 
 class Weather(BaseModel):

@@ -12,7 +12,7 @@ import pytest
 
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.langchain.pictures import PNG
+from tests.support.pictures import PNG
 
 _BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 

@@ -18,14 +18,14 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from hfchat_base import Upload
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.langchain.pictures import PNG
+from tests.support.pictures import PNG
 
 
 def _fetch_png(url: str) -> Upload:
     return Upload.from_source(PNG, name=url.rpartition("/")[2])
 
 
-@pytest.mark.filterwarnings("ignore::langchain_huggingchat.parameters.IgnoredParameterWarning")
+@pytest.mark.filterwarnings("ignore::langchain_huggingchat.IgnoredParameterWarning")
 class TestUnit(ChatModelUnitTests):
     """The suite without a server."""
 
@@ -45,7 +45,7 @@ class TestUnit(ChatModelUnitTests):
         return environment, {}, settings
 
 
-@pytest.mark.filterwarnings("ignore::langchain_huggingchat.parameters.IgnoredParameterWarning")
+@pytest.mark.filterwarnings("ignore::langchain_huggingchat.IgnoredParameterWarning")
 class TestIntegration(ChatModelIntegrationTests):
     """The suite against a server whose model obeys."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, Literal
 
 import pytest
@@ -13,8 +12,8 @@ from pydantic import BaseModel
 from hfchat_base import InvalidRequestError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.base.tools.shapes import NOW, PARIS, SHAPES, WEATHER
-from tests.langchain.test_agents import conversations_made, messages_sent
+from tests.support.local_requests import conversations_made, messages_sent, script
+from tests.support.tool_shapes import NOW, PARIS, SHAPES, WEATHER
 
 
 @tool
@@ -30,11 +29,6 @@ def now() -> str:
 
 
 TOOLS: Final = [get_weather, now]
-
-
-def script(*replies: str) -> str:
-    """A message to `script/agent`, which then answers word for word as told."""
-    return f"SCRIPT: {json.dumps(replies)}"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer
-from tests.llama_index.reader import reader_model
+from tests.support.llama_index.reader import reader_model
 
 if TYPE_CHECKING:
     from llama_index_huggingchat import HuggingChatLLM
@@ -67,7 +67,7 @@ def reader(reader_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Huggi
     from llama_index.core import Settings
 
     from llama_index_huggingchat import HuggingChatLLM
-    from tests.llama_index.corpus import WordEmbedding
+    from tests.support.llama_index.corpus import WordEmbedding
 
     monkeypatch.setenv("HUGGINGCHAT_BASE_URL", reader_server.base_url)
     llm = HuggingChatLLM()

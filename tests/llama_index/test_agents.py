@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from llama_index.core.agent.react import ReActChatFormatter, ReActOutputParser
 from llama_index.core.agent.workflow import (
@@ -12,10 +14,13 @@ from llama_index.core.agent.workflow import (
     FunctionAgent,
     ReActAgent,
 )
+from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
+from llama_index.core.workflow import WorkflowRuntimeError
 
-from hfchat_base.local import LocalServer
+from hfchat_base.errors import RepeatedToolCallError
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 from llama_index_huggingchat import HuggingChatLLM
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's own
@@ -74,6 +79,57 @@ async def test_function_agent_of_many_turns(
         assert str(answer) == str(number + 1)
         sizes.append(sum(len(request.body) for request in reader_server.requests))
     assert max(sizes[1:]) - min(sizes[1:]) < 50
+
+
+def repeats(request: ChatRequest) -> str:
+    """Call the same tool with the same arguments, whatever its result is."""
+    assert request.messages
+    return '<tool_call>\n{"name": "weather", "arguments": {"town": "Tamsk"}}\n</tool_call>'
+
+
+@pytest.fixture
+def repeating_server() -> Iterator[LocalServer]:
+    """A server whose model repeats one call for ever."""
+    with LocalServer(models=[LocalModel("test/repeating", FunctionBackend(repeats))]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_function_agent_that_repeats_a_call(
+    repeating_server: LocalServer, *, streaming: bool
+) -> None:
+    """An agent whose model repeats a call with the same result ends early, with the reason."""
+    llm = HuggingChatLLM(base_url=repeating_server.base_url, max_identical_calls=3)
+    agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming)
+    with pytest.raises(RepeatedToolCallError, match=r'weather\({"town": "Tamsk"}\) 3 times'):
+        await agent.run("What is the weather in Tamsk?")
+    assert len(repeating_server.prompts) == 3
+
+
+async def test_function_agent_that_waits(repeating_server: LocalServer) -> None:
+    """The same call with other results is progress, up to the agent's own limit."""
+    hours = iter(range(100))
+
+    def weather(town: str) -> str:
+        """Tell the weather in a town."""
+        return f"{next(hours)}: it rains in {town}."
+
+    llm = HuggingChatLLM(base_url=repeating_server.base_url, max_identical_calls=3)
+    agent = FunctionAgent(tools=[weather], llm=llm)
+    with pytest.raises(WorkflowRuntimeError, match="7"):
+        await agent.run("What is the weather in Tamsk?", max_iterations=7)
+
+
+def test_no_limit_of_identical_calls(repeating_server: LocalServer) -> None:
+    """The limit can be switched off."""
+    call = ToolCallBlock(tool_call_id="1", tool_name="weather", tool_kwargs={"town": "Tamsk"})
+    asked = ChatMessage(role="assistant", blocks=[call])
+    result = ChatMessage("rain", role="tool", additional_kwargs={"tool_call_id": "1"})
+    messages = [ChatMessage("?"), *[asked, result] * 9]
+    llm = HuggingChatLLM(base_url=repeating_server.base_url, max_identical_calls=None)
+    assert llm.chat(messages)
+    with pytest.raises(RepeatedToolCallError, match="5 times"):
+        HuggingChatLLM(base_url=repeating_server.base_url).chat(messages)
 
 
 async def test_hand_over(reader: HuggingChatLLM) -> None:

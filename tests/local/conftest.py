@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base.local import LocalServer, scripted_tool_servers
-from tests.local.chat import Chat
+from tests.support.local_chat import Chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def generation(request: pytest.FixtureRequest) -> Generation:
 
 @pytest.fixture(scope="module")
 def _servers() -> Iterator[dict[Generation, LocalServer]]:
-    """One server of each generation, in a hurry; the current one with the scripted tools."""
+    """One fast server of each generation; the current one with the scripted tools."""
     with ExitStack() as stack:
         current = LocalServer(tool_servers=scripted_tool_servers(), token_delay=TOKEN_DELAY)
         legacy = LocalServer(generation="legacy", token_delay=TOKEN_DELAY)

@@ -24,7 +24,7 @@ from hfchat_base.local import (
     default_models,
     scripted_tool_servers,
 )
-from tests.local.replay import RECORDINGS, Player, load
+from tests.support.conformance import RECORDINGS, Player, load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -231,7 +231,7 @@ def _home(player: Player) -> None:
 
 
 def _too_large(player: Player) -> None:
-    """Send files of the sizes that the small limits of this test refuse."""
+    """Send files of sizes that the small limits of this test reject."""
     for index, size in ((2, 400), (3, 1200)):
         part = player.exchanges[index]["request"]["multipart"][0]
         part["data"] = (part["data"] * 4)[:size]

@@ -12,7 +12,7 @@ import pytest
 from packaging.metadata import Metadata
 
 from hfchat_base import __version__
-from tests.packaging.building import PACKAGES, ROOT, Built
+from tests.support.building import PACKAGES, ROOT, Built
 
 pytestmark = pytest.mark.slow
 
@@ -26,16 +26,20 @@ def metadata(built: Built) -> Metadata:
 
 
 def test_wheel_holds_the_packages(built: Built) -> None:
-    """The wheel is the code of the three packages with their types, its licence and metadata."""
+    """The wheel is the three packages, the one in LlamaIndex's namespace, and the metadata."""
     sources = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for pattern in ("*.py", "py.typed")
         for path in (ROOT / package).rglob(pattern)
     }
+    moved = {
+        name: name.replace("llama_index_huggingchat/_namespace", "llama_index/llms/huggingchat")
+        for name in sources
+    }
     about = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     with zipfile.ZipFile(built.wheel) as archive:
-        assert set(archive.namelist()) == sources | {
+        assert set(archive.namelist()) == set(moved.values()) | {
             f"hfchat-{__version__}.dist-info/{name}" for name in about
         }
     assert {f"{package}/py.typed" for package in PACKAGES} < sources
@@ -49,10 +53,14 @@ def test_wheel_of_the_sdist(built: Built) -> None:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone")
 def test_sdist_is_the_repository(built: Built) -> None:
-    """The source distribution is what a clone has, so that all tests run from it, but for CI."""
+    """The source distribution is what a clone has, so that all tests run from it, except for CI."""
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    clone = {name for name in listed("--cached") if not name.startswith(".ci/")}
+    clone = {
+        name
+        for name in listed("--cached")
+        if not name.startswith((".ci/", ".github/", ".pre-commit"))
+    }
     assert clone - names == set()
     assert names - clone - listed("--others", "--exclude-standard") == {"PKG-INFO"}
 
@@ -86,7 +94,7 @@ def test_metadata(metadata: Metadata) -> None:
     """The metadata is valid, and has the version, the licence, the Pythons, and the README."""
     assert str(metadata.version) == __version__
     assert metadata.license_expression == "MIT"
-    assert str(metadata.requires_python) == "<3.14,>=3.10"
+    assert str(metadata.requires_python) == ">=3.10"
     assert metadata.description_content_type == "text/markdown"
     assert metadata.description == (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.packaging.building import Environment
+    from tests.support.building import Environment
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +38,16 @@ print(ChatHuggingChat().invoke("hello").text)
 
 _LLAMA_INDEX = """
 from llama_index_huggingchat import HuggingChatLLM
+print(HuggingChatLLM().complete("hello"))
+"""
+
+_NAMESPACE = """
+from llama_index.llms.huggingchat import HuggingChatLLM
+import llama_index, llama_index.llms, llama_index_huggingchat
+from llama_index.core.llms import LLM
+assert HuggingChatLLM is llama_index_huggingchat.HuggingChatLLM
+assert issubclass(HuggingChatLLM, LLM)
+assert llama_index.__file__ is None and llama_index.llms.__file__ is None
 print(HuggingChatLLM().complete("hello"))
 """
 
@@ -101,7 +111,7 @@ USES: Final[Mapping[str, str]] = {
 
 NEEDS: Final[Mapping[str, str]] = {
     "langchain": "import langchain_huggingchat",
-    "llama-index": "import llama_index_huggingchat",
+    "llama-index": "import llama_index.llms.huggingchat",
     "local": "import hfchat_base.local",
     "demo": "import hfchat_base.local.demo as demo; demo.demo_model()",
     "browser": """
@@ -186,6 +196,13 @@ def test_extra(environment: Environment, user: dict[str, str]) -> None:
     assert {extra: said.pop(extra) for extra in uses} == dict.fromkeys(uses, _ANSWER)
     commands = {extra: text.partition(": ")[2] for extra, text in said.items()}
     assert commands == {extra: f'pip install "hfchat[{extra}]"\n' for extra in missing}
+
+
+@pytest.mark.parametrize("environment", ["llama-index"], indirect=True)
+def test_namespace_of_llama_index(environment: Environment, user: dict[str, str]) -> None:
+    """The LLM is where LlamaIndex's others are, and hides nothing of LlamaIndex."""
+    done = environment.run(["python", "-W", "error", "-c", _NAMESPACE], user)
+    assert (done.returncode, done.stdout) == (0, _ANSWER), done.stderr
 
 
 @each_extra

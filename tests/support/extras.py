@@ -35,9 +35,9 @@ _NEEDS: Final = {
     "api/test_command.py": ("cli",),
     "base/cli": ("cli",),
     "base/cli/test_demo.py": ("langchain", "llama-index"),
-    "base/auth/test_browsers.py": ("browser",),
+    "base/auth/test_sources.py": ("browser",),
     "base/auth/test_login.py": ("browser",),
-    "base/auth/test_vault.py": ("keyring",),
+    "base/auth/test_store_keyring.py": ("keyring",),
     "faults/test_names.py": ("cli",),
     "docs/test_code_blocks.py": tuple(_EXTRAS),
 }

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hfchat_base.local.backends import ChatRequest, Finish, Reasoning, Text, ToolCall, UpstreamError
-from hfchat_base.local.server import _Running
+from hfchat_base.local.server import ServerThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class OpenAIEndpoint:
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
             ]
         )
-        self._running = _Running(app, "127.0.0.1", 0)
+        self._running = ServerThread(app, "127.0.0.1", 0)
         return self
 
     def __exit__(

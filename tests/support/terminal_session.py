@@ -38,6 +38,10 @@ _WARNINGS = (
 )
 
 
+_TERMINAL = {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+"""A terminal that is not asked where its cursor is, because nobody would answer."""
+
+
 class TerminalSession:
     """The command in a pseudo-terminal of 100 columns and 40 lines.
 
@@ -49,7 +53,7 @@ class TerminalSession:
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        variables = {"TERM": "xterm-256color", "PYTHONWARNINGS": _WARNINGS, **(environment or {})}
+        variables = {**_TERMINAL, "PYTHONWARNINGS": _WARNINGS, **(environment or {})}
         self._process = subprocess.Popen(  # noqa: S603 - the command is ours
             [sys.executable, "-c", _COMMAND, *arguments],
             stdin=slave,
@@ -101,6 +105,10 @@ class TerminalSession:
     def line(self, text: str) -> None:
         """Type a line."""
         self.send(f"{text}\r")
+
+    def paste(self, text: str) -> None:
+        """Paste something, as terminals do for programs that ask to be told (bracketed paste)."""
+        self.send(f"\x1b[200~{text}\x1b[201~")
 
     def ctrl_c(self) -> None:
         """Press Ctrl-C."""

@@ -1,6 +1,7 @@
-"""The engine under the demo: starts `serve.py` as a child process, and ends it whatever happens.
+"""The engine of the demo: starts llama.cpp as a child process, and ends it whatever happens.
 
-Not here: the engine's settings (`serve.py`), and how it is asked (`backend.py`).
+Not here: the engine's settings (`llama_server.py`, the child process), and the requests that are
+sent to it (`model.py`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["DemoEngine"]
-
-_SERVE: Final = Path(__file__).with_name("serve.py")
+_LLAMA_SERVER: Final = Path(__file__).with_name("llama_server.py")
 _STOP_SECONDS: Final = 5.0
 _REASON_CHARACTERS: Final = 1500
 
@@ -44,17 +43,17 @@ _WHEELS: Final = {
 class DemoEngine:
     """llama.cpp over one model file, as an OpenAI-compatible endpoint on loopback.
 
-    It is a context manager. It also ends when it is forgotten, and when this process ends, even
-    if that is killed.
+    It is a context manager. It also ends when it is garbage-collected, and when this process ends,
+    even if that is killed.
 
     Args:
         gguf: The model file.
-        context: Size of the context in tokens; two answers at a time share it.
+        context: Size of the context in tokens; two concurrent answers share it.
         start_timeout: How long loading may take, in seconds.
 
     Attributes:
         gguf: The model file.
-        api_key: What the endpoint wants as a bearer token; a new one for every engine.
+        api_key: The bearer token of the endpoint; a new one for each engine.
 
     Example:
         >>> with DemoEngine(find_weights()) as engine:
@@ -77,7 +76,7 @@ class DemoEngine:
 
     @property
     def base_url(self) -> str:
-        """The URL up to and with the version, as OpenAI clients want it.
+        """The URL for OpenAI clients, up to and including the version.
 
         Raises:
             RuntimeError: The engine is not running.
@@ -87,7 +86,7 @@ class DemoEngine:
         return f"{self._url}/v1"
 
     def start(self) -> Self:
-        """Load the model; return when it can be asked.
+        """Load the model; return when it accepts requests.
 
         Returns:
             This engine.
@@ -111,7 +110,7 @@ class DemoEngine:
         return self
 
     def stop(self) -> None:
-        """End the engine. Answers under way break off."""
+        """End the engine. Running answers break off."""
         end, self._end, self._url = self._end, None, None
         if end is not None:
             end()
@@ -129,11 +128,11 @@ class DemoEngine:
 
 
 def require_engine() -> None:
-    """Make sure that there is an engine, without importing it into this process.
+    """Check that the engine is installed, without importing it into this process.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed, or has no engine for this
-            platform.
+        MissingRequirementsError: The ``demo`` extra is not installed, or there is no engine for
+            this platform.
     """
     if importlib.util.find_spec("xllamacpp") is not None:
         return
@@ -146,50 +145,50 @@ def require_engine() -> None:
 
 
 class _Child:
-    """The process, and what it says on standard error."""
+    """The child process and its standard error."""
 
     def __init__(self) -> None:
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         self._process = subprocess.Popen(  # noqa: S603 - nothing in the command is from outside
-            [sys.executable, str(_SERVE)],
+            [sys.executable, str(_LLAMA_SERVER)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._stderr,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
 
     def load(self, settings: dict[str, object], *, timeout: float) -> str:
-        """Hand over the settings; return the URL once the model is loaded.
+        """Send the settings; return the URL once the model is loaded.
 
-        The key goes through the pipe, where no list of processes shows it.
+        The key goes through the pipe, so that no list of processes shows it.
         """
         process = self._process
-        # mypy knows that they may be None, and not that they were asked for.
+        # mypy does not know that the constructor asked for both pipes.
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         watchdog = threading.Timer(timeout, process.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
-            with contextlib.suppress(OSError):  # it has ended already: the next line says so
+            with contextlib.suppress(OSError):  # it has ended already, as the next line shows
                 process.stdin.write(json.dumps(settings).encode() + b"\n")
             line = process.stdout.readline()
             timed_out = watchdog.finished.is_set()
         finally:
             watchdog.cancel()
         if not line:
-            why = f"it took more than {timeout:g} s" if timed_out else self._last_words()
+            why = f"it took more than {timeout:g} s" if timed_out else self._failure_reason()
             raise HuggingChatError(f"the model {settings['model']} cannot be loaded: {why}")
         return str(json.loads(line)["url"]).rstrip("/")
 
     def end(self) -> None:
-        """End the process, and wait until it is gone."""
+        """End the process, and wait until it has ended."""
         process = self._process
         try:
             if process.stdin is not None:
                 with contextlib.suppress(OSError):
-                    process.stdin.close()  # it takes this as the end
+                    process.stdin.close()  # the signal to end
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
         finally:
@@ -197,13 +196,13 @@ class _Child:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-            self._complaints.close()
+            self._stderr.close()
 
-    def _last_words(self) -> str:
-        """Tell why the process has ended."""
+    def _failure_reason(self) -> str:
+        """Return why the process has ended."""
         code = self._process.wait()
         if sys.platform != "win32" and code == -signal.SIGILL:
             return "this processor lacks instructions that the engine was built for (AVX2)"
-        self._complaints.seek(0)
-        said = self._complaints.read().decode("utf-8", "replace").strip()
+        self._stderr.seek(0)
+        said = self._stderr.read().decode("utf-8", "replace").strip()
         return said[-_REASON_CHARACTERS:] or f"the engine ended with code {code}"

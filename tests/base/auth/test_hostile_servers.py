@@ -1,4 +1,4 @@
-"""Servers that want the session for somebody else: no cookie leaves, and errors are typed."""
+"""Servers that try to send the session elsewhere: no cookie leaves, and errors are typed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def use_everything(client: HuggingChat) -> list[HuggingChatError]:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_to_another_host(status: int, elsewhere: RawServer) -> None:
-    """No redirect is followed, whatever was asked."""
+    """No redirect is followed, for any request."""
     headers = {"location": f"{elsewhere.base_url}/steal?next=/chat"}
     with (
         RawServer(answers("", status=status, headers=headers)) as server,
@@ -129,7 +129,7 @@ def test_cookies_for_other_domains(cookie: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 401, 403, 500])
 def test_login_page_where_data_was_due(status: int) -> None:
-    """A page in place of data is told as what it is, with its title."""
+    """A page in place of data is reported as a page, with its title."""
     with (
         RawServer(answers(PAGE, status=status, content_type="text/html")) as server,
         HuggingChat(server.base_url, COOKIES) as client,
@@ -156,7 +156,7 @@ def test_other_hosts_in_answers(elsewhere: RawServer) -> None:
 
 
 def test_session_of_another_server(elsewhere: RawServer) -> None:
-    """A session is not used with a server that it is not of."""
+    """A session is not used with another server than its own."""
     with (
         RawServer(answers()) as server,
         HuggingChat(server.base_url, COOKIES) as client,
@@ -184,6 +184,6 @@ def test_session_of_another_server(elsewhere: RawServer) -> None:
 def test_headers_stay_headers(
     kind: type[HuggingChat | AsyncHuggingChat], headers: dict[str, str]
 ) -> None:
-    """A header of one's own is one header, and never takes the session's place."""
+    """A custom header stays one header, and never replaces the session."""
     with pytest.raises(InvalidRequestError, match="header"):
         kind("http://127.0.0.1:9", COOKIES, headers=headers)

@@ -17,7 +17,6 @@ import pytest
 from hfchat_base import (
     HuggingChat,
     HuggingChatError,
-    InvalidRequestError,
     LoginRequired,
     MissingRequirementsError,
     SessionExpired,
@@ -32,7 +31,6 @@ from hfchat_base.auth.login import (
     login_with_cookies_async,
 )
 from hfchat_base.auth.store import SessionStore, browser_folder, data_folder
-from hfchat_base.auth.window import find_browser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -147,7 +145,7 @@ async def test_window_that_is_closed(chromium: str, closed: LocalServer) -> None
 
 @pytest.mark.timeout(400)
 def test_nobody_logs_in(chromium: str, closed: LocalServer) -> None:
-    """The time runs out; the synchronous twin says the same, and the browser is gone."""
+    """After the timeout the synchronous login raises, and the browser is gone."""
     steps = login(closed.base_url, browser=chromium, headless=True, timeout=0.5)
     assert isinstance(next(steps), RequestLogin)
     with pytest.raises(LoginRequired):
@@ -166,8 +164,8 @@ def test_ctrl_c(chromium: str, closed: LocalServer) -> None:
     assert not is_running(closed.base_url)
 
 
-def test_leaving_before_the_window_opens(closed: LocalServer, chromium: str) -> None:
-    """An iterator that is left has opened nothing."""
+def test_closing_before_the_window_opens(closed: LocalServer, chromium: str) -> None:
+    """An iterator that is closed early has opened nothing."""
     steps = login(closed.base_url, browser=chromium, headless=True)
     next(steps)
     steps.close()
@@ -178,7 +176,7 @@ def test_leaving_before_the_window_opens(closed: LocalServer, chromium: str) -> 
 async def test_no_screen(
     chromium: str, closed: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no window can be seen, the ways around it are told."""
+    """Without a screen, the error names the alternatives."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(LoginRequired, match=r"--export.*--import.*--paste"):
@@ -193,17 +191,15 @@ def test_missing_extra(chromium: str, closed: LocalServer, monkeypatch: pytest.M
         list(login(closed.base_url, browser=chromium, headless=True))
 
 
-def test_browser_that_is_none(closed: LocalServer) -> None:
-    """A name that is no browser, or a program that does not start as one, is told."""
-    with pytest.raises(InvalidRequestError, match="no browser"):
-        find_browser("netscape")
+def test_program_that_is_not_a_browser(closed: LocalServer) -> None:
+    """A program that does not start as a browser is reported."""
     with pytest.raises(HuggingChatError, match="cannot be used to log in"):
         list(login(closed.base_url, browser="/bin/true", headless=True, timeout=5))
 
 
 @pytest.mark.parametrize("form", ["dict", "header", "file"])
 async def test_cookies_from_elsewhere(form: str, closed: LocalServer, tmp_path: Any) -> None:
-    """Cookies that the server knows are saved under the name that it says."""
+    """Cookies that the server knows are saved under the account's name."""
     cookies: Any = closed.new_session("erin")
     if form == "header":
         cookies = f"hf-chat={cookies['hf-chat']}"
@@ -216,7 +212,7 @@ async def test_cookies_from_elsewhere(form: str, closed: LocalServer, tmp_path: 
 
 
 def test_cookies_that_nobody_knows(server: LocalServer) -> None:
-    """A guest's cookies, and an access token, are no login; nothing is saved."""
+    """Neither a guest's cookies nor an access token are a login; nothing is saved."""
     with pytest.raises(SessionExpired, match="does not know"):
         login_with_cookies({"hf-chat": "made-up"}, server.base_url)
     with pytest.raises(LoginRequired, match="access token"):

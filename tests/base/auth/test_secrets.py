@@ -1,4 +1,4 @@
-"""A marked session is planted, everything is done with it, and then the mark is looked for.
+"""Everything is done with a marked session, and nothing that anybody can see shows the mark.
 
 Not here: what a hostile server can make of a session (`test_hostile_servers.py`).
 """
@@ -98,7 +98,7 @@ def test_errors(name: str, current_server: LocalServer) -> None:
 
 
 def test_error_of_a_lost_session() -> None:
-    """The end of a session is told without the session, neither the old nor the new."""
+    """The error about a lost session shows neither the old nor the new session."""
     headers = {"set-cookie": f"hf-chat={MARK}-other; Path=/"}
     with (
         RawServer(lambda _, wire: wire.send(whole("{}", headers=headers))) as server,
@@ -119,7 +119,7 @@ def test_cookie_file_that_is_broken(tmp_path: Path) -> None:
 
 
 def test_logs(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
-    """At DEBUG no logger of anybody tells the session."""
+    """No logger shows the session, even at DEBUG."""
     caplog.set_level(logging.DEBUG)
     SessionStore().save(server.base_url, "alice", [Cookie(n, v) for n, v in COOKIES.items()])
     with HuggingChat(server.base_url) as client:
@@ -133,7 +133,7 @@ def test_logs(server: LocalServer, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_langchain(current_server: LocalServer) -> None:
-    """What LangChain serialises, shows, traces and caches by holds no session."""
+    """Nothing that LangChain serialises, shows, traces or caches holds the session."""
     extras.require("langchain")
     load = importlib.import_module("langchain_core.load")
     tracers = importlib.import_module("langchain_core.tracers.run_collector")
@@ -169,7 +169,7 @@ def test_langchain(current_server: LocalServer) -> None:
 
 
 def test_llama_index(current_server: LocalServer) -> None:
-    """What LlamaIndex serialises, shows and tells its event handlers holds no session."""
+    """Nothing that LlamaIndex serialises, shows or sends to event handlers holds the session."""
     extras.require("llama-index")
     instrumentation = importlib.import_module("llama_index.core.instrumentation")
     from llama_index.core.instrumentation.event_handlers import (  # noqa: PLC0415 - an extra
@@ -256,7 +256,7 @@ def test_command_line(
 def test_files(
     current_server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The session is in one file, which its owner alone can read, and nowhere else."""
+    """The session is in one file, which only its owner can read, and nowhere else."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     url = current_server.base_url

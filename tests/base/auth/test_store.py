@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import stat
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
@@ -32,7 +33,7 @@ def pair(value: str) -> list[Cookie]:
 
 
 def test_saved_session_comes_back() -> None:
-    """Both cookies are kept together, with whom they belong to."""
+    """Both cookies are saved together, with their account."""
     store = SessionStore()
     saved = store.save(URL, "alice", pair("one"))
     assert store.find(URL, None) == saved
@@ -40,7 +41,7 @@ def test_saved_session_comes_back() -> None:
 
 
 def test_sessions_are_kept_apart() -> None:
-    """Each server and account has its own; without a name the newest login is taken."""
+    """Each server and account has its own; without a name the newest login is used."""
     store = SessionStore()
     store.save(URL, "alice", pair("one"))
     store.save(URL, "bob", pair("two"))
@@ -113,7 +114,7 @@ def test_open_folder_is_closed(use: str) -> None:
 
 @needs_rights
 def test_folder_that_the_user_named_stays_as_it_is() -> None:
-    """Only what is in it is ours to close."""
+    """Only our own folder inside of it is closed."""
     data_folder().mkdir()
     data_folder().chmod(0o755)
     SessionStore().save(URL, "alice", pair("one"))
@@ -197,7 +198,7 @@ def test_broken_file_costs_one_session(content: bytes, caplog: pytest.LogCapture
     assert str(broken) in caplog.text
     with HuggingChat(URL) as client:
         assert client.session.account == "alice"
-        assert any(str(broken) in line for line in client.session.considered)
+        assert any(str(broken) in line for line in client.session.attempts)
 
 
 def test_folder_among_the_files_costs_nothing_else() -> None:
@@ -222,15 +223,21 @@ def test_broken_file_is_replaced_by_a_login() -> None:
 
 
 def test_account_names_are_data() -> None:
-    """A name from a server makes no path."""
+    """A name from a server is never used in a path."""
     SessionStore().save(URL, "../../../evil", pair("one"))
     (path,) = data_folder().glob("**/*.json")
     assert path.parent == data_folder() / "sessions"
     assert "evil" not in path.name
 
 
+def test_account_name_that_is_not_unicode() -> None:
+    """A name with half a character, as a server may send it, is saved and found."""
+    saved = SessionStore().save(URL, "a\ud83d", pair("one"))
+    assert SessionStore().find(URL, "a\ud83d") == saved
+
+
 def test_ended_session_is_not_taken() -> None:
-    """A session that the server has thrown away comes after one that is good."""
+    """A session that the server has invalidated comes after one that is usable."""
     store = SessionStore()
     store.save(URL, "alice", pair("one"))
     newest = store.save(URL, "bob", pair("two"))
@@ -240,8 +247,8 @@ def test_ended_session_is_not_taken() -> None:
     assert (second.account, second.is_usable) == ("bob", False)
 
 
-def test_session_runs_out() -> None:
-    """A session whose cookie has run out is not usable."""
+def test_session_expires() -> None:
+    """A session whose cookie has expired is not usable."""
     saved = SessionStore().save(URL, "alice", [Cookie("hf-chat", "one", expires=time.time() - 1)])
     assert not saved.is_usable
 
@@ -271,7 +278,7 @@ def test_removed_session_is_gone() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1, "in_keyring": false}'])
 def test_broken_file_is_passed_over(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is none of ours is no session, and said so."""
+    """A file that is not ours is skipped, with a warning."""
     folder = data_folder() / "sessions"
     folder.mkdir(parents=True)
     (folder / "broken.json").write_text(text, encoding="utf-8")
@@ -279,9 +286,45 @@ def test_broken_file_is_passed_over(text: str, caplog: pytest.LogCaptureFixture)
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"version": 2}, "another version of hfchat wrote it"),
+        ({"account": None}, "account should be a valid string, not None"),
+        ({"saved_at": "s3cret"}, "saved_at should be a valid number, not str"),
+        ({"ended_at": 1e300}, "ended_at should be less than .*, not float"),
+        ({"in_keyring": "s3cret"}, "in_keyring should be a valid boolean, not str"),
+        ({"cookies": {"s3cret": 1}}, "cookies should be a valid list, not dict"),
+        ({"cookies": ["s3cret"]}, r"cookies\[0\] should be a valid dictionary, not str"),
+        ({"cookies": [{"name": "s3cret"}]}, r"cookies\[0\]\.value is missing"),
+    ],
+)
+def test_reason_why_a_file_is_broken(change: dict[str, Any], reason: str) -> None:
+    """What is wrong is said once, by the name of the field, without anything from the file."""
+    store = SessionStore()
+    store.save(URL, "alice", pair("one"))
+    (path,) = data_folder().glob("**/*.json")
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change), encoding="utf-8")
+    assert store.list(URL) == []
+    (problem,) = store.problems
+    assert re.search(reason, problem), problem
+    assert "s3cret" not in problem
+
+
+def test_unknown_keys_are_ignored() -> None:
+    """A newer version may write more about a session and its cookies."""
+    store = SessionStore()
+    saved = store.save(URL, "alice", pair("one"))
+    (path,) = data_folder().glob("**/*.json")
+    document = json.loads(path.read_bytes()) | {"device": "phone"}
+    document["cookies"][0]["partitioned"] = True
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert store.list(URL) == [saved]
+
+
 @pytest.mark.parametrize("value", ["a\r\nb", "a;b", "\0"])
 def test_file_that_was_tampered_with(value: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A saved cookie is held to the same rule as any: what cannot be one is not read."""
+    """A saved cookie has to follow the same rule as any other."""
     SessionStore().save(URL, "alice", pair("one"))
     (path,) = data_folder().glob("**/*.json")
     document = json.loads(path.read_bytes())
@@ -292,7 +335,7 @@ def test_file_that_was_tampered_with(value: str, caplog: pytest.LogCaptureFixtur
 
 
 def test_all_of_a_cookie_is_kept() -> None:
-    """Two cookies of one name, bytes that are no text, and all attributes come back."""
+    """Two cookies of one name, bytes that are not UTF-8, and all attributes come back."""
     cookies = (
         Cookie("a", "\udcff\u00e9\u2028", ".huggingface.co", "/chat", 4e9, secure=True),
         Cookie("a", '"q\\"', "huggingface.co"),
@@ -303,7 +346,7 @@ def test_all_of_a_cookie_is_kept() -> None:
 
 
 def test_deleted_cookie_is_removed() -> None:
-    """What a server has deleted is not kept."""
+    """A cookie that the server deletes is removed from the file."""
     store = SessionStore()
     saved = store.save(URL, "alice", pair("one"))
     store.refresh(saved, [Cookie("token", "", ".huggingface.co", expires=0.0)])
@@ -313,7 +356,7 @@ def test_deleted_cookie_is_removed() -> None:
 
 
 def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be written, the error names the way out."""
+    """If nothing can be written, the error names the variable that helps."""
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "file" / "below"))
     with pytest.raises(HuggingChatError, match="HUGGINGCHAT_DATA_DIR"):
@@ -321,7 +364,7 @@ def test_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """What cannot be written whole is not written at all."""
+    """A file that cannot be written completely is not written at all."""
     path = tmp_path / "file"
     replace_file(path, b"old")
     with pytest.raises(TypeError):
@@ -345,7 +388,7 @@ def _read_often(folder: str) -> None:
 
 
 def test_two_processes_refresh_one_session(tmp_path: Path) -> None:
-    """A hundred refreshes each at once: no file is torn, no change is lost."""
+    """Two processes refresh at once a hundred times: no file is torn, no change is lost."""
     store = SessionStore(tmp_path)
     store.save(URL, "alice", pair("one"))
     context = multiprocessing.get_context("spawn")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hfchat_base import HuggingChat
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import FaultServer
 from tests.support.faults.wire import response
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from hfchat_base.local import LocalServer
+
+def scripted(*answers: str) -> LocalServer:
+    """A server whose model gives these answers, one after the other."""
+    left = list(answers)
+    return LocalServer(models=[LocalModel("scripted/one", FunctionBackend(lambda _: left.pop(0)))])
+
 
 BOOKING = "asking=http://127.0.0.1:9201/mcp"
 MAGIC = "http://127.0.0.1:9200/mcp"
@@ -52,6 +59,170 @@ def test_no_question_is_wrong_usage(hfchat: Callable[..., Result]) -> None:
     result = hfchat("ask")
     assert result.exit_code == 2
     assert "hfchat ask" in result.stderr
+
+
+def test_words_need_no_quotes(hfchat: Callable[..., Result], current_server: LocalServer) -> None:
+    """Several words are one question."""
+    result = hfchat("ask", "why", "is", "it", "blue?", "--base-url", current_server.base_url)
+    assert result.stdout == "You said: why is it blue?\n"
+
+
+def test_a_dash_reads_standard_input(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """- stands for standard input."""
+    result = hfchat("ask", "Sum up:", "-", "--base-url", current_server.base_url, stdin="a text")
+    assert result.stdout == "You said: Sum up:\n\na text\n"
+
+
+def test_the_last_conversation_is_continued(
+    hfchat: Callable[..., Result], account: dict[str, str], current_server: LocalServer
+) -> None:
+    """-c asks in the conversation of the last question."""
+    del account
+    hfchat("ask", "the first")
+    result = hfchat("ask", "-c", "the second")
+    assert result.stdout == "You said: the second\n"
+    assert "the first" in str(current_server.prompts[-1].messages)
+
+
+def test_a_conversation_is_continued_by_id(
+    hfchat: Callable[..., Result], account: dict[str, str], current_server: LocalServer
+) -> None:
+    """--conversation asks in any conversation of the account."""
+    del account
+    answer = json.loads(hfchat("ask", "the first", "--json").stdout)
+    assert answer["can_continue"] is True
+    hfchat("ask", "another")
+    hfchat("ask", "--conversation", answer["conversation_id"], "the second")
+    sent = str(current_server.prompts[-1].messages)
+    assert "the first" in sent
+    assert "another" not in sent
+
+
+def test_a_guest_is_told_that_nothing_can_be_continued(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """A guest's session ends with the command: --json says so, and -c is an error that does."""
+    address = ("--base-url", current_server.base_url)
+    assert json.loads(hfchat("ask", "x", "--json", *address).stdout)["can_continue"] is False
+    result = hfchat("ask", "-c", "y", *address)
+    assert result.exit_code == 1
+    assert "A guest's conversation ends with the command" in result.stderr
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)], ids=["text", "json"])
+def test_a_conversation_that_is_not_kept(
+    hfchat: Callable[..., Result], account: dict[str, str], how: tuple[str, ...]
+) -> None:
+    """--no-keep deletes the conversation after the answer, also after one that failed."""
+    del account
+    with HuggingChat() as client:
+        before = list(client.list_conversations())
+        assert hfchat("ask", "x", "--no-keep", *how).exit_code == 0
+        assert hfchat("ask", "x", "--no-keep", "-m", "broken/midstream", *how).exit_code == 1
+        assert list(client.list_conversations()) == before
+
+
+def test_options_for_new_conversations_only(hfchat: Callable[..., Result]) -> None:
+    """A continued conversation has its model, its system prompt and its place already."""
+    for option in (("-m", "echo/base"), ("-s", "Be kind."), ("--no-keep",)):
+        result = hfchat("ask", "-c", "x", *option)
+        assert result.exit_code == 2
+        assert "new conversations" in result.stderr
+
+
+def test_reasoning_can_be_hidden(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """--no-reasoning shows the answer alone."""
+    url = current_server.base_url
+    result = hfchat("ask", "why", "-m", "think/reasoner", "--no-reasoning", "--base-url", url)
+    assert result.stdout == "After thinking, the answer is 42.\n"
+    assert result.stderr == ""
+
+
+CODE = "Like this:\n\n```python\nprint('hi')\n```\n\nor\n\n```sh\nls\n```\n"
+
+
+def test_the_first_code_block_alone(hfchat: Callable[..., Result]) -> None:
+    """-x prints the code of the first block and nothing else."""
+    with scripted(CODE) as server:
+        result = hfchat("ask", "x", "-x", "--base-url", server.base_url)
+    assert (result.exit_code, result.stdout) == (0, "print('hi')\n")
+
+
+def test_no_code_block(hfchat: Callable[..., Result]) -> None:
+    """-x prints no prose to standard output, which may be piped into a shell."""
+    with scripted("Just rm it.") as server:
+        result = hfchat("ask", "x", "-x", "--base-url", server.base_url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Just rm it." in result.stderr
+    assert "no code block" in result.stderr
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
+    "required": ["name", "age"],
+}
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    """A file with a JSON schema."""
+    file = tmp_path / "person.json"
+    file.write_text(json.dumps(SCHEMA))
+    return file
+
+
+def test_json_that_fits_a_schema(hfchat: Callable[..., Result], schema: Path) -> None:
+    """--schema prints the JSON alone; an answer that does not fit is asked for again."""
+    wrong, right = '{"name": "Ada", "age": -1}', 'Here:\n```json\n{"name": "Ada", "age": 36}\n```'
+    with scripted("no JSON", wrong, right) as server:
+        result = hfchat("ask", "who?", "--schema", str(schema), "--base-url", server.base_url)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"name": "Ada", "age": 36}
+    assert '"minimum": 0' in str(server.prompts[0].messages)
+    assert "$.age" in str(server.prompts[-1].messages[-1])
+
+
+def test_json_that_never_fits(hfchat: Callable[..., Result], schema: Path) -> None:
+    """After three answers that do not fit, nothing is printed but the reason."""
+    with scripted(*["{}"] * 3) as server:
+        result = hfchat("ask", "who?", "--schema", str(schema), "--base-url", server.base_url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "does not fit the schema" in result.stderr
+    assert "'name' is a required property" in result.stderr
+    assert len(server.prompts) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("no JSON", "does not hold JSON"), ('{"type": "nonsense"}', "not a valid JSON schema")],
+)
+def test_a_schema_that_is_none(
+    hfchat: Callable[..., Result], tmp_path: Path, content: str, said: str
+) -> None:
+    """A file without a valid schema is wrong usage, before anything is sent."""
+    file = tmp_path / "schema.json"
+    file.write_text(content)
+    result = hfchat("ask", "x", "--schema", str(file), "--base-url", "http://127.0.0.1:9")
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_schema_fetches_nothing(
+    hfchat: Callable[..., Result], tmp_path: Path, current_server: LocalServer
+) -> None:
+    """A schema that refers to another document is an error and never a request."""
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps({"$ref": f"{current_server.base_url}/evil.json"}))
+    with scripted("{}") as server:
+        result = hfchat("ask", "x", "--schema", str(file), "--base-url", server.base_url)
+    assert result.exit_code == 1
+    assert "another document" in result.stderr
+    assert not current_server.requests
 
 
 def test_thinking_is_not_output(hfchat: Callable[..., Result], current_server: LocalServer) -> None:

@@ -62,7 +62,7 @@ def test_the_models_are_listed(chat: Callable[..., Result]) -> None:
 def test_retry_and_edit(chat: Callable[..., Result], current_server: LocalServer) -> None:
     """/retry answers again, /edit replaces the last message."""
     result = chat("/retry", "first", "/retry", "/edit second")
-    assert "nothing to answer again" in result.stderr
+    assert "no answer to regenerate" in result.stderr
     assert result.stdout.count("You said: first\n") == 2
     assert "You said: second\n" in result.stdout
     assert "first" not in str(current_server.prompts[-1].messages)
@@ -84,7 +84,7 @@ def test_a_file_goes_with_one_message(
     note.write_text("in the file")
     result = chat("/file /no/such", f"/file '{note}'", "/file", "read", "/file")
     assert "/no/such" in result.stderr
-    assert "With the next message: a note.txt." in result.stderr
+    assert "Attached to the next message: a note.txt." in result.stderr
     assert "Nothing is attached." in result.stderr
     assert "in the file" in str(current_server.prompts[-1].messages)
 

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from hfchat_base.cli.commands import demo as command
-from hfchat_base.cli.demo import langchain_chain, llama_index_query
-from hfchat_base.cli.demo.best_sentence import BestSentence
-from hfchat_base.cli.demo.show import TEXT, Demonstration
-from hfchat_base.cli.demo.source import source_of
+from hfchat_base.cli import demo as command
+from hfchat_base.cli.demo import (
+    TEXT,
+    Demonstration,
+    best_sentence_retriever,
+    langchain_program,
+    llama_index_program,
+    source_of,
+)
 from hfchat_base.cli.terminal import THEME, Terminal
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
@@ -47,10 +51,10 @@ def test_both_programs_run_and_are_shown() -> None:
     assert "\x1b" not in said
 
 
-@pytest.mark.parametrize("program", [langchain_chain, llama_index_query])
-def test_the_source_is_what_a_user_writes(program: object) -> None:
+@pytest.mark.parametrize("program", [langchain_program, llama_index_program])
+def test_the_source_is_what_a_user_writes(program: Callable[..., None]) -> None:
     """The source that is shown compiles, and holds no docstring and no word to linters."""
-    source = source_of(program)  # type: ignore[arg-type]  # modules have no type of their own
+    source = source_of(program)
     compile(source, "shown", "exec")
     assert source.startswith("from ")
     assert '"""' not in source
@@ -69,7 +73,7 @@ def test_the_source_is_what_a_user_writes(program: object) -> None:
 )
 def test_the_sentence_that_answers_is_found(question: str, found: str) -> None:
     """The retriever finds the right sentence of the demo's text."""
-    (hit,) = BestSentence(TEXT).retrieve(question)
+    (hit,) = best_sentence_retriever(TEXT).retrieve(question)
     assert found in hit.node.get_content()
 
 
@@ -91,7 +95,7 @@ def test_the_real_model_answers(weights: Path) -> None:
 
     with TerminalSession("demo", environment={MODEL_VARIABLE: str(weights)}) as session:
         session.expect("loaded in", seconds=240)
-        session.expect("first word after", seconds=120)
+        session.expect("first token in", seconds=120)
         session.expect("Ada Morrow.", seconds=60)
         session.expect("hfchat serve --demo", seconds=60)
         assert session.wait() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,13 @@ if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
 
 from hfchat_base import HuggingChat
-from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, UpstreamError
+from hfchat_base.local import (
+    FunctionBackend,
+    Limits,
+    LocalModel,
+    LocalServer,
+    UpstreamError,
+)
 from tests.support.terminal_session import TerminalSession
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ def test_an_answer_is_drawn_as_markdown(current_server: LocalServer) -> None:
     """Markdown is rendered, colours are used, timing and title stand below."""
     with TerminalSession("ask", "**bold** move", "--base-url", current_server.base_url) as session:
         session.expect("You said: bold move")
-        session.expect("first word after")
+        session.expect("first token in")
         session.expect("“Test title”")
         assert session.wait() == 0
         assert "\x1b[1mbold" in session.raw
@@ -45,7 +52,8 @@ def test_no_color_is_obeyed(current_server: LocalServer) -> None:
         session.expect(PROMPT)
         session.line("hello")
         session.expect("You said: hello")
-        session.expect("first word after")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/quit")
         assert session.wait() == 0
         assert not re.search(r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|38;)[0-9;]*m", session.raw)
@@ -64,11 +72,11 @@ def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> N
         assert stops(current_server) == 1
         session.line("again")
         session.expect("tok39")
-        session.expect("first word after")
+        session.expect("first token in")
         session.expect(PROMPT)
         session.wait_until_reading()
         session.ctrl_c()
-        session.expect("Ctrl-D or /quit leaves.")
+        session.expect("Press Ctrl-D or type /quit to exit.")
         session.expect(PROMPT)
         session.ctrl_d()
         session.expect("Bye.")
@@ -77,13 +85,44 @@ def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> N
     assert len(conversations) == 1
 
 
+def test_an_interrupted_answer_is_drawn_undisturbed(held_server: LocalServer) -> None:
+    """The terminal writes no ^C into what is redrawn, which would leave a second copy behind."""
+    with TerminalSession("ask", "hello", "--base-url", held_server.base_url) as session:
+        session.expect("begun")
+        session.ctrl_c()
+        assert session.wait() == -signal.SIGINT
+    assert "^C" not in session.raw
+
+
+def test_the_wait_for_the_limit_counts_down() -> None:
+    """Where the server's limit is met, the chat says so and for how long; Ctrl-C cancels."""
+    with (
+        LocalServer(limits=Limits(messages_per_minute=1)) as server,
+        TerminalSession("chat", "--base-url", server.base_url) as session,
+    ):
+        session.expect(PROMPT)
+        session.line("first")
+        session.expect("first token in")
+        session.expect(PROMPT)
+        session.line("second")
+        session.expect("Message limit reached; sending in ")
+        seconds = int(session.expect(" s (Ctrl-C cancels)"))
+        session.expect(f"sending in {seconds - 1} s (Ctrl-C cancels)")
+        session.ctrl_c()
+        session.expect("Stopped.")
+        session.expect(PROMPT)
+        session.ctrl_d()
+        assert session.wait() == 0
+    assert "(pace)" not in session.text
+
+
 def test_ctrl_c_ends_ask(current_server: LocalServer) -> None:
-    """`ask` ends with the code of an interrupted command, the run with it, without a traceback."""
+    """`ask` dies of the signal, which ends a shell's loop too, and stops the run on the server."""
     arguments = ("ask", "drip", "-m", "slow/drip", "--base-url", current_server.base_url)
     with TerminalSession(*arguments) as session:
         session.expect("tok3")
         session.ctrl_c()
-        assert session.wait() == 130
+        assert session.wait() == -signal.SIGINT
         assert "Traceback" not in session.text
     assert stops(current_server) == 1
 
@@ -128,26 +167,16 @@ def test_tools_and_thinking_are_shown(current_server: LocalServer) -> None:
         session.expect(PROMPT)
         session.line("go")
         session.expect("✓ magic_number(query=go) → 42 for go")
-        session.expect("first word after")
+        session.expect("first token in")
+        session.expect(PROMPT)
         session.line("/model think/reasoner")
         session.expect("A new conversation")
+        session.expect(PROMPT)
         session.line("why")
         session.expect("The user wrote: why")
         session.expect("After thinking, the answer is 42.")
-        session.line("/quit")
-        assert session.wait() == 0
-
-
-def test_edit_offers_the_last_message(current_server: LocalServer) -> None:
-    """/edit alone puts the last message on the line, to be changed."""
-    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
+        session.expect("first token in")
         session.expect(PROMPT)
-        session.line("hello wor")
-        session.expect("first word after")
-        session.line("/edit")
-        session.expect("edit > hello wor")
-        session.line("ld")
-        session.expect("You said: hello world")
         session.line("/quit")
         assert session.wait() == 0
 

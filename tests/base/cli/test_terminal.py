@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 from rich.console import Console
 
-from hfchat_base.cli.terminal import clean, clean_line, json_text, note
+from hfchat_base.cli.terminal import clean, clean_line, in_commands, json_text, note
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,22 @@ def test_brackets_are_no_markup() -> None:
     with console.capture() as captured:
         console.print(note("[bold]x[/bold] [/nonsense]"))
     assert captured.get() == "[bold]x[/bold] [/nonsense]\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "No model 'x'. get_models() lists them all.",
+            "No model 'x'. hfchat models lists them all.",
+        ),
+        ("It has moved: pass base_url='http://a'.", "It has moved: use --base-url 'http://a'."),
+        ("No chat-ui. Is base_url complete?", "No chat-ui. Is --base-url complete?"),
+        ("It was cut off. What had arrived is in .partial.", "It was cut off."),
+        ("At most 60 s (Retries.longest_retry_after).", "At most 60 s."),
+        ("base_urls and partial. stay", "base_urls and partial. stay"),
+    ],
+)
+def test_errors_speak_of_commands(message: str, said: str) -> None:
+    """What an error says to programs is said here in commands and options."""
+    assert in_commands(message) == said

@@ -80,12 +80,12 @@ def test_reading_ends(attempts: int) -> None:
 def test_waiting_for_a_place_ends() -> None:
     """A message does not wait for its place in the server's minute for ever."""
     server = server_with(pacing=Pacing(window=10, margin=0, longest_wait=35))
-    server.pace.take(0.0)
-    server.pace.refused(0.0)
-    taken = server.pace.take
+    server.rate_limiter.take(0.0)
+    server.rate_limiter.refused(0.0)
+    taken = server.rate_limiter.take
     # Somebody else is always quicker.
-    server.pace.take = lambda now: taken(now) or 10.0  # type: ignore[method-assign]
-    outcome = drive(context.keep_pace(server))
+    server.rate_limiter.take = lambda now: taken(now) or 10.0  # type: ignore[method-assign]
+    outcome = drive(context.wait_for_rate_limit(server))
     assert isinstance(outcome.error, RateLimitError)
     assert outcome.slept == [10.0, 10.0, 10.0]
 

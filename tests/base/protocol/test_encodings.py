@@ -18,7 +18,7 @@ from hfchat_base._protocol.encodings import (
     from_sveltekit_data,
     parse_json,
 )
-from hfchat_base.local.encoding.devalue import devalue_text
+from hfchat_base.local.wire import devalue_text
 from tests.support.recordings import body_of, load
 
 ANYTHING = st.recursive(

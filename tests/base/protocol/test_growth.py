@@ -23,7 +23,7 @@ from hfchat_base.events import (
     ToolResult,
 )
 from hfchat_base.types import Message
-from langchain_huggingchat.chunks import ChunkMaker, gathered
+from langchain_huggingchat._convert import ChunkMaker, gathered
 from tests.support.instructions import count_instructions
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Web addresses: whatever the text, there is one reading of it, or none."""
+"""Addresses: whatever the text, there is one reading of it, or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import InvalidRequestError
-from hfchat_base._protocol.web_address import WebAddress
+from hfchat_base._protocol.web_address import ProxyAddress, WebAddress
 
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
@@ -99,3 +99,33 @@ def test_errors_do_not_quote(text: str) -> None:
         WebAddress.parse(text, what="It")
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://h:3128", ProxyAddress("http", "h", 3128)),
+        ("h:3128", ProxyAddress("http", "h", 3128)),
+        ("h", ProxyAddress("http", "h")),
+        ("socks5h://[::1]:1080/", ProxyAddress("socks5h", "[::1]", 1080)),
+        ("http://a%40b:p%3Ass@h:1", ProxyAddress("http", "h", 1, "a@b", "p:ss")),
+    ],
+)
+def test_proxy_addresses(text: str, expected: ProxyAddress) -> None:
+    """Without a scheme it is an HTTP proxy, and name and password are decoded, as in libcurl."""
+    assert ProxyAddress.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "http://", "ftp://s3cret@h", "http://u:s3cret@[::1", "http://u:s3cret@h:port"]
+)
+def test_proxy_address_that_cannot_be_read(text: str) -> None:
+    """What cannot be read is one of our errors, and is not quoted."""
+    with pytest.raises(InvalidRequestError) as caught:
+        ProxyAddress.parse(text)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_password_of_a_proxy_is_not_shown() -> None:
+    """Nobody sees the password."""
+    assert "s3cret" not in repr(ProxyAddress.parse("http://user:s3cret@h"))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfchat_base import InvalidRequestError, SessionExpired
+from hfchat_base import InvalidRequestError, SessionExpired, __version__
 from hfchat_base._flows.commands import Chunk, TimedOut
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
-from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, wait_until, whole
+from tests.support.transports import GET, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,8 @@ def test_headers(driver: Driver, impersonate: str | None) -> None:
     assert "upgrade-insecure-requests" not in headers
     assert headers.get("sec-fetch-mode", "cors") == "cors"
     assert ("Chrome" in headers["user-agent"]) is (impersonate is not None)
+    if impersonate is None:
+        assert headers["user-agent"] == f"hfchat/{__version__}"
 
 
 def test_form_without_a_body_has_no_type(driver: Driver) -> None:

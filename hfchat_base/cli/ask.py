@@ -1,0 +1,303 @@
+"""``hfchat ask``: one question, one answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from hfchat_base import (
+    Answer,
+    AnswerStream,
+    Conversation,
+    HuggingChat,
+    HuggingChatError,
+    InvalidRequestError,
+    OnElicitation,
+    Upload,
+)
+from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile
+from hfchat_base.cli.options import (
+    DEFAULT_FOLDER,
+    Account,
+    BaseUrl,
+    FileFolder,
+    Files,
+    Mcp,
+    ModelName,
+    NoReasoning,
+    Remembered,
+    System,
+    WebSearch,
+    connect,
+    last_conversation,
+    parse_mcp_servers,
+)
+from hfchat_base.cli.render import first_code_block
+from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
+
+__all__ = ["ask"]
+
+_STDIN: Final = "-"
+_SCHEMA_ATTEMPTS: Final = 3
+"""How often the model is asked for JSON that fits a schema."""
+
+
+def ask(
+    question: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="QUESTION",
+            help="What to ask, in one or more words. Piped text follows it, or replaces it;"
+            " - reads standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelName = None,
+    system: System = None,
+    file: Files = None,
+    web_search: WebSearch = False,
+    mcp: Mcp = None,
+    resume: Annotated[
+        bool, typer.Option("--continue", "-c", help="Continue the last conversation.")
+    ] = False,
+    conversation: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Continue this conversation.", show_default=False),
+    ] = None,
+    no_keep: Annotated[
+        bool, typer.Option("--no-keep", help="Delete the conversation after the answer.")
+    ] = False,
+    no_reasoning: NoReasoning = False,
+    extract: Annotated[
+        bool, typer.Option("--extract", "-x", help="Print only the first code block.")
+    ] = False,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Print JSON that fits the JSON schema in this file.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole answer as JSON when it is complete.")
+    ] = False,
+    save: FileFolder = DEFAULT_FOLDER,
+    base_url: BaseUrl = None,
+    account: Account = None,
+) -> None:
+    """Ask one question; the answer streams.
+
+    In a pipe only the answer's text goes to standard output.
+    """
+    if sum((extract, schema is not None, as_json)) > 1:
+        raise typer.BadParameter("Choose one of --extract, --schema and --json.")
+    _check_conversation(resume, conversation, for_new_ones=no_keep or bool(model or system))
+    text = _whole_question(question or ())
+    form = _Schema.load(schema.expanduser()) if schema is not None else None
+    uploads = [Upload.from_source(path.expanduser()) for path in file or ()]
+    servers = parse_mcp_servers(mcp or ())
+    terminal = Terminal.detect()
+    folder = Downloads(save)
+    runner = AnswerRunner(terminal, folder, shows_reasoning=not no_reasoning)
+    with (
+        connect(base_url, account, on_retry=runner.on_retry) as client,
+        ExitStack() as stack,
+    ):
+        keeps = not no_keep and not client.session.is_guest
+
+        def begin() -> Conversation:
+            wanted = last_conversation(client) if resume else conversation
+            opened = stack.enter_context(_open(client, wanted, model, system, keep=not no_keep))
+            if keeps:
+                Remembered.keep_conversation(client, opened.id)
+            return opened
+
+        def send(text: str) -> tuple[Conversation, Answer]:
+            with terminal.err.status(note("Waiting for the answer …")):
+                opened = begin()
+                answer = opened.send(text, uploads, web_search=web_search, mcp_servers=servers)
+            return opened, answer
+
+        def stream(on_elicitation: OnElicitation) -> tuple[Conversation, AnswerStream]:
+            opened = begin()
+            return opened, opened.stream(
+                text,
+                uploads,
+                web_search=web_search,
+                mcp_servers=servers,
+                on_elicitation=on_elicitation,
+            )
+
+        saved: list[SavedFile] = []
+        if form is not None:
+            opened, answer = send(form.ask_for(text))
+            terminal.print_json(form.read(opened, answer))
+        elif extract:
+            _print_code(terminal, send(text)[1])
+        elif as_json:
+            opened, answer = send(text)
+            saved = folder.save_all(opened, answer)
+            terminal.print_json(_as_json(answer, saved, can_continue=keeps))
+        else:
+            saved = runner.run(stream)
+        if any(one.problem for one in saved):
+            raise typer.Exit(1)
+
+
+def _check_conversation(resume: bool, conversation: str | None, *, for_new_ones: bool) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        typer.BadParameter: Two of them are given.
+    """
+    if resume and conversation is not None:
+        raise typer.BadParameter("Choose one of --continue and --conversation.")
+    if for_new_ones and (resume or conversation is not None):
+        raise typer.BadParameter("--no-keep, --model and --system are for new conversations.")
+
+
+def _whole_question(words: Sequence[str]) -> str:
+    """Put the arguments and what is piped in together.
+
+    Raises:
+        typer.BadParameter: There is neither.
+    """
+    typed = " ".join(word for word in words if word != _STDIN)
+    reads = _STDIN in words or not sys.stdin.isatty()
+    piped = sys.stdin.read().strip() if reads else ""
+    text = "\n\n".join(part for part in (typed, piped) if part)
+    if not text.strip():
+        raise typer.BadParameter("Give a question: hfchat ask Why is the sky blue?")
+    return text
+
+
+@contextmanager
+def _open(
+    client: HuggingChat,
+    conversation_id: str | None,
+    model: str | None,
+    system: str | None,
+    *,
+    keep: bool,
+) -> Iterator[Conversation]:
+    """Open a conversation, and delete it at the end unless it is kept."""
+    if conversation_id is not None:
+        yield client.get_conversation(conversation_id)
+        return
+    conversation = client.create_conversation(model, system)
+    try:
+        yield conversation
+    finally:
+        if not keep:
+            conversation.delete()
+
+
+def _print_code(terminal: Terminal, answer: Answer) -> None:
+    """Print the first code block alone; an answer without one is an error, so no prose is piped."""
+    code = first_code_block(answer.text)
+    if code is None:
+        terminal.err.print(note(clean(answer.text)), soft_wrap=True)
+        raise HuggingChatError("The answer has no code block; it is printed above.")
+    typer.echo(clean(code), nl=not code.endswith("\n"))
+
+
+def _as_json(answer: Answer, saved: Sequence[SavedFile], *, can_continue: bool) -> dict[str, Any]:
+    fields = answer.model_dump(mode="json")
+    for file, one in zip(fields["files"], saved, strict=True):
+        file["path"] = str(one.path) if one.path else None
+        if one.problem:
+            file["problem"] = one.problem
+    fields["can_continue"] = can_continue
+    return fields
+
+
+class _Schema:
+    """A JSON schema that an answer has to fit.
+
+    Args:
+        schema: The schema.
+
+    Raises:
+        typer.BadParameter: It is not a valid JSON schema.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        from jsonschema import SchemaError  # noqa: PLC0415 - heavy
+        from jsonschema.validators import validator_for  # noqa: PLC0415 - likewise
+        from referencing import Registry  # noqa: PLC0415 - likewise
+
+        self._schema = schema
+        kind = validator_for(schema)
+        try:
+            kind.check_schema(schema)
+        except SchemaError as error:
+            raise typer.BadParameter(
+                f"The schema is not a valid JSON schema: {clean_line(error.message, 200)}"
+            ) from None
+        # An empty registry: a reference to another document is an error and never a request.
+        self._validator = kind(schema, registry=Registry())
+
+    @classmethod
+    def load(cls, path: Path) -> _Schema:
+        """Read a schema from a file.
+
+        Raises:
+            InvalidRequestError: The file cannot be read.
+            typer.BadParameter: It does not hold a JSON schema.
+        """
+        try:
+            return cls(json.loads(path.read_bytes()))
+        except OSError as error:
+            raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise typer.BadParameter(f"{path} does not hold JSON.") from None
+
+    def ask_for(self, question: str) -> str:
+        """The question with what the model needs to know about the schema."""
+        from hfchat_base.tools import schema_instructions  # noqa: PLC0415 - seldom needed
+
+        return f"{question}\n\n{schema_instructions(self._schema)}"
+
+    def read(self, conversation: Conversation, answer: Answer) -> Any:
+        """Take the JSON from an answer; ask again where it does not fit.
+
+        Raises:
+            HuggingChatError: It does not fit after the last attempt either.
+        """
+        for attempt in range(1, _SCHEMA_ATTEMPTS + 1):
+            value, problem = self._check(answer.text)
+            if not problem:
+                return value
+            if attempt < _SCHEMA_ATTEMPTS:
+                answer = conversation.send(
+                    f"That does not fit the schema: {problem} Answer again with the JSON alone."
+                )
+        raise HuggingChatError(f"The answer does not fit the schema: {clean_line(problem, 300)}")
+
+    def _check(self, text: str) -> tuple[Any, str]:
+        """Read the JSON in a text; the second value says what is wrong with it, or is empty."""
+        from jsonschema.exceptions import best_match  # noqa: PLC0415 - heavy
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - likewise
+
+        from hfchat_base.tools import JsonAnswer  # noqa: PLC0415 - seldom needed
+
+        scanner = JsonAnswer()
+        found = scanner.feed(text) + scanner.end()
+        try:
+            value = json.loads(found)
+        except ValueError as error:
+            return None, f"it is not JSON ({error})."
+        try:
+            worst = best_match(self._validator.iter_errors(value))
+        except Unresolvable as missing:
+            raise InvalidRequestError(
+                f"The schema refers to another document, which is not read: {missing.ref}"
+            ) from None
+        return value, f"at {worst.json_path}: {worst.message}." if worst else ""

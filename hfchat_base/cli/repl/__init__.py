@@ -1,1 +1,0 @@
-"""The interactive chat: reading lines, the loop, and its slash commands."""

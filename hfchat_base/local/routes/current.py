@@ -1,0 +1,328 @@
+"""Routes that only the current generation has: ``/api/v2``, the older ``/api``, and its pages.
+
+Its pages show nothing, but carry the API's responses in script elements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hfchat_base.local.routes.http import (
+    MAX_TITLE_CHARACTERS,
+    HTTPError,
+    InternalError,
+    base_path_of,
+    get_session,
+    html_response,
+    import_share,
+    is_object_id,
+    json_body,
+    json_response,
+    origin,
+    own_conversation,
+    page_number,
+    readable_conversation,
+    superjson_response,
+    text_response,
+)
+from hfchat_base.local.routes.pages import (
+    CURRENT_HEAD,
+    PAGE_TAIL,
+    conversation_document,
+    conversation_entries,
+    data_method_error,
+    not_found_page,
+    user_document,
+    v1_user,
+    vary_headers,
+)
+from hfchat_base.local.wire import JsonObject, json_text, script_text, superjson_text
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from hfchat_base.local.state import ServerState
+    from hfchat_base.local.store import Conversation
+
+_CACHE_SECONDS = 60
+_CACHED = {"cache-control": f"private, max-age={_CACHE_SECONDS}"}
+
+
+class CurrentRoutes:
+    """The routes that only the current generation has, or has in its own form."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self.routes: list[BaseRoute] = [
+            Route("/api/v2/models", self.models),
+            Route("/api/v2/models/old", self.old_models),
+            Route("/api/v2/models/{model:path}", self.model),
+            Route("/api/v2/user", self.user),
+            Route("/api/v2/user/settings", self.settings, methods=["GET"]),
+            Route("/api/v2/user/settings", self.change_settings, methods=["POST"]),
+            Route("/api/v2/feature-flags", self.flags),
+            Route("/api/v2/public-config", self.config),
+            Route("/api/v2/conversations", self.conversations, methods=["GET"]),
+            Route("/api/v2/conversations", self.delete_all, methods=["DELETE"]),
+            Route("/api/v2/conversations/import-share", self.import_share, methods=["POST"]),
+            Route("/api/v2/conversations/{id}", self.read, methods=["GET"]),
+            Route("/api/v2/conversations/{id}", self.change, methods=["PATCH"]),
+            Route("/api/v2/conversations/{id}", self.delete, methods=["DELETE"]),
+            Route(
+                "/api/v2/conversations/{id}/message/{message}",
+                self.delete_message,
+                methods=["DELETE"],
+            ),
+            Route("/api/mcp/servers", self.tool_servers),
+            Route("/api/models", self.v1_models),
+            Route("/api/user", v1_user),
+            Route("/api/conversations", self.v1_conversations),
+            Route("/healthcheck", self.health),
+            *(
+                Route(path, self.page)
+                for path in ("/", "/settings", "/conversation/{id}", "/r/{id}")
+            ),
+            Route("/{path:path}", self.nothing, methods=["GET", "POST", "PATCH", "DELETE"]),
+        ]
+
+    async def models(self, _request: Request) -> Response:
+        """List the models."""
+        entries = [model.v2_entry() for model in self._state.models]
+        return superjson_response(entries, headers=_CACHED)
+
+    async def old_models(self, _request: Request) -> Response:
+        """List the models that were removed: none."""
+        return superjson_response([])
+
+    async def model(self, request: Request) -> Response:
+        """Describe one model.
+
+        Raises:
+            HTTPError: There is no such model.
+        """
+        found = self._state.model(request.path_params["model"])
+        if found is None:
+            raise HTTPError(404, "Model not found")
+        return superjson_response(found.v2_entry())
+
+    async def user(self, request: Request) -> Response:
+        """Describe the user."""
+        return superjson_response(user_document(get_session(request).user))
+
+    async def settings(self, request: Request) -> Response:
+        """Return the user's settings."""
+        return superjson_response(self._state.settings.read(get_session(request).owner))
+
+    async def change_settings(self, request: Request) -> Response:
+        """Store the user's settings; a setting that is left out is reset to its default.
+
+        Raises:
+            InternalError: A value has the wrong type.
+        """
+        body = await json_body(request)
+        if not isinstance(body, dict):
+            raise InternalError("settings are not an object")
+        try:
+            self._state.settings.write(get_session(request).owner, body)
+        except ValidationError as error:
+            raise InternalError("a setting has the wrong type") from error
+        return Response()
+
+    async def flags(self, _request: Request) -> Response:
+        """Return the feature flags."""
+        return superjson_response(feature_flags(self._state))
+
+    async def config(self, request: Request) -> Response:
+        """Return the public configuration."""
+        return superjson_response(public_config(request), headers=_CACHED)
+
+    async def conversations(self, request: Request) -> Response:
+        """List a page of the user's conversations."""
+        page, more = self._page(request)
+        return superjson_response({"conversations": conversation_entries(page), "hasMore": more})
+
+    async def delete_all(self, request: Request) -> Response:
+        """Delete all of the user's conversations."""
+        return superjson_response(self._state.conversations.delete_all(get_session(request).owner))
+
+    async def import_share(self, request: Request) -> Response:
+        """Copy a share to the user's conversations, once.
+
+        Raises:
+            HTTPError: No share is named, or there is no such share.
+        """
+        body = await json_body(request)
+        share_id = body.get("shareId") if isinstance(body, dict) else None
+        if not isinstance(share_id, str) or not share_id:
+            raise HTTPError(400, "shareId is required")
+        created = import_share(share_id, get_session(request).owner, self._state, once=True)
+        return superjson_response({"conversationId": str(created.id)})
+
+    async def read(self, request: Request) -> Response:
+        """Return a conversation, or a share."""
+        found, shared = readable_conversation(request, self._state)
+        return superjson_response(conversation_document(found, shared=shared))
+
+    async def change(self, request: Request) -> Response:
+        """Change title or model.
+
+        Raises:
+            InternalError: The body is null.
+            HTTPError: A value is not valid, or there is no such conversation.
+        """
+        body = await json_body(request)
+        if body is None:
+            raise InternalError("null has no fields")
+        changes = body if isinstance(body, dict) else {}
+        title, model = changes.get("title"), changes.get("model")
+        if title is not None and not (
+            isinstance(title, str) and 1 <= len(title) <= MAX_TITLE_CHARACTERS
+        ):
+            raise HTTPError(400, "Title must be a string between 1 and 100 characters")
+        if model is not None and self._state.model(model) is None:
+            raise HTTPError(400, "Invalid model ID")
+        conversation = self._own(request)
+        if title is not None:
+            conversation.title = title.strip()
+        if model is not None:
+            conversation.switch_model(model)
+        return superjson_response({"success": True})
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a conversation."""
+        self._state.conversations.delete(self._own(request))
+        return superjson_response({"success": True})
+
+    async def delete_message(self, request: Request) -> Response:
+        """Delete a message and its descendants.
+
+        Raises:
+            HTTPError: There is no such message.
+        """
+        found, _ = readable_conversation(request, self._state)
+        if not found.delete_subtree(request.path_params["message"]):
+            raise HTTPError(404, "Message not found")
+        return superjson_response({"success": True})
+
+    async def tool_servers(self, _request: Request) -> Response:
+        """List the server's own tool servers."""
+        servers = self._state.tool_servers
+        return json_response([server.entry() for server in servers if server.base])
+
+    async def v1_models(self, _request: Request) -> Response:
+        """List the models in the older form."""
+        return json_response([model.v1_entry("current") for model in self._state.models])
+
+    async def v1_conversations(self, request: Request) -> Response:
+        """List a page of the user's conversations in the older form."""
+        page, _ = self._page(request)
+        return json_response(conversation_entries(page))
+
+    async def health(self, _request: Request) -> Response:
+        """Report that the server is up."""
+        return text_response("OK", media="text/plain;charset=UTF-8")
+
+    async def page(self, request: Request) -> Response:
+        """Return a page."""
+        return data_method_error(request) or current_page(request, self._state)
+
+    async def nothing(self, _request: Request) -> Response:
+        """Respond to an unknown path."""
+        return not_found_page()
+
+    def _page(self, request: Request) -> tuple[list[Conversation], bool]:
+        owner = get_session(request).owner
+        return self._state.conversations.page(owner, page_number(request))
+
+    def _own(self, request: Request) -> Conversation:
+        if not is_object_id(request.path_params["id"]):
+            raise HTTPError(400, "Invalid conversation ID")
+        return own_conversation(request, self._state)
+
+
+def current_page(request: Request, state: ServerState) -> Response:
+    """Return a page of the current generation (R: ``home_page_html``)."""
+    base = base_path_of(request.scope)
+    session = get_session(request)
+    recent, more = state.conversations.page(session.owner, 0)
+    servers = [server.entry() for server in state.tool_servers if server.base]
+    scripts = [
+        _script(
+            f"{base}/api/v2/models",
+            superjson_text([model.v2_entry() for model in state.models]),
+            cached=True,
+        ),
+        _script(f"{base}/api/v2/user", superjson_text(user_document(session.user))),
+        _script(
+            f"{base}/api/v2/public-config", superjson_text(public_config(request)), cached=True
+        ),
+        _script(f"{base}/api/mcp/servers", json_text(servers)),
+        _script(f"{base}/api/v2/user/settings", superjson_text(state.settings.read(session.owner))),
+        _script(f"{base}/api/v2/feature-flags", superjson_text(feature_flags(state))),
+        _script(
+            f"{base}/api/v2/conversations?p=0",
+            superjson_text({"conversations": conversation_entries(recent), "hasMore": more}),
+        ),
+    ]
+    if "id" in request.path_params:
+        found, shared = readable_conversation(request, state)
+        document = superjson_text(conversation_document(found, shared=shared))
+        scripts.append(_script(f"{base}/api/v2/conversations/{found.id}", document))
+    page = f"{CURRENT_HEAD}{''.join(scripts)}{PAGE_TAIL}"
+    return html_response(page, headers=vary_headers(request))
+
+
+def _script(url: str, body: str, *, cached: bool = False) -> str:
+    fetched = {
+        "status": 200,
+        "statusText": "",
+        "headers": {"content-type": "application/json"},
+        "body": body,
+    }
+    text = script_text(json_text(fetched))
+    ttl = f' data-ttl="{_CACHE_SECONDS}"' if cached else ""
+    return (
+        f'<script type="application/json" data-sveltekit-fetched data-url="{url}"{ttl}>'
+        f"{text}</script>\n"
+    )
+
+
+def feature_flags(state: ServerState) -> JsonObject:
+    """Return the feature flags (R: ``manage``)."""
+    return {
+        "enableAssistants": False,
+        "loginEnabled": state.login_required,
+        "isAdmin": False,
+        "transcriptionEnabled": False,
+    }
+
+
+def public_config(request: Request) -> JsonObject:
+    """Return the current generation's public configuration (R: ``manage``).
+
+    Args:
+        request: The request, for the origin.
+    """
+    return {
+        "PUBLIC_ORIGIN": origin(request),
+        "PUBLIC_APPLE_APP_ID": "",
+        "PUBLIC_APP_ASSETS": "chatui",
+        "PUBLIC_APP_DESCRIPTION": (
+            "Making the community's best AI chat models available to everyone."
+        ),
+        "PUBLIC_APP_NAME": "ChatUI",
+        "PUBLIC_CAVEAT": "",
+        "PUBLIC_COMMIT_SHA": "",
+        "PUBLIC_FEATURE_ANNOUNCEMENTS": "",
+        "PUBLIC_GOOGLE_ANALYTICS_ID": "",
+        "PUBLIC_LLM_ROUTER_ALIAS_ID": "omni",
+        "PUBLIC_LLM_ROUTER_DISPLAY_NAME": "Omni",
+        "PUBLIC_LLM_ROUTER_LOGO_URL": "",
+        "PUBLIC_PLAUSIBLE_SCRIPT_URL": "",
+        "PUBLIC_SHARE_PREFIX": "",
+    }

@@ -1,1 +1,0 @@
-"""Everything the server remembers, in memory. It knows nothing of HTTP or of models."""

@@ -1,0 +1,102 @@
+"""Arguments: what is accepted, what has no effect, and what is a mistake."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import pytest
+from llama_index.core.llms import ChatMessage
+
+from hfchat_base import HuggingChat
+from hfchat_base.errors import InvalidRequestError
+from hfchat_base.local import LocalServer
+from llama_index_huggingchat import HuggingChatLLM
+
+HELLO = [ChatMessage("hello there")]
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        ("modle", "model"),
+        ("base_ur", "base_url"),
+        ("contextwindow", "context_window"),
+        ("sytem_prompt", "system_prompt"),
+        ("temprature", "temperature"),
+        ("api_base", "base_url"),
+        ("default_headers", "headers"),
+        ("request_timeout", "timeout"),
+    ],
+)
+def test_mistyped_argument(mistyped: str, meant: str) -> None:
+    """An argument that does not exist is an error, which suggests the one that was meant."""
+    arguments: dict[str, Any] = {mistyped: "echo/base"}
+    with pytest.raises(InvalidRequestError, match=f"no argument '{mistyped}'.*'{meant}'"):
+        HuggingChatLLM(**arguments)
+
+
+def test_unknown_argument() -> None:
+    """An argument that resembles nothing is an error as well, and its value is not shown."""
+    arguments: dict[str, Any] = {"zzz": "s3cr3t"}
+    with pytest.raises(InvalidRequestError, match="no argument 'zzz'") as caught:
+        HuggingChatLLM(**arguments)
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["chat", "stream_chat", "complete", "stream_complete"])
+def test_mistyped_argument_of_a_call(method: str, llm: HuggingChatLLM, server: LocalServer) -> None:
+    """The same holds for single calls, and nothing is sent."""
+    question: Any = HELLO if "chat" in method else "hello"
+    with pytest.raises(InvalidRequestError, match=r"no argument 'web_serach'.*'web_search'"):
+        getattr(llm, method)(question, web_serach=True)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("method", ["achat", "astream_chat", "acomplete", "astream_complete"])
+async def test_mistyped_argument_of_an_asynchronous_call(
+    method: str, llm: HuggingChatLLM, server: LocalServer
+) -> None:
+    """It holds asynchronously."""
+    question: Any = HELLO if "chat" in method else "hello"
+    with pytest.raises(InvalidRequestError, match=r"no argument 'web_serach'.*'web_search'"):
+        await getattr(llm, method)(question, web_serach=True)
+    assert server.requests == []
+
+
+def test_settings_without_effect(llm: HuggingChatLLM) -> None:
+    """What a server cannot honour is warned about once for each name, and ignored."""
+    with pytest.warns(UserWarning, match="no setting for temperature"):
+        llm.chat(HELLO, temperature=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert llm.chat(HELLO, temperature=0.3).message.content == "You said: hello there"
+
+
+def test_settings_without_effect_of_the_object(server: LocalServer) -> None:
+    """The same goes for what the object is made with."""
+    with pytest.warns(UserWarning, match="no setting for max_tokens, temperature"):
+        HuggingChatLLM(base_url=server.base_url, temperature=0, max_tokens=100)
+
+
+def test_signature() -> None:
+    """The signature shows every field, and every argument of the client."""
+    shown = inspect.signature(HuggingChatLLM).parameters
+    client = inspect.signature(HuggingChat).parameters
+    assert {*HuggingChatLLM.model_fields, *client} <= set(shown)
+
+
+def test_timeout() -> None:
+    """A timeout is the seconds without progress after which a call fails."""
+    timeouts = HuggingChatLLM(timeout=7)._client.server.policy.timeouts
+    assert (timeouts.first_event, timeouts.progress) == (7, 7)
+
+
+def test_connection_of_a_client(server: LocalServer) -> None:
+    """With a client, arguments about the connection are an error: they would have no effect."""
+    with (
+        HuggingChat(server.base_url) as client,
+        pytest.raises(InvalidRequestError, match=r"client has settings.*proxy"),
+    ):
+        HuggingChatLLM(client=client, proxy="http://127.0.0.1:1")
