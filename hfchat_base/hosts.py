@@ -1,4 +1,4 @@
-"""Which hosts and origins a server on this machine answers to: its own, and nobody else's.
+"""Where a server on this machine listens, and which hosts and origins it answers to: its own.
 
 Every web page that a user opens can reach a server on the user's loopback addresses. It can send
 forms and other simple requests; and if it makes its own host name point to 127.0.0.1 (DNS
@@ -6,19 +6,29 @@ rebinding), the browser takes the server for a part of the page. But the browser
 which host a request is for and which page it comes from, and the page cannot change that. So both
 must be the server's own, on every route.
 
-`HostGuard` decides; what is answered is up to the server that asks it. It reads an ASGI scope and
-needs no framework.
+`HostGuard` decides what passes; what is answered is up to the server that asks it. It reads an ASGI
+scope and needs no framework.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["Host", "HostGuard", "Rejection", "is_host", "is_host_name", "is_loopback"]
+__all__ = [
+    "Host",
+    "HostGuard",
+    "Rejection",
+    "is_host",
+    "is_host_name",
+    "is_loopback",
+    "listening_socket",
+]
 
 Rejection = Literal["malformed_path", "no_host", "foreign_host", "foreign_origin", "foreign_fetch"]
 """Why a request is refused: its path is malformed, it does not name exactly one host, it is meant
@@ -28,6 +38,7 @@ _HOST: Final = re.compile(
     r"(?P<name>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
     re.IGNORECASE | re.ASCII,
 )
+_BACKLOG: Final = 1024
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FOREIGN_SITES: Final = ("cross-site", "same-site")
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -77,6 +88,32 @@ def is_loopback(text: str) -> bool:
     """Tell whether an address, or ``localhost``, is this machine's own and nobody else's."""
     address = _address(text)
     return text.lower() == "localhost" or (address is not None and address.is_loopback)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Open a listening socket.
+
+    The protocol is given explicitly, because asyncio disables Nagle's algorithm only then; with it,
+    every response of two writes takes 40 ms.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on, or 0 for a free one.
+
+    Raises:
+        OSError: The port is in use or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class HostGuard:
