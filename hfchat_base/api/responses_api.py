@@ -1,7 +1,8 @@
 """An answer in the form of the Responses API, whole and streamed.
 
 The output's items stand in the order in which their first piece came: thinking, text, calls, tools
-that the server ran, pictures. An answer may come back to text after a call; that is a further item.
+that the server ran; pictures are last. If text goes on after another item, it is a further item, so
+that what comes last is the answer.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any, Final
 from hfchat_base.api.failures import Failure
 from hfchat_base.api.generation import ApiPiece, Generation
 from hfchat_base.api.schema import ResponsesRequest
-from hfchat_base.events import ReasoningDelta
+from hfchat_base.events import ReasoningDelta, ToolCall, ToolError, ToolResult
 from hfchat_base.tools import FunctionCall
-from hfchat_base.types import Source, ToolRun
+from hfchat_base.types import Source
 
 __all__ = ["ResponseObject"]
 
@@ -54,6 +55,7 @@ class ResponseObject:
         self._created_at = int(time.time())
         self._output: list[dict[str, Any]] = []
         self._open: _TextItem | None = None
+        self._runs: dict[str, ToolCall] = {}
         self._sequence = 0
 
     async def whole(self) -> dict[str, Any]:
@@ -92,9 +94,6 @@ class ResponseObject:
                     yield event
         for event in self._end_text(generation.sources):
             yield event
-        for run in generation.tool_runs:
-            for event in self._add(_mcp_call(run)):
-                yield event
         for url in generation.data_urls():
             for event in self._add(_image(url.partition(",")[2])):
                 yield event
@@ -110,6 +109,12 @@ class ResponseObject:
             yield from self._end_text()
             is_custom = piece.name in self._generation.prompt.custom_tools
             yield from self._custom_call(piece) if is_custom else self._function_call(piece)
+        elif isinstance(piece, ToolCall):
+            self._runs[piece.uuid] = piece
+        elif isinstance(piece, (ToolResult, ToolError)):
+            run = self._runs.pop(piece.uuid, None)
+            yield from self._end_text()
+            yield from self._add(_mcp_call(run, piece))
 
     def _text(self, kind: str, text: str) -> Iterator[Event]:
         if self._open is None or self._open.kind != kind:
@@ -283,17 +288,18 @@ class _TextItem:
         return part
 
 
-def _mcp_call(run: ToolRun) -> dict[str, Any]:
+def _mcp_call(run: ToolCall | None, end: ToolResult | ToolError) -> dict[str, Any]:
     """A tool that the server ran; on which MCP server, it does not say."""
+    error = end.message if isinstance(end, ToolError) else None
     return {
         "id": _new_id("mcp"),
         "type": "mcp_call",
-        "status": "failed" if run.error else "completed",
+        "status": "completed" if error is None else "failed",
         "server_label": "",
-        "name": run.name,
-        "arguments": json.dumps(dict(run.arguments), ensure_ascii=False),
-        "output": run.output,
-        "error": run.error,
+        "name": run.name if run else "",
+        "arguments": json.dumps(run.arguments if run else {}, ensure_ascii=False),
+        "output": end.output if isinstance(end, ToolResult) else None,
+        "error": error,
     }
 
 

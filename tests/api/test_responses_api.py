@@ -181,6 +181,8 @@ def test_items_of_tools_that_the_server_ran(client: openai.OpenAI) -> None:
     first = client.responses.create(model="tools/agent", input="Hello", tools=tools)
     (run,) = [item for item in first.output if item.type == "mcp_call"]
     assert (run.name, run.output) == ("magic_number", "42 for Hello")
+    # Clients take the text after the last tool for the answer.
+    assert first.output[-1].type == "message"
     history: list[Any] = [
         {"role": "user", "content": "Hello"},
         *(item.model_dump() for item in first.output),
