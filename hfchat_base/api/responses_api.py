@@ -201,7 +201,7 @@ class ResponseObject:
             "error": None,
             "incomplete_details": None,
             "instructions": request.instructions,
-            "metadata": (request.model_extra or {}).get("metadata") or {},
+            "metadata": request.metadata or {},
             "model": self._generation.model,
             "output": list(self._output),
             "parallel_tool_calls": request.parallel_tool_calls is not False,

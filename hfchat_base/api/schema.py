@@ -1,7 +1,7 @@
 """What clients of OpenAI's API send: lenient about what is unknown, strict about what is used.
 
-Fields that nothing here has a use for stay in `model_extra`; `Request.ignored` names those that a
-client would expect an effect of.
+Fields that nothing here has a use for are dropped; `Request.ignored` names those that a client
+would expect an effect of.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "ChatCompletionsRequest",
@@ -43,7 +43,7 @@ _MOST_NAMES: Final = 30
 
 
 class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True, protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, protected_namespaces=())
 
 
 class Source(_Lenient):
@@ -114,6 +114,7 @@ class Request(_Lenient):
     Attributes:
         web_search: Whether the server is to search the web. Not a field of OpenAI's.
         mcp_servers: MCP servers for the server to use. Not a field of OpenAI's.
+        ignored: The names of the fields that were set and have no effect; found out here.
     """
 
     model: str | None = None
@@ -123,17 +124,22 @@ class Request(_Lenient):
     parallel_tool_calls: bool | None = None
     web_search: bool | None = None
     mcp_servers: list[Any] | None = None
+    ignored: list[str] = Field(default_factory=list)
 
-    @property
-    def ignored(self) -> list[str]:
-        """The names of the fields that were set and have no effect."""
-        return sorted(
+    @model_validator(mode="before")
+    @classmethod
+    def _name_ignored(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        names = [
             name
-            for name, value in (self.model_extra or {}).items()
-            if name not in _WITHOUT_EFFECT_ON_ANSWERS
+            for name, value in body.items()
+            if name not in cls.model_fields
+            and name not in _WITHOUT_EFFECT_ON_ANSWERS
             and value not in (None, False, [], {}, _NEUTRAL.get(name))
             and _FIELD_NAME.fullmatch(name)
-        )[:_MOST_NAMES]
+        ]
+        return {**body, "ignored": sorted(names)[:_MOST_NAMES]}
 
 
 class ChatCompletionsRequest(Request):
@@ -174,6 +180,7 @@ class ResponsesRequest(Request):
     instructions: str | None = None
     previous_response_id: str | None = None
     text: TextOptions | None = None
+    metadata: dict[str, Any] | None = None
     store: bool | None = None
     conversation: Any = None
     background: bool | None = None
