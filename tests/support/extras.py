@@ -33,6 +33,7 @@ _NEEDS: Final = {
     "local/demo": ("demo",),
     "api/test_judges.py": ("langchain", "llama-index"),
     "api/test_command.py": ("cli",),
+    "api/test_langchain_standard.py": ("langchain",),
     "base/cli": ("cli",),
     "base/cli/test_demo.py": ("langchain", "llama-index"),
     "base/auth/test_sources.py": ("browser",),
