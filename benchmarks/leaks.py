@@ -28,8 +28,15 @@ from curl_cffi import AsyncSession, CurlError
 from benchmarks.servers import serve, serving
 from hfchat_base import HuggingChat
 from hfchat_base.local import LocalServer
-from tests.faults import leaks
-from tests.faults.leaks import LEFT_SHARE, LONGEST_STAY_SECONDS, TASKS, THREADS, Course, Outcome
+from tests.support.faults import leaks
+from tests.support.faults.leaks import (
+    LEFT_SHARE,
+    LONGEST_STAY_SECONDS,
+    TASKS,
+    THREADS,
+    Course,
+    Outcome,
+)
 from tests.support.faults.origins import Taping
 from tests.support.faults.server import FaultServer
 

@@ -112,7 +112,7 @@ def told(case: Case, outcome: dict[str, Any] | None, *, prompts: int, sendings: 
 
 def cases() -> list[Case]:
     """The rows of the table."""
-    from tests.faults.answers import (  # noqa: PLC0415
+    from tests.support.faults.answers import (  # noqa: PLC0415
         FINISHED,
         KEEP_ALIVE,
         STARTED,

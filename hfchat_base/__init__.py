@@ -81,6 +81,7 @@ from hfchat_base.streams import AnswerStream, AsyncAnswerStream
 from hfchat_base.types import (
     Answer,
     AnswerFile,
+    AnswerReference,
     ChatMessage,
     ConversationInfo,
     FetchedFile,
@@ -100,6 +101,7 @@ __all__ = [
     "AccessDeniedError",
     "Answer",
     "AnswerFile",
+    "AnswerReference",
     "AnswerStream",
     "AsyncAnswerStream",
     "AsyncConversation",

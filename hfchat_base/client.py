@@ -236,6 +236,7 @@ class ClientBase(ABC):
         messages: Sequence[ChatMessage] | str,
         model: str | None,
         as_history: AsHistory | None,
+        switch_to_vision_model: bool,
         *,
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
@@ -250,6 +251,7 @@ class ClientBase(ABC):
             check("web_search", web_search, FLAG),
             hide_servers(check_servers(mcp_servers)),
             as_history,
+            check("switch_to_vision_model", switch_to_vision_model, FLAG),
         )
         return (
             lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
@@ -455,6 +457,7 @@ class HuggingChat(ClientBase):
         *,
         model: str | None = None,
         as_history: AsHistory | None = None,
+        switch_to_vision_model: bool = True,
         **options: Unpack[TurnOptions],
     ) -> AnswerStream:
         """Answer a history that the caller keeps, as it comes.
@@ -467,12 +470,16 @@ class HuggingChat(ClientBase):
             model: A model's id or short name; by default `default_model`.
             as_history: Gets the answer and returns the history, answer included, under which it
                 will be continued. By default that is `messages` and the answer's text.
+            switch_to_vision_model: Whether another model may answer if there are images and the
+                named one does not accept them; otherwise that is an error.
             **options: See `TurnOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
         """
-        return self._runner.stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(
+            *self._chat(messages, model, as_history, switch_to_vision_model, **options)
+        )
 
     def chat(
         self,
@@ -607,10 +614,13 @@ class AsyncHuggingChat(ClientBase):
         *,
         model: str | None = None,
         as_history: AsHistory | None = None,
+        switch_to_vision_model: bool = True,
         **options: Unpack[TurnOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
-        return self._runner.stream(*self._chat(messages, model, as_history, **options))
+        return self._runner.stream(
+            *self._chat(messages, model, as_history, switch_to_vision_model, **options)
+        )
 
     async def chat(
         self,

@@ -27,6 +27,7 @@ from hfchat_base.events import ElicitationRequest, Source
 __all__ = [
     "Answer",
     "AnswerFile",
+    "AnswerReference",
     "AsHistory",
     "Attachment",
     "ChatMessage",
@@ -338,6 +339,8 @@ class Answer(Value):
         message_id: Its own id, what a next message continues from; None if it is not known.
         generation_id: The run that wrote it (current servers), or None.
         router: ``route``, ``model`` and ``provider`` that served it, as far as the server said.
+        history_id: Identifies the history that ends with this answer, in every process; None if its
+            conversation is not to be continued. See `AnswerReference`.
     """
 
     text: str = ""
@@ -352,9 +355,35 @@ class Answer(Value):
     message_id: str | None = None
     generation_id: str | None = None
     router: Mapping[str, str] = Field(default_factory=dict)
+    history_id: str | None = None
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def reference(self) -> AnswerReference | None:
+        """Where the server keeps this answer, for the message that holds it; None if unknown."""
+        if self.message_id is None or self.history_id is None:
+            return None
+        return AnswerReference(self.conversation_id, self.message_id, self.history_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReference:
+    """Where the server keeps an answer, so that any process can continue its conversation.
+
+    A reference is a hint: it is used only for the very history whose answer it was given with, and
+    only if the server has that message. Otherwise the history starts a new conversation.
+
+    Attributes:
+        conversation_id: The conversation.
+        message_id: The answer's message in it.
+        history_id: Identifies the history that ends with the answer.
+    """
+
+    conversation_id: str
+    message_id: str
+    history_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,11 +394,13 @@ class ChatMessage:
         role: ``system``, ``user`` or ``assistant``.
         content: Its text.
         files: What is attached to it.
+        reference: Where the server keeps it, for an answer of the server (`Answer.reference`).
     """
 
     role: Role
     content: str
     files: Sequence[Attachment] = ()
+    reference: AnswerReference | None = None
 
 
 RetryReason = Literal["connection", "overloaded", "limit", "pace"]

@@ -39,6 +39,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from hfchat_base import (
     Answer,
     AnswerFile,
+    AnswerReference,
     ChatMessage,
     FetchedFile,
     InvalidRequestError,
@@ -131,7 +132,7 @@ def base_messages(messages: Sequence[BaseMessage], fetch: FetchFile) -> list[Cha
 def has_web_files(messages: Sequence[BaseMessage]) -> bool:
     """Whether a file has to be fetched from the web."""
     return any(
-        not _is_data(str(block.get("url") or "data:"))
+        not _is_data(_image_url(block) or "data:")
         for message in messages
         if not isinstance(message, AIMessage) and not isinstance(message.content, str)
         for block in message.content_blocks
@@ -153,7 +154,7 @@ class _Converter:
     def convert(self, message: BaseMessage) -> ChatMessage:
         """Turn one message."""
         if isinstance(message, AIMessage):
-            return ChatMessage("assistant", _assistant_text(message))
+            return ChatMessage("assistant", _assistant_text(message), reference=_reference(message))
         text, files = self._content(message.content_blocks)
         if isinstance(message, ToolMessage):
             name = message.name or self._tool_names.get(message.tool_call_id) or "tool"
@@ -219,6 +220,8 @@ class _Converter:
             name = self._tool_names.get(value.get("tool_use_id")) or "tool"
             texts.append(result_text(name, text, is_error=bool(value.get("is_error"))))
             files += more
+        elif url := _image_url({"type": "non_standard", "value": value}):
+            self._add_file({"url": url}, texts, files)
         elif value.get("type") != "tool_use":
             texts.append(json.dumps(value, ensure_ascii=False, default=str))
 
@@ -239,6 +242,15 @@ def _assistant_text(message: AIMessage) -> str:
     return assistant_text(text, calls)
 
 
+def _reference(message: AIMessage) -> AnswerReference | None:
+    """Where the server keeps a message, as `metadata_of` has noted it."""
+    metadata = message.response_metadata
+    ids = [metadata.get(name) for name in ("conversation_id", "message_id", "history_id")]
+    if metadata.get("model_provider") != PROVIDER or not all(isinstance(id_, str) for id_ in ids):
+        return None
+    return AnswerReference(*map(str, ids))
+
+
 def _plain_text(block: Mapping[str, Any]) -> str:
     text = block.get("text")
     if block["type"] == "text":
@@ -250,6 +262,17 @@ def _plain_text(block: Mapping[str, Any]) -> str:
 
 def _is_data(url: str) -> bool:
     return url.startswith("data:")
+
+
+def _image_url(block: Mapping[str, Any]) -> str | None:
+    """The address of a block's file; also of OpenAI's image block with a plain string in it."""
+    if block["type"] != "non_standard":
+        return str(block.get("url") or "") or None
+    value = block["value"]
+    if value.get("type") not in {"image_url", "input_image"}:
+        return None
+    image = value.get("image_url")
+    return image if isinstance(image, str) else None
 
 
 def _as_text(data: str | bytes) -> str:
@@ -547,6 +570,8 @@ def metadata_of(answer: Answer, base_url: str, *, is_kept: bool) -> dict[str, An
         metadata["conversation_url"] = f"{base_url}/conversation/{answer.conversation_id}"
         if answer.message_id:
             metadata["message_id"] = answer.message_id
+        if answer.history_id:
+            metadata["history_id"] = answer.history_id
     if answer.title:
         metadata["title"] = answer.title
     if answer.router:

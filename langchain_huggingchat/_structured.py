@@ -18,10 +18,8 @@ whatever kind the schema is of.
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -40,7 +38,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
-from hfchat_base.tools import repair_request
+from hfchat_base.tools import read_json, repair_request
 
 __all__ = ["METHODS", "Method", "OutputSchema", "StructuredOutput"]
 
@@ -50,7 +48,6 @@ METHODS: Final = ("function_calling", "json_schema", "json_mode")
 _VALUE: Final = "value"
 """The only field of the object that holds a value which is no object itself."""
 
-_STRING_OR_TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 _MOST_ERRORS: Final = 5
 _LONGEST_ERROR: Final = 300
 _PREVIEW_GROWTH: Final = 50
@@ -396,38 +393,12 @@ def _arguments(answer: AIMessage, name: str) -> dict[str, Any]:
 
 
 def _json(answer: AIMessage) -> Any:
-    text = _STRING_OR_TRAILING_COMMA.sub(lambda found: found[1] or "", answer.text)
     try:
-        return json.loads(
-            text,
-            strict=False,
-            parse_constant=_refuse,
-            parse_float=_finite,
-            object_pairs_hook=_unambiguous,
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return read_json(answer.text)
+    except ValueError as error:
         raise OutputParserException(
-            f"It is not valid JSON: {reason}", llm_output=answer.text
+            f"It is not valid JSON: {error}", llm_output=answer.text
         ) from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a JSON value")
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise ValueError(f"{number} is too large a number")
-    return value
-
-
-def _unambiguous(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a name occurs twice in an object")
-    return fields
 
 
 def _describes_object(schema: Mapping[str, Any]) -> bool:

@@ -148,7 +148,8 @@ class ChatHuggingChat(BaseChatModel):
         ```
 
         If the server already has the beginning of a history, the call continues that conversation
-        and sends only what is new.
+        and sends only what is new. An answer's metadata says where the server keeps it, so that
+        another instance, or another process, continues there as well.
 
         ```python
         llm.invoke([*messages, answer, ("human", "And in Italian?")])
@@ -317,6 +318,10 @@ class ChatHuggingChat(BaseChatModel):
 
     verify: bool | str = True
     """Whether to check certificates, or a file with the ones to trust."""
+
+    switch_to_vision_model: bool = False
+    """Whether another model may answer messages with images if the named model does not accept
+    them. By default that is an error."""
 
     max_tool_asks: int = Field(default=3, ge=1)
     """How many requests to make for a forced tool call at most."""
@@ -657,6 +662,7 @@ class ChatHuggingChat(BaseChatModel):
             or self.on_elicitation
             or interrupt_graph,
             "as_history": session.as_history,
+            "switch_to_vision_model": self.switch_to_vision_model,
         }
         warn_ignored(name for name, value in others.items() if value is not None)
         return session, options

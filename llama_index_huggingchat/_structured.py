@@ -8,7 +8,8 @@ what it accepts:
   streamed, objects are previews of another class (`FlexibleModel`), and only the last one, which
   was validated, is of the requested class.
 * An answer that is not valid is sent back once, with what is wrong with it.
-* In text, anything may stand before and after the JSON, such as a sentence or a code fence.
+* In text, anything may stand before and after the JSON, such as a sentence or a code fence. The
+  JSON itself is read strictly: see `hfchat_base.tools.read_json`.
 * The class need not be an object in JSON: ``RootModel[list[int]]`` works.
 """
 
@@ -28,7 +29,7 @@ from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BasePydanticProgram, Model
 
-from hfchat_base.tools import JsonAnswer, repair_request
+from hfchat_base.tools import JsonAnswer, read_json, repair_request
 from llama_index_huggingchat._convert import tool_calls
 
 __all__ = ["StructuredProgram"]
@@ -263,15 +264,9 @@ def _written(response: ChatResponse) -> Any:
     if not text:
         raise ValueError("There is no JSON in it.")
     try:
-        return json.loads(text, strict=False, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("The JSON is nested too deeply.") from None
+        return read_json(text)
     except ValueError as error:
-        raise ValueError(f"The JSON is not valid: {error}") from error
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+        raise ValueError(f"It is not valid JSON: {error}") from error
 
 
 def _repair(

@@ -116,3 +116,19 @@ def test_only_dialects_know_the_generations() -> None:
         if isinstance(part, ast.Constant) and part.value in ("current", "legacy")
     ]
     assert not asking
+
+
+TESTS: Final = sorted(
+    path for path in (ROOT / "tests").rglob("*.py") if "fuzz" not in path.relative_to(ROOT).parts
+)
+
+
+@pytest.mark.parametrize("file", TESTS, ids=[str(path.relative_to(ROOT)) for path in TESTS])
+def test_tests_share_through_support_only(file: Path) -> None:
+    """What several tests need stands in `tests/support`; no test imports another."""
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert not {name for name in imported if name.startswith("tests.") and "support" not in name}

@@ -37,7 +37,7 @@ def test_a_folder_without_its_extra_is_skipped(folder: str, module: str, extra: 
 
 def test_in_ci_it_fails() -> None:
     """Nothing is left out there without a word."""
-    done = pytest_without("typer", "tests/base/cli/test_main.py", CI="true")
+    done = pytest_without("typer", "tests/base/cli/test_app.py", CI="true")
     assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
     assert "uv sync --inexact --extra cli" in done.stdout
 

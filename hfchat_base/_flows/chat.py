@@ -19,16 +19,18 @@ from hfchat_base._flows.index import ConversationIndex, Plan
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import OutgoingMessage
-from hfchat_base._protocol.requests import check_text
+from hfchat_base._protocol.requests import check_conversation_id, check_message_id, check_text
 from hfchat_base.errors import (
     AccessDeniedError,
     ConversationFullError,
     ConversationNotFoundError,
     HuggingChatError,
     MessageNotFoundError,
+    ProtocolError,
+    ResponseError,
     ServerError,
 )
-from hfchat_base.types import Answer, AsHistory, ChatMessage, McpServer
+from hfchat_base.types import Answer, AnswerReference, AsHistory, ChatMessage, McpServer
 
 _log = logging.getLogger("hfchat")
 
@@ -51,6 +53,8 @@ class ChatRequest:
         mcp_servers: The tool servers to offer.
         as_history: Under which history the answer will be continued, if not under `messages` and
             its text.
+        may_switch_model: Whether another model may answer if there are images and the named one
+            does not accept them.
     """
 
     messages: Sequence[ChatMessage]
@@ -58,6 +62,7 @@ class ChatRequest:
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
     as_history: AsHistory | None = None
+    may_switch_model: bool = True
 
 
 def chat(
@@ -84,6 +89,16 @@ def chat(
     if ephemeral:
         return (yield from _ephemeral(server, request, run, model))
     plan = history.plan(model, request.messages)
+    if plan.reference is not None:
+        try:
+            is_there = yield from _is_there(server, plan, plan.reference)
+        finally:
+            history.release(plan)
+        if is_there:
+            history.confirm(plan.reference)
+        else:
+            history.forget(plan.reference.conversation_id)
+        plan = history.plan(model, request.messages)
     if plan.conversation_id is not None:
         try:
             return (yield from _send(server, history, request, run, model, plan))
@@ -132,8 +147,31 @@ def _send(
         history.release(plan)
     else:
         known_as = request.as_history(answer) if request.as_history else None
-        history.done(plan, conversation_id, answer, known_as)
+        history_id = history.done(plan, conversation_id, answer, known_as)
+        answer = answer.model_copy(update={"history_id": history_id})
     return answer
+
+
+def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flow[bool]:
+    """Ask the server whether an answer that a history refers to can be continued from.
+
+    The reference comes with the history, so nothing is taken for granted: the conversation has to
+    be ours, with the same model and system prompt, and no run may be going on in it.
+    """
+    try:
+        check_message_id(reference.message_id)
+        conversation_id = check_conversation_id(reference.conversation_id)
+        stored = yield from conversations.read(server, conversation_id)
+    except (ResponseError, ProtocolError) as error:
+        _log.info("conversation %r cannot be continued (%s)", reference.conversation_id, error)
+        return False
+    is_same_prompt = not plan.system_prompt or stored.system_prompt == plan.system_prompt
+    return (
+        stored.model == plan.model
+        and is_same_prompt
+        and all(message.is_complete for message in stored.messages)
+        and any(m.id == reference.message_id and m.role == "assistant" for m in stored.messages)
+    )
 
 
 def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: str) -> Flow[Answer]:
@@ -185,7 +223,14 @@ def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatE
 
 def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
     if any(upload.is_image for message in request.messages for upload in message.files):
-        return (yield from discovery.vision_model(server, request.model)).id
+        return (
+            yield from discovery.vision_model(
+                server, request.model, may_switch=request.may_switch_model
+            )
+        ).id
     if request.model is None:
         return (yield from discovery.default_model(server)).id
+    if any(message.reference for message in request.messages):
+        # They belong to a model's id, which a short name is found by in the list.
+        yield from discovery.models(server)
     return server.catalog.resolve(request.model).id if server.catalog else request.model

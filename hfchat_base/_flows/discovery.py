@@ -158,11 +158,16 @@ def default_model(server: ServerInfo) -> Flow[Model]:
     return found
 
 
-def vision_model(server: ServerInfo, name: str | None) -> Flow[Model]:
+def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = True) -> Flow[Model]:
     """The named model if it accepts images, or else the server's default for images.
 
+    Args:
+        server: The server.
+        name: A model's id or short name, or None for the server's default model.
+        may_switch: Whether another model may take the place of a named one.
+
     Raises:
-        InvalidRequestError: The server has no vision model.
+        InvalidRequestError: The server has no vision model, or the named one is none.
         ModelNotFoundError: There is no model of that name.
     """
     known = yield from models(server)
@@ -172,6 +177,10 @@ def vision_model(server: ServerInfo, name: str | None) -> Flow[Model]:
     other = known.default_vision
     if other is None:
         raise InvalidRequestError("This server has no vision model.")
+    if name and not may_switch:
+        raise InvalidRequestError(
+            f"{wanted or name} does not accept images. Use a model that does, such as {other}."
+        )
     if name:
         _log.info("%s does not accept images; using %s", name, other.id)
     return other

@@ -16,6 +16,10 @@ The rules:
 * A conversation in use by one call is never used by another (two runs at once lose an answer, R:
   `two_runs_in_one_conversation`): the other call gets a conversation of its own.
 * A conversation that has gone, is full, or was left in the middle of a run is forgotten.
+* A message of a history may refer to the server's message that it is (`AnswerReference`). If the
+  index does not know the beginning that ends with it, the plan names the reference. It fits only
+  that very beginning, model and system prompt included, and whoever carries out the plan asks the
+  server before it counts. That way a conversation continues in another process.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from dataclasses import dataclass
 from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.policy import Limits
-from hfchat_base.types import Answer, Attachment, ChatMessage
+from hfchat_base.types import Answer, AnswerReference, Attachment, ChatMessage
 
 _Key = bytes
 
@@ -58,6 +62,7 @@ class Plan:
         system_prompt: For a new conversation.
         text: What the user says.
         files: What is attached to it.
+        reference: Where a longer beginning than the known one should be, or None.
     """
 
     model: str
@@ -66,6 +71,7 @@ class Plan:
     system_prompt: str
     text: str
     files: tuple[Attachment, ...]
+    reference: AnswerReference | None
     _end: _Key
     _thread: _Thread | None
 
@@ -80,6 +86,7 @@ class ConversationIndex:
     def __init__(self, max_entries: int = Limits().beginnings) -> None:
         self._max_entries = max_entries
         self._places: OrderedDict[_Key, _Place] = OrderedDict()
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
         register(self)
 
@@ -89,6 +96,8 @@ class ConversationIndex:
         Two processes in one conversation would take each other's runs for their own. Nothing is
         lost, since every call brings its whole history.
         """
+        for place in self._places.values():
+            self._forgotten[place.thread.conversation_id] = None
         self._places = OrderedDict()
 
     def __len__(self) -> int:
@@ -114,9 +123,12 @@ class ConversationIndex:
         keys = _keys(model, system_prompt, turns)
         with self._lock:
             known = None if fresh else self._longest_known(keys, turns)
+            reference = None if fresh else self._reference(keys, turns, known[0] if known else 0)
             if known is None:
                 text, files = render(turns)
-                return Plan(model, None, None, system_prompt, text, files, keys[-1], None)
+                return Plan(
+                    model, None, None, system_prompt, text, files, reference, keys[-1], None
+                )
             index, place = known
             place.thread.busy = True
         text, files = render(turns[index:], continues=True)
@@ -127,6 +139,7 @@ class ConversationIndex:
             system_prompt,
             text,
             files,
+            reference,
             keys[-1],
             place.thread,
         )
@@ -137,7 +150,7 @@ class ConversationIndex:
         conversation_id: str,
         answer: Answer,
         known_as: Sequence[ChatMessage] | None = None,
-    ) -> None:
+    ) -> str | None:
         """Remember where an answered history stands, and let go of its conversation.
 
         Args:
@@ -146,20 +159,35 @@ class ConversationIndex:
             answer: What came; without its id nothing can be continued from there.
             known_as: The history, answer included, that the caller will hand over; by default what
                 was planned for and the answer's text.
+
+        Returns:
+            What identifies that history; None if it cannot be continued from there.
         """
         with self._lock:
             thread = plan._thread or _Thread(conversation_id)  # noqa: SLF001 - ours
             thread.busy = False
             if answer.message_id is None:
-                return
+                return None
             if known_as is None:
                 key = _extend(plan._end, ChatMessage("assistant", answer.text))  # noqa: SLF001 - ours
             else:
                 key = _keys(plan.model, *_divide(known_as))[-1]
-            self._places[key] = _Place(thread, answer.message_id)
-            self._places.move_to_end(key)
-            while len(self._places) > self._max_entries:
-                self._places.popitem(last=False)
+            self._remember(key, _Place(thread, answer.message_id))
+            return key.hex()
+
+    def confirm(self, reference: AnswerReference) -> None:
+        """Remember a beginning that a plan has referred to, now that the server has confirmed it.
+
+        Args:
+            reference: `Plan.reference`.
+        """
+        with self._lock:
+            threads = (place.thread for place in self._places.values())
+            same = (t for t in threads if t.conversation_id == reference.conversation_id)
+            thread = next(same, None) or _Thread(reference.conversation_id)
+            key = bytes.fromhex(reference.history_id)
+            self._places.setdefault(key, _Place(thread, reference.message_id))
+            self._remember(key, self._places[key])
 
     def release(self, plan: Plan) -> None:
         """Let go of a plan's conversation, which stays as it was before."""
@@ -175,6 +203,32 @@ class ConversationIndex:
                 for key, place in self._places.items()
                 if place.thread.conversation_id != conversation_id
             )
+            self._forgotten[conversation_id] = None
+            while len(self._forgotten) > self._max_entries:
+                self._forgotten.popitem(last=False)
+
+    def _remember(self, key: _Key, place: _Place) -> None:
+        self._places[key] = place
+        self._places.move_to_end(key)
+        while len(self._places) > self._max_entries:
+            self._places.popitem(last=False)
+
+    def _reference(
+        self, keys: Sequence[_Key], turns: Sequence[ChatMessage], known: int
+    ) -> AnswerReference | None:
+        """The reference of the longest beginning that is longer than the known one."""
+        candidates = list(zip(keys[1:-1], turns[:-1], strict=True))[known:]
+        for key, turn in reversed(candidates):
+            if key in self._places:
+                return None  # it is in use
+            reference = turn.reference
+            if (
+                reference is not None
+                and reference.history_id == key.hex()
+                and reference.conversation_id not in self._forgotten
+            ):
+                return reference
+        return None
 
     def _longest_known(
         self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
@@ -202,7 +256,7 @@ def render(
     """
     files = tuple(upload for turn in turns for upload in turn.files)
     if all(turn.role == "user" for turn in turns):
-        return "\n\n".join(turn.content for turn in turns), files
+        return "\n\n".join(turn.content for turn in turns) or _attached(files), files
     heading = (
         "The conversation went on as follows" if continues else "This is our conversation so far"
     )
@@ -219,8 +273,14 @@ def render(
 
 
 def _labelled(turn: ChatMessage) -> str:
-    attached = "".join(f" [attached: {upload.name}]" for upload in turn.files)
-    return f"{turn.role.capitalize()}: {turn.content}{attached}"
+    return " ".join(
+        filter(None, [f"{turn.role.capitalize()}:", turn.content, _attached(turn.files)])
+    )
+
+
+def _attached(files: Sequence[Attachment]) -> str:
+    # A server takes no message without text.
+    return " ".join(f"[attached: {upload.name}]" for upload in files)
 
 
 def _divide(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]]:

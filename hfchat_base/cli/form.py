@@ -1,4 +1,4 @@
-"""A tool's question, put to the user as a form.
+"""A tool's question, shown to the user as a form.
 
 Every value is checked here as the server checks it, because a refused reply ends the run.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadLine", "fill_in"]
 
 ReadLine = Callable[[str], str]
-"""Asks for a line with a prompt; raises EOFError or KeyboardInterrupt when there is none."""
+"""Asks for a line with a prompt; raises EOFError or KeyboardInterrupt if there is none."""
 
 _YES: Final = ("y", "yes", "true", "1")
 _NO: Final = ("n", "no", "false", "0")
@@ -70,7 +70,7 @@ def _visit(
 
 
 def _ask(field: _Field, console: Console, read_line: ReadLine) -> object:
-    """Ask for one field until the value is one that the server takes; None if left empty."""
+    """Ask for one field until the server would accept the value; None if it is left empty."""
     if field.get("description"):
         console.print(note(f"  {clean_line(str(field['description']))}"))
     for number, option in enumerate(_options(field), 1):
@@ -109,7 +109,7 @@ def _value(field: _Field, typed: str) -> object:
     """Read a value.
 
     Raises:
-        ValueError: It is none that this field takes; the message says why.
+        ValueError: The field does not take it; the message says why.
     """
     kind = field.get("kind")
     if kind == "boolean":
@@ -135,7 +135,7 @@ def _number(field: _Field, typed: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError("This is no number.")
+        raise ValueError("This is not a number.")
     if field.get("integer") and value != int(value):
         raise ValueError("A whole number, please.")
     low, high = field.get("minimum"), field.get("maximum")

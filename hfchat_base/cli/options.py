@@ -53,16 +53,18 @@ DEFAULT_FOLDER: Final = Path("~/Downloads/hfchat")
 
 class _PlainFlags:
     def get_params(self, ctx: Any) -> list[Any]:  # a Context of click, or of Typer's own copy
-        """The parameters; a flag shows no type, because it takes no value."""
+        """The parameters; flags and arguments show no type beside their names."""
         params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
+            elif param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None  # noqa: ARG005 - called by name
         return params
 
 
 class PlainCommand(_PlainFlags, TyperCommand):
-    """A command whose help shows a flag without Typer's ``<bool>``."""
+    """A command whose help shows no ``<bool>`` and ``<list[str]>``."""
 
 
 class PlainGroup(_PlainFlags, TyperGroup):

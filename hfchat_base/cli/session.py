@@ -47,6 +47,8 @@ _MINUTES: Final = 5.0
 _HEADLESS_MINUTES: Final = 0.25
 """How long a hidden browser may take: it can only repeat an earlier login, which takes seconds."""
 
+_WAITING: Final = "Waiting for you to log in at "
+
 
 def login(
     base_url: Annotated[
@@ -245,7 +247,8 @@ def _watch(
                     if not terminal.is_rich:
                         address = Text(f"Log in at {clean_line(step.url)}")
                         terminal.notes.print(address, soft_wrap=True)
-                    status.update(note("Waiting for you to log in at ", clean_line(step.url)))
+                    what = "Repeating an earlier login at " if is_hidden else _WAITING
+                    status.update(note(what, clean_line(step.url)))
                 else:
                     return step
         except LoginRequired as error:

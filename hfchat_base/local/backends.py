@@ -25,6 +25,22 @@ if TYPE_CHECKING:
     from hfchat_base.local.wire import JsonObject
 
 
+__all__ = [
+    "ChatRequest",
+    "Finish",
+    "FunctionBackend",
+    "ModelBackend",
+    "OpenAIBackend",
+    "OutputFile",
+    "Piece",
+    "Reasoning",
+    "Routed",
+    "Text",
+    "ToolCall",
+    "UpstreamError",
+]
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """A request to a model, in the terms of OpenAI's chat completions.

@@ -31,6 +31,7 @@ is sent to the server.
 
 from __future__ import annotations
 
+from hfchat_base.tools.forms.values import read_json
 from hfchat_base.tools.parser import ToolCallParser
 from hfchat_base.tools.prompts import (
     CALL_OPEN,
@@ -56,6 +57,7 @@ __all__ = [
     "ToolConfig",
     "ToolSession",
     "assistant_text",
+    "read_json",
     "repair_request",
     "result_text",
     "schema_instructions",

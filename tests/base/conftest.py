@@ -11,7 +11,7 @@ import pytest
 from hfchat_base import AsyncHuggingChat, HuggingChat
 
 if TYPE_CHECKING:
-    from tests.base.attempts import Operation, Try
+    from tests.support.attempts import Operation, Try
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -28,7 +28,7 @@ from hfchat_base import (
 )
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
-from tests.base.attempts import MODEL, Operation, Try, begin
+from tests.support.attempts import MODEL, Operation, Try, begin
 
 if TYPE_CHECKING:
     from hfchat_base._protocol.constants import Generation

@@ -30,7 +30,7 @@ from hfchat_base import (
     UpstreamRateLimitError,
 )
 from hfchat_base.local import Limits, LocalServer
-from tests.base.attempts import MODEL, Try, begin
+from tests.support.attempts import MODEL, Try, begin
 from tests.support.replay import RawRequest, RawServer, Wire, says, whole
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage, dialect_named
 from hfchat_base._protocol.requests import Endpoint
 from tests.support.flows import Outcome, drive, json_response
-from tests.support.recordings import Recording, all_with_streams, body_of, load
+from tests.support.recordings import SAID, Recording, all_with_streams, body_of, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,29 +134,6 @@ def test_byte_by_byte(recording: Recording, index: int) -> None:
     assert repr(bits.error) == repr(whole.error)
 
 
-SAID = {
-    "branch": ["You said: left", "You said: right"],
-    "image_upload": [
-        "I see [('image/png', 95)]. You said: look at this",
-        "I see [('image/png', 95)]. You said: and again",
-    ],
-    "login_required": ["You said: hello"],
-    "manage": ["You said: hello"],
-    "plain_answer": ["You said: hello wonderful world — héllo 世界 🌍"],
-    "reasoning": ["After thinking, the answer is 42."],
-    "reasoning_events": ["After thinking, the answer is 42."],
-    "retry_and_edit": ["You said: original", "You said: original", "You said: edited"],
-    "second_turn": ["You said: first", "You said: second"],
-    "tool_call": ["Let me check. The tool said: 42 for what is the magic number"],
-    "tool_error": [
-        "Let me check. The tool said: Error: Error executing tool always_fails: tool exploded"
-    ],
-    "tool_server_down": ["The tool said: nothing offered"],
-    "elicitation_accepted": ["Let me check. The tool said: booked for 4 on 2026-12-24"],
-    "elicitation_declined": ["Let me check. The tool said: not booked (decline)"],
-    "two_runs_in_one_conversation": [" ".join(f"tok{i}" for i in range(40))] * 2,
-    "usage_limits": ["You said: one", "You said: two"],
-}
 """Scenario → the text of each of its answers, as the recorded models said it."""
 
 

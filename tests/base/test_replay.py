@@ -10,8 +10,7 @@ from hfchat_base import (
     HuggingChatError,
     TextDelta,
 )
-from tests.base.test_recordings import SAID
-from tests.support.recordings import Recording, all_with_streams
+from tests.support.recordings import SAID, Recording, all_with_streams
 from tests.support.replay import RawServer, chat_of
 
 ANSWERED = [recording for recording in all_with_streams() if recording.scenario in SAID]

@@ -29,9 +29,9 @@ EXPORTED = {
     "AuthResult", "RequestLogin", "login", "login_async", "login_with_cookies",
     "login_with_cookies_async",
     # data
-    "Answer", "AnswerFile", "ChatMessage", "ConversationInfo", "FetchedFile", "McpServer",
-    "McpServerConfig", "Message", "MessageFile", "Model", "OnElicitation", "Retries", "Retry",
-    "Timeouts", "ToolRun",
+    "Answer", "AnswerFile", "AnswerReference", "ChatMessage", "ConversationInfo", "FetchedFile",
+    "McpServer", "McpServerConfig", "Message", "MessageFile", "Model", "OnElicitation", "Retries",
+    "Retry", "Timeouts", "ToolRun",
         "TurnOptions", "Upload", "User",
     # events
     "ElicitationRequest", "ElicitationResolved", "Event", "File", "FinalAnswer", "ReasoningDelta",

@@ -23,7 +23,7 @@ from hfchat_base import (
     Timeouts,
     Upload,
 )
-from tests.base.attempts import MODEL, Operation, Try, begin
+from tests.support.attempts import MODEL, Operation, Try, begin
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

@@ -16,7 +16,8 @@ from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.local import LocalServer, scripted_tool_servers
-from tests.docs.pages import (
+from tests.support.firefox import write_profile
+from tests.support.pages import (
     NEEDS_A_CAPABLE_MODEL,
     REPOSITORY,
     Block,
@@ -25,8 +26,7 @@ from tests.docs.pages import (
     name_of,
     pages,
 )
-from tests.docs.server import make_server
-from tests.support.firefox import write_profile
+from tests.support.pages_server import make_server
 from tests.support.pictures import PNG
 
 README = REPOSITORY / "README.md"

@@ -16,8 +16,8 @@ import pytest
 from filelock import FileLock
 
 import hfchat_base.local
-from tests.docs.pages import DOCS, REPOSITORY
 from tests.support import environment, extras
+from tests.support.pages import DOCS, REPOSITORY
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from hfchat_base.testing import no_pauses
-from tests.faults.caller import AsyncCaller, Caller, SyncCaller
+from tests.support.faults.caller import AsyncCaller, Caller, SyncCaller
 from tests.support.faults.server import FaultServer
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ from hfchat_base import (
 from hfchat_base._protocol import responses
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
-from tests.faults.answers import STARTED, failure, lines, token
+from tests.support.faults.answers import STARTED, failure, lines, token
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 WORDS: Final = "You have exceeded your monthly included credits."
 REVOKED: Final = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.faults.test_run_life import until
+from tests.support.faults.caller import until
 from tests.support.faults.server import STOP, FaultServer
 from tests.support.replay import RawRequest, RawServer, Wire
 

@@ -21,14 +21,14 @@ from hfchat_base import (
 )
 from hfchat_base._protocol import decoder
 from hfchat_base._protocol.framing import MAX_LINE_BYTES
-from tests.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
 from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base._protocol.constants import Generation
-    from tests.faults.caller import Caller, Outcome
+    from tests.support.faults.caller import Caller, Outcome
 
 
 def answer(proxy: FaultServer, caller: Caller, body: bytes, **framing: Any) -> Outcome:

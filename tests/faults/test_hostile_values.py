@@ -20,8 +20,8 @@ from hfchat_base import (
     Unknown,
 )
 from hfchat_base._protocol.dialects.base import output_file
-from tests.faults.answers import FINISHED, STARTED, final, lines, token
-from tests.faults.test_http import create, refused, steps
+from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.caller import create, refused, steps
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import REPLY, SEND
 from tests.support.faults.wire import response
@@ -29,7 +29,7 @@ from tests.support.faults.wire import response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
     from tests.support.faults.server import FaultServer
 
 NUMBERS: Final = ("NaN", "Infinity", "-Infinity", "1e999", "null", "1" + "0" * 400, "-1e300")

@@ -27,76 +27,27 @@ from hfchat_base import (
     SessionExpired,
     TooManyConversationsError,
 )
-from hfchat_base._flows.timing import RateLimiter
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, MAX_FILE_BYTES
 from hfchat_base.local import Limits, LocalServer
+from tests.support.faults.caller import (
+    WINDOW_SECONDS,
+    asking,
+    create,
+    refused,
+    short_window,
+    steps,
+)
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import ANY, CREATE, SEND, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hfchat_base._protocol.constants import Generation
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 JSON = "application/json"
 
 READING = r"GET "
-
-WINDOW_SECONDS = 0.1
-"""Length of the server's "minute" where it is waited for."""
-
-
-def refused(caller: Caller, url: str, work: Callable[[Any], Any], **options: Any) -> Any:
-    """Do something with a client that is refused, and return the error."""
-    with pytest.raises(HuggingChatError) as caught:
-        caller.do(url, work, **options)
-    return caught.value
-
-
-def steps(*functions: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Call functions one after another on what the one before returned, awaiting it if need be."""
-
-    def work(client: Any) -> Any:
-        value = client
-        for index, function in enumerate(functions):
-            value = function(value)
-            if inspect.isawaitable(value):
-                return _go_on(value, functions[index + 1 :])
-        return value
-
-    return work
-
-
-async def _go_on(value: Any, functions: tuple[Callable[[Any], Any], ...]) -> Any:
-    value = await value
-    for function in functions:
-        value = function(value)
-        if inspect.isawaitable(value):
-            value = await value
-    return value
-
-
-def create(client: Any) -> Any:
-    """Begin a conversation."""
-    return client.create_conversation("echo/base")
-
-
-def send(conversation: Any) -> Any:
-    """Send a message."""
-    return conversation.send("hello")
-
-
-def short_window(client: Any) -> Any:
-    """Let a client believe that the server's minute is a short one."""
-    client.server.rate_limiter = RateLimiter(window=WINDOW_SECONDS)
-    return client
-
-
-def asking(client: Any) -> Any:
-    """Begin a conversation and send a message."""
-    return steps(create, send)(client)
 
 
 @pytest.mark.parametrize(

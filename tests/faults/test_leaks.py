@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults import leaks
+from tests.support.faults import leaks
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

@@ -25,7 +25,7 @@ from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from hfchat_base.policy import Policy, Resuming
-from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
+from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, end
 from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.wire import response
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from hfchat_base.local import ChatRequest
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
     from tests.support.faults.origins import Source
 
 DRIP: Final = "".join(f"tok{number} " for number in range(40))

@@ -20,13 +20,13 @@ from hfchat_base import (
     ToolError,
     UpstreamRateLimitError,
 )
-from tests.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
+from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
 from tests.support.faults.server import REPLY, SEND, STOP, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from tests.faults.caller import Caller, Outcome
+    from tests.support.faults.caller import Caller, Outcome
 
 ASKING = "http://127.0.0.1:9201/mcp"
 """The local server's tool server that asks the user a question."""

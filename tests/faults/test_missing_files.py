@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hfchat_base import Answer, AnswerFile, Timeouts
-from tests.faults.test_http import create, steps
+from tests.support.faults.caller import create, steps
 from tests.support.faults.kinds import Cut, Instead, Stall
 from tests.support.faults.server import READ, FaultServer
 from tests.support.faults.wire import response
@@ -17,7 +17,7 @@ from tests.support.faults.wire import response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 OUTPUT: Final = r"GET \S*/output/"
 PICTURE: Final = "picture.png"

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from hfchat_base import HuggingChat, ProtocolError
 from hfchat_base.cli.app import app
-from tests.faults.answers import FINISHED, STARTED, final, lines, token
-from tests.faults.test_http import refused, steps
 from tests.support import extras
+from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.caller import refused, steps
 from tests.support.faults.origins import Scripted
 from tests.support.faults.server import FaultServer
 from tests.support.faults.wire import response
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
     from tests.support.faults.wire import Asked
 
 PATH: Final = "../../../etc/evil"

@@ -17,7 +17,7 @@ from hfchat_base import ChatMessage as History
 from hfchat_base import ConversationNotFoundError, HuggingChatError, Retries
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
-from tests.faults.test_http import asking, refused, short_window, steps
+from tests.support.faults.caller import asking, refused, short_window, steps
 from tests.support.faults.kinds import Cut, CutAt, Fault, Instead
 from tests.support.faults.server import (
     CREATE,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hfchat_base.local import LocalServer
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 JSON: Final = "application/json"
 ASKING: Final = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.faults.test_run_life import until
+from tests.support.faults.caller import until
 from tests.support.faults.server import STOP, FaultServer
 
 BEGIN = """

@@ -14,14 +14,14 @@ from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._protocol.responses import retry_after
 from hfchat_base.policy import Policy
-from tests.faults.test_http import asking, refused, steps
+from tests.support.faults.caller import asking, refused, steps
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import CREATE, MODELS, READ, SEND
 from tests.support.faults.wire import response
 from tests.support.flows import drive
 
 if TYPE_CHECKING:
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
     from tests.support.faults.server import FaultServer
 
 NOW: Final = 1_700_000_000.0

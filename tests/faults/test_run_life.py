@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ from hfchat_base import (
     TextDelta,
     TransportError,
 )
-from tests.faults.answers import STARTED, lines, token
-from tests.faults.test_http import refused, steps
 from tests.support import leaving
+from tests.support.faults.answers import STARTED, lines, token
+from tests.support.faults.caller import refused, steps, until
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead
 from tests.support.faults.server import (
     CREATE,
@@ -37,21 +36,11 @@ from tests.support.faults.server import (
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hfchat_base.local import LocalServer
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 DRIP = "".join(f"tok{number} " for number in range(40))
 GONE = response(b'event: end\ndata: {"status":"gone"}\n\n', content_type="text/event-stream")
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something has come about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

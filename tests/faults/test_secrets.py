@@ -26,8 +26,8 @@ from hfchat_base import (
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.files import fetch_public_file
-from tests.faults.test_http import asking, create, refused, steps
 from tests.support import extras
+from tests.support.faults.caller import asking, create, refused, steps
 from tests.support.faults.certificates import unknown_authority
 from tests.support.faults.kinds import Instead
 from tests.support.faults.origins import Scripted
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hfchat_base.local import LocalServer
-    from tests.faults.caller import Caller
+    from tests.support.faults.caller import Caller
 
 ONCE = Retries(attempts=1)
 SECRET = "s3cr3t-of-nobody"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, messages_from_dict, messages_to_dict
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import InMemoryRateLimiter
-from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables import ConfigurableField, RunnableConfig
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 
 import hfchat_base as ours
 from hfchat_base.local import LocalServer
@@ -23,6 +27,12 @@ from langchain_huggingchat import ChatHuggingChat
 from tests.support.local_requests import conversations_made, messages_sent
 
 SECRET = "secret-cookie-value"
+
+
+@tool
+def add_numbers(first: int, second: int) -> int:
+    """Add two numbers."""
+    return first + second
 
 
 class Recorder(BaseCallbackHandler):
@@ -119,6 +129,48 @@ def test_copies_share_the_conversation(server: LocalServer, model: ChatHuggingCh
     for twin in (copy.copy(model), copy.deepcopy(model), model.model_copy()):
         twin.invoke([HumanMessage("one"), first, HumanMessage("two")])
     assert conversations_made(server) == 1
+
+
+def test_another_instance_continues_the_conversation(any_server: LocalServer) -> None:
+    """A history that was stored continues in another instance, as in another process."""
+    settings: dict[str, Any] = {"base_url": any_server.base_url, "cookies": any_server.cookies()}
+    first = ChatHuggingChat(**settings)
+    asked = HumanMessage("one")
+    history = json.loads(json.dumps(messages_to_dict([asked, first.invoke([asked])])))
+    first.close()
+    second = ChatHuggingChat(**settings)
+    any_server.clear_requests()
+    second.invoke([*messages_from_dict(history), HumanMessage("two")])
+    assert conversations_made(any_server) == 0
+    (sent,) = messages_sent(any_server)
+    assert b"one" not in sent.body
+    second.close()
+
+
+def test_agent_continues_in_another_instance(server: LocalServer) -> None:
+    """Tool calls and their results belong to the history that another instance continues."""
+    settings: dict[str, Any] = {"base_url": server.base_url, "cookies": server.cookies()}
+    saver = InMemorySaver()
+    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    for question in ("Please add 1 and 2.", "Now add 3 and 4."):
+        model = ChatHuggingChat(**settings)
+        agent = create_agent(model, [add_numbers], system_prompt="Be good.", checkpointer=saver)
+        state = agent.invoke({"messages": [HumanMessage(question)]}, config)
+        model.close()
+    assert state["messages"][-1].text == "The tools say: 7"
+    assert conversations_made(server) == 1
+    assert len(messages_sent(server)) == 4
+
+
+def test_edited_history_starts_anew(server: LocalServer) -> None:
+    """What an edited history refers to is not continued."""
+    settings: dict[str, Any] = {"base_url": server.base_url, "cookies": server.cookies()}
+    first, second = ChatHuggingChat(**settings), ChatHuggingChat(**settings)
+    answer = first.invoke([HumanMessage("one")])
+    second.invoke([HumanMessage("ONE"), answer, HumanMessage("two")])
+    assert conversations_made(server) == 2
+    first.close()
+    second.close()
 
 
 def test_another_server_gets_another_client(server: LocalServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 from typing import Any
 
@@ -14,6 +15,7 @@ import hfchat_base as ours
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
 from langchain_huggingchat._convert import text_chunk
+from tests.support.pictures import PNG
 
 
 def streamed(model: ChatHuggingChat, text: str, **kwargs: Any) -> AIMessageChunk:
@@ -224,6 +226,64 @@ def test_private_addresses_are_not_fetched(model: ChatHuggingChat, address: str)
     picture: Any = {"type": "image", "url": address}
     with pytest.raises(ours.InvalidRequestError):
         model.invoke([HumanMessage(content_blocks=[picture])])
+
+
+DATA_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": DATA_URL},
+        {"type": "image_url", "image_url": {"url": DATA_URL}},
+        {"type": "input_image", "image_url": DATA_URL},
+        {"type": "image", "url": DATA_URL},
+    ],
+    ids=["image_url as a string", "image_url", "input_image", "image"],
+)
+@pytest.mark.parametrize("texts", [[], ["What is this?"]], ids=["without text", "with text"])
+async def test_images(
+    server: LocalServer, model: ChatHuggingChat, block: dict[str, Any], texts: list[str]
+) -> None:
+    """An image is sent in each form that LangChain's users write, with or without text."""
+    message = HumanMessage([*({"type": "text", "text": text} for text in texts), block])
+    model.invoke([message])
+    await model.ainvoke([message])
+    for prompt in server.prompts:
+        content = prompt.messages[-1]["content"]
+        assert sum(part["type"] == "image_url" for part in content) == 1
+        assert all(text in str(content) for text in texts)
+    await model.aclose()
+
+
+async def test_image_string_is_fetched(server: LocalServer) -> None:
+    """An address that is a plain string is fetched like any other."""
+    fetched: list[str] = []
+
+    def fetch(url: str) -> ours.Upload:
+        fetched.append(url)
+        return ours.Upload.from_source(PNG, name="x.png")
+
+    model = ChatHuggingChat(base_url=server.base_url, fetch_file=fetch)
+    image = {"type": "image_url", "image_url": "https://example.com/x.png"}
+    model.invoke([HumanMessage([image])])
+    await model.ainvoke([HumanMessage([image])])
+    assert fetched == ["https://example.com/x.png"] * 2
+    await model.aclose()
+
+
+def test_image_for_a_model_without_vision(server: LocalServer) -> None:
+    """A named model that does not accept images is an error, unless another one is welcome."""
+    image = HumanMessage([{"type": "image", "url": DATA_URL}])
+    strict = ChatHuggingChat(base_url=server.base_url, model="echo/base")
+    with pytest.raises(core.ModelInvalidRequestError, match="echo/base does not accept images"):
+        strict.invoke([image])
+    with pytest.raises(core.ModelInvalidRequestError, match="such as obedient/one"):
+        ChatHuggingChat(base_url=server.base_url).invoke([image], model="base")
+    assert server.prompts == []
+    switching = strict.model_copy(update={"switch_to_vision_model": True})
+    assert switching.invoke([image]).response_metadata["model_name"] == "obedient/one"
+    strict.close()
 
 
 def test_content_that_cannot_be_sent(model: ChatHuggingChat) -> None:

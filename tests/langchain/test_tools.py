@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from hfchat_base import InvalidRequestError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.base.tools.shapes import NOW, PARIS, SHAPES, WEATHER
 from tests.support.local_requests import conversations_made, messages_sent, script
+from tests.support.tool_shapes import NOW, PARIS, SHAPES, WEATHER
 
 
 @tool

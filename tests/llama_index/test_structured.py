@@ -159,6 +159,7 @@ NOT_VALID: Final[dict[str, Callable[[Callable[[str], str]], str]]] = {
     "a field missing": lambda form: form('{"quantity": 500}'),
     "a wrong type": lambda form: form('{"item": "screws", "quantity": "many"}'),
     "a constant that is none": lambda form: form('{"item": "screws", "quantity": NaN}'),
+    "a name that occurs twice": lambda form: form('{"item": "a", "item": "b", "quantity": "c"}'),
     "no JSON": lambda _form: "I would rather not.",
 }
 """Answers that are not valid, in the form of each mode."""
@@ -245,9 +246,16 @@ def test_previews_are_not_answers(mode: str) -> None:
     assert not [preview for preview in previews if isinstance(preview, Order)]
 
 
-@pytest.mark.parametrize("text", [f"Here it is:\n```json\n{GOOD}\n```\nAnything else?", GOOD])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Here it is:\n```json\n{GOOD}\n```\nAnything else?",
+        GOOD.replace("}", ",}"),
+        GOOD,
+    ],
+)
 def test_text_around_json(text: str) -> None:
-    """In text, a sentence and a code fence may stand around the JSON."""
+    """In text, a sentence and a code fence may stand around the JSON, and a comma at its end."""
     with scripted(text, **MODES["text"][1]) as (llm, server):
         assert llm.structured_predict(Order, ORDER, number=500) == WHOLE
         assert '"quantity"' in str(server.prompts[-1].messages)

@@ -27,7 +27,7 @@ def generation(request: pytest.FixtureRequest) -> Generation:
 
 @pytest.fixture(scope="module")
 def _servers() -> Iterator[dict[Generation, LocalServer]]:
-    """One server of each generation, in a hurry; the current one with the scripted tools."""
+    """One fast server of each generation; the current one with the scripted tools."""
     with ExitStack() as stack:
         current = LocalServer(tool_servers=scripted_tool_servers(), token_delay=TOKEN_DELAY)
         legacy = LocalServer(generation="legacy", token_delay=TOKEN_DELAY)

@@ -127,7 +127,7 @@ def test_unknown_keys_are_dropped(either_chat: Chat) -> None:
         {"selectedMcpServers": ["x"]},
     ],
 )
-def test_schema_refuses_with_500(chat: Chat, data: dict[str, Any]) -> None:
+def test_schema_rejects_with_500(chat: Chat, data: dict[str, Any]) -> None:
     """What the schema takes amiss is the server's error, not the client's."""
     response = chat.post(chat.create(), "hi", **data)
     assert response.status_code == 500
@@ -199,7 +199,7 @@ def test_function_that_returns_no_text() -> None:
 
 
 def test_current_generation_tries_a_failing_model_twice(generation: Generation) -> None:
-    """The current generation asks again after a failure; the legacy one gives up."""
+    """The current generation calls the model again after a failure; the legacy one does not."""
 
     def fail(_request: ChatRequest) -> str:
         raise UpstreamError("no", status=503)

@@ -1,4 +1,4 @@
-"""The backend that asks models at OpenAI-compatible paths."""
+"""The backend for models with an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_tool_calls_come_through(chat: Chat) -> None:
 def test_failures_come_through(
     upstream: OpenAIEndpoint, model: str, message: str, status: int | None
 ) -> None:
-    """A refusal or a break of the model behind is the run's error."""
+    """An error or a broken connection of the model's endpoint becomes the run's error."""
     backend = OpenAIBackend(upstream.url, model)
     with LocalServer(models=[LocalModel("my/model", backend)]) as server, Chat(server) as chat:
         error = chat.ask("hi", "my/model")[-1]

@@ -231,7 +231,7 @@ def _home(player: Player) -> None:
 
 
 def _too_large(player: Player) -> None:
-    """Send files of the sizes that the small limits of this test refuse."""
+    """Send files of sizes that the small limits of this test reject."""
     for index, size in ((2, 400), (3, 1200)):
         part = player.exchanges[index]["request"]["multipart"][0]
         part["data"] = (part["data"] * 4)[:size]

@@ -83,7 +83,7 @@ def test_host_header(server: LocalServer, host: str, expected: int) -> None:
 
 
 def test_host_is_named_once(server: LocalServer) -> None:
-    """A request names one host: none, two, or another one in the request line are refused."""
+    """A request has one host: none, two, or another one in the request line are rejected."""
     host = "host: 127.0.0.1:PORT"
     assert status(server, ["GET /api/models HTTP/1.1"]) == 400
     assert status(server, ["GET /api/models HTTP/1.0"]) == 400
@@ -96,7 +96,7 @@ def test_host_is_named_once(server: LocalServer) -> None:
 
 
 def test_foreign_hosts_get_nothing(generation: Generation) -> None:
-    """Another host is refused on every route and by every method, before anything is looked at."""
+    """Another host is rejected on every route and for every method, before anything else."""
     methods = ("GET", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD", "PUT")
     paths = ("/", "/api/models", "/conversation", "/login", "/_idp/authorize", "/no/where")
     with LocalServer(generation=generation, require_login=True) as server:
@@ -125,7 +125,7 @@ FOREIGN_ORIGINS = [
 
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_foreign_origins(either_chat: Chat, origin: str) -> None:
-    """Pages of other origins are refused, whatever they send."""
+    """Pages of other origins are rejected, whatever they send."""
     host = "host: 127.0.0.1:PORT"
     for first, media in (
         ("GET /api/models HTTP/1.1", JSON),
@@ -141,7 +141,7 @@ def test_foreign_origins(either_chat: Chat, origin: str) -> None:
     assert either_chat.server.prompts == []
 
 
-def test_second_origin_is_refused(server: LocalServer) -> None:
+def test_second_origin_is_rejected(server: LocalServer) -> None:
     """Nobody has two origins."""
     lines = ["GET /api/models HTTP/1.1", "host: 127.0.0.1:PORT", "origin: http://127.0.0.1:PORT"]
     assert status(server, lines) == 200
@@ -158,7 +158,7 @@ def test_own_pages_may_ask(either_chat: Chat) -> None:
 
 
 def test_foreign_origin_keeps_the_words_of_chat_ui(either_chat: Chat) -> None:
-    """The refusal is chat-ui's: text, or JSON for those who speak of JSON; and no CORS header."""
+    """The error is chat-ui's: text, or JSON for clients that mention JSON; and no CORS header."""
     path, origin = "/conversation", {"origin": "https://evil.example"}
     as_text = either_chat.http.post(path, headers={**origin, "content-type": "text/plain"})
     assert (as_text.text, as_text.headers["content-type"]) == (
@@ -170,8 +170,8 @@ def test_foreign_origin_keeps_the_words_of_chat_ui(either_chat: Chat) -> None:
     assert not any(name.startswith("access-control") for name in as_json.headers)
 
 
-def test_preflight_is_refused(either_chat: Chat) -> None:
-    """A browser that asks whether a foreign page may send something is told no."""
+def test_preflight_is_rejected(either_chat: Chat) -> None:
+    """A preflight request of a foreign page is rejected."""
     headers = {
         "origin": "https://evil.example",
         "access-control-request-method": "POST",
@@ -199,14 +199,14 @@ def test_preflight_is_refused(either_chat: Chat) -> None:
 def test_what_browsers_tell_of_a_fetch(
     either_chat: Chat, site: str, mode: str, dest: str, method: str, expected: int
 ) -> None:
-    """What another site fetches is refused even without an origin; its links may lead here."""
+    """A fetch by another site is rejected even without an origin; its links may be followed."""
     headers = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
     answer = either_chat.http.request(method, "/api/models", headers=headers)
     assert answer.status_code == expected
 
 
-def test_refused_requests_are_recorded(server: LocalServer) -> None:
-    """A test can see what was refused."""
+def test_rejected_requests_are_recorded(server: LocalServer) -> None:
+    """Rejected requests are recorded."""
     status(server, ["GET /api/models HTTP/1.1", "host: evil.example"])
     assert [(one.path, one.status) for one in server.requests] == [("/api/models", 403)]
 
@@ -233,7 +233,7 @@ def test_further_hosts_can_be_named(named: str, host: str, expected: int) -> Non
 
 @pytest.mark.parametrize("host", ["", "*", "http://chat.example", "chat.example/", "a b", "::1"])
 def test_hosts_are_checked(host: str) -> None:
-    """What cannot be a host is told at once."""
+    """An invalid host raises an error at once."""
     with pytest.raises(ValueError, match=re.escape(repr(host))):
         LocalServer(hosts=[host])
     with pytest.raises(TypeError, match="list of hosts"):
@@ -269,13 +269,13 @@ def test_mounted_app_is_guarded_too() -> None:
     "path", ["/%", "/%2", "/%zz", "/api/models%", "/conversation/%ff", "/%c3%28", "/%ed%a0%80"]
 )
 def test_malformed_paths(either_chat: Chat, path: str) -> None:
-    """A path that JavaScript's decodeURI does not take is refused, as by chat-ui (S)."""
+    """A path that JavaScript's decodeURI does not accept is rejected, as by chat-ui (S)."""
     assert status(either_chat.server, [f"GET {path} HTTP/1.1", "host: 127.0.0.1:PORT"]) == 400
 
 
 @pytest.fixture
 def own_server(generation: Generation) -> Iterator[LocalServer]:
-    """A server of each generation in turn, which nobody else asks."""
+    """A server of each generation in turn, which no other test uses."""
     with LocalServer(generation=generation, token_delay=0.01) as own_server:
         yield own_server
 

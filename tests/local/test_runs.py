@@ -116,7 +116,7 @@ def test_late_stop_hits_the_next_run(chat: Chat) -> None:
 
 
 def test_late_stop_is_forgotten(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a few seconds a late stop hits nobody any more."""
+    """After a few seconds a late stop no longer affects the next run."""
     monkeypatch.setattr("hfchat_base.local.runs._STALE_MARKER_SECONDS", 0.0)
     conversation = chat.create("slow/drip")
     chat.stop(conversation)
@@ -142,7 +142,7 @@ def test_stop_of_somebody_elses_run(server: LocalServer, chat: Chat) -> None:
 
 
 def test_run_survives_its_client(chat: Chat) -> None:
-    """When the client leaves, the run goes on and its answer is stored."""
+    """When the client disconnects, the run continues and its answer is stored."""
     conversation = chat.create("slow/drip")
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")
@@ -154,7 +154,7 @@ def test_run_survives_its_client(chat: Chat) -> None:
 
 
 def test_legacy_run_ends_with_its_client(legacy_chat: Chat) -> None:
-    """When the client of a legacy server leaves, what was said by then is stored."""
+    """When the client of a legacy server disconnects, the text so far is stored."""
     conversation = legacy_chat.create("slow/drip")
     answer = legacy_chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")
@@ -288,8 +288,8 @@ def test_log_tells_of_errors_and_stops(chat: Chat) -> None:
     assert _frames(body)[-1] == ("end", {"status": "interrupted"})
 
 
-def test_log_of_nothing_is_gone(server: LocalServer, chat: Chat) -> None:
-    """A run that never was is gone; somebody else's conversation is not found."""
+def test_unknown_run_is_reported_as_gone(server: LocalServer, chat: Chat) -> None:
+    """An unknown run is reported as gone; another user's conversation is not found."""
     conversation = chat.create()
     path = f"/conversation/{conversation}/stream"
     gone = 'event: end\ndata: {"status":"gone"}\n\n'

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def test_every_attempt_counts() -> None:
-    """A message that is refused for its length counts against the minute."""
+    """A message that is rejected for its length counts against the limit per minute."""
     limits = Limits(messages_per_minute=1, message_length=2)
     with LocalServer(limits=limits) as server, Chat(server) as chat:
         conversation = chat.create()
@@ -95,7 +95,7 @@ def test_requests_are_bounded_in_size() -> None:
 
 @pytest.mark.parametrize("retention", [Retention(conversations=2), Retention(total_bytes=2200)])
 def test_conversations_are_bounded(generation: Generation, retention: Retention) -> None:
-    """A conversation that was not changed for longest is gone as if deleted, with its answer."""
+    """The conversation that was unchanged for longest is evicted as if deleted, with its answer."""
     with LocalServer(generation=generation, retention=retention) as server, Chat(server) as chat:
         first, second = chat.create(preprompt="x" * 300), chat.create(preprompt="x" * 300)
         chat.send(first, "hi", parent=chat.messages(first)[0]["id"])
@@ -119,7 +119,7 @@ def test_conversation_forgotten_in_the_middle_of_its_answer(generation: Generati
 
 
 def test_files_are_bounded() -> None:
-    """The oldest file is gone; the conversation stays."""
+    """The oldest file is evicted; the conversation stays."""
     with LocalServer(retention=Retention(files=1)) as server, Chat(server) as chat:
         conversation = chat.create("echo/vision")
         for text in (b"one", b"two"):
@@ -142,7 +142,7 @@ def test_logs_are_bounded() -> None:
 
 
 def test_sessions_are_bounded() -> None:
-    """The session that was not used for longest ends; strangers push nobody out."""
+    """The session that was unused for longest is evicted; anonymous sessions evict no other."""
     server = LocalServer(require_login=True, retention=Retention(sessions=2))
     with server:
         alice, bob = server.new_session("alice"), server.new_session("bob")
@@ -159,7 +159,7 @@ def test_sessions_are_bounded() -> None:
 
 
 def test_guests_are_kept_nowhere(either_chat: Chat) -> None:
-    """Where guests are let in, requests without a cookie leave no session behind."""
+    """Where guests are allowed, requests without a cookie store no session."""
     for _ in range(3):
         httpx.get(f"{either_chat.server.base_url}/api/conversations")
     sessions = either_chat.server._state.sessions
@@ -169,7 +169,7 @@ def test_guests_are_kept_nowhere(either_chat: Chat) -> None:
 @pytest.mark.parametrize("route", ["POST /conversation", "PATCH /conversation/{id}"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_bodies_are_bounded(generation: Generation, route: str, *, chunked: bool) -> None:
-    """A body that is too large is refused on every route, and only its beginning is kept."""
+    """A body that is too large is rejected on every route, and only its beginning is kept."""
     limits = Limits(body_bytes=1000)
     with LocalServer(generation=generation, limits=limits) as server, Chat(server) as chat:
         method, _, path = route.replace("{id}", chat.create()).partition(" ")
@@ -184,7 +184,7 @@ def test_bodies_are_bounded(generation: Generation, route: str, *, chunked: bool
         assert small.status_code == 200
 
 
-def test_body_without_an_end_is_refused() -> None:
+def test_body_without_an_end_is_rejected() -> None:
     """Whoever sends without an end is answered, and cut off."""
 
     def endless() -> Iterator[bytes]:
@@ -201,7 +201,7 @@ def test_body_without_an_end_is_refused() -> None:
 
 
 def test_headers_are_bounded(either_chat: Chat) -> None:
-    """A request whose headers do not end is refused without being recorded."""
+    """A request whose headers do not end is rejected without being recorded."""
     url = httpx.URL(either_chat.server.base_url)
     with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
         connection.sendall(b"GET /api/models HTTP/1.1\r\nhost: x\r\nx: " + b"x" * 100_000)
@@ -210,7 +210,7 @@ def test_headers_are_bounded(either_chat: Chat) -> None:
 
 
 def test_request_that_is_cut_short_is_not_answered(generation: Generation) -> None:
-    """A client that leaves in the middle of its message has sent none, but the try is on record."""
+    """A client that disconnects during its message has sent none, but the attempt is recorded."""
     model = LocalModel("my/model", FunctionBackend(lambda request: request.last_user_text))
     with LocalServer(generation=generation, models=[model]) as server, Chat(server) as chat:
         conversation = chat.create("my/model")

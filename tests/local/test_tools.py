@@ -47,7 +47,7 @@ def _of(events: list[Event], subtype: str) -> list[Event]:
     return [event for event in events if event.get("subtype") == subtype]
 
 
-def test_own_servers_are_on_unless_told_otherwise(chat: Chat) -> None:
+def test_own_servers_are_on_by_default(chat: Chat) -> None:
     """The server's own tool servers are on when the key is left out, and off for an empty list."""
     assert "https://example.com/first" in final(chat.ask("news", "tools/agent"))
     silent = chat.ask("news", "tools/agent", selectedMcpServerNames=[])
@@ -86,7 +86,7 @@ def test_models_without_tools_are_offered_none(chat: Chat) -> None:
     assert chat.server.prompts[-1].tools == []
 
 
-def test_model_is_told_of_its_tools(chat: Chat) -> None:
+def test_prompt_names_the_tools(chat: Chat) -> None:
     """The offer, the call and the result are in the prompts."""
     chat.ask("news", "tools/agent")
     first, second = chat.server.prompts
@@ -169,7 +169,7 @@ def test_calls_of_one_round_run_side_by_side() -> None:
     assert sorted(results) == ["long", "short"]
 
 
-def test_thoughts_before_a_call_are_closed() -> None:
+def test_thinking_before_a_call_is_closed() -> None:
     """Thinking that ends in a call gets its closing tag."""
     events = _use(
         LocalTool("ok", lambda query: query), model=_caller(ToolCall("ok", '{"query": "x"}', "1"))
@@ -254,7 +254,7 @@ def _ask(chat: Chat) -> tuple[str, Any, str]:
     ],
 )
 def test_wrong_answers_to_a_question(chat: Chat, body: Event, status: int, message: str) -> None:
-    """An answer that does not fit the question is refused, and the question stays open."""
+    """An answer that does not fit the question is rejected, and the question stays open."""
     conversation, answer, asked = _ask(chat)
     path = f"/conversation/{conversation}/elicitation"
     refused = chat.http.post(path, json={"elicitationId": asked, **body})

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packaging.building import Built, Environment, build, find_uv
 from tests.support import extras
+from tests.support.building import Built, Environment, build, find_uv
 from tests.support.environment import CALLER
 
 if TYPE_CHECKING:

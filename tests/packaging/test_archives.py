@@ -12,7 +12,7 @@ import pytest
 from packaging.metadata import Metadata
 
 from hfchat_base import __version__
-from tests.packaging.building import PACKAGES, ROOT, Built
+from tests.support.building import PACKAGES, ROOT, Built
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +33,13 @@ def test_wheel_holds_the_packages(built: Built) -> None:
         for pattern in ("*.py", "py.typed")
         for path in (ROOT / package).rglob(pattern)
     }
-    namespace = {f"llama_index/llms/huggingchat/{name}" for name in ("__init__.py", "py.typed")}
+    moved = {
+        name: name.replace("llama_index_huggingchat/_namespace", "llama_index/llms/huggingchat")
+        for name in sources
+    }
     about = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     with zipfile.ZipFile(built.wheel) as archive:
-        assert set(archive.namelist()) == sources | namespace | {
+        assert set(archive.namelist()) == set(moved.values()) | {
             f"hfchat-{__version__}.dist-info/{name}" for name in about
         }
     assert {f"{package}/py.typed" for package in PACKAGES} < sources

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.packaging.building import Environment
+    from tests.support.building import Environment
 
 pytestmark = pytest.mark.slow
 

@@ -82,3 +82,29 @@ def all_with_streams() -> list[Recording]:
         for path in sorted((RECORDINGS / generation).glob("*.json"))
     ]
     return [recording for recording in recordings if recording.streams]
+
+
+SAID = {
+    "branch": ["You said: left", "You said: right"],
+    "image_upload": [
+        "I see [('image/png', 95)]. You said: look at this",
+        "I see [('image/png', 95)]. You said: and again",
+    ],
+    "login_required": ["You said: hello"],
+    "manage": ["You said: hello"],
+    "plain_answer": ["You said: hello wonderful world — héllo 世界 🌍"],
+    "reasoning": ["After thinking, the answer is 42."],
+    "reasoning_events": ["After thinking, the answer is 42."],
+    "retry_and_edit": ["You said: original", "You said: original", "You said: edited"],
+    "second_turn": ["You said: first", "You said: second"],
+    "tool_call": ["Let me check. The tool said: 42 for what is the magic number"],
+    "tool_error": [
+        "Let me check. The tool said: Error: Error executing tool always_fails: tool exploded"
+    ],
+    "tool_server_down": ["The tool said: nothing offered"],
+    "elicitation_accepted": ["Let me check. The tool said: booked for 4 on 2026-12-24"],
+    "elicitation_declined": ["Let me check. The tool said: not booked (decline)"],
+    "two_runs_in_one_conversation": [" ".join(f"tok{i}" for i in range(40))] * 2,
+    "usage_limits": ["You said: one", "You said: two"],
+}
+"""What the answers of each recording say, whole."""

@@ -37,7 +37,7 @@ from hfchat_base.local.routes.pages import (
     data_method_error,
     not_found_page,
     user_document,
-    v1_user_response,
+    v1_user,
     vary_headers,
 )
 from hfchat_base.local.wire import JsonObject, json_text, script_text, superjson_text
@@ -80,7 +80,7 @@ class CurrentRoutes:
             ),
             Route("/api/mcp/servers", self.tool_servers),
             Route("/api/models", self.v1_models),
-            Route("/api/user", self.v1_user),
+            Route("/api/user", v1_user),
             Route("/api/conversations", self.v1_conversations),
             Route("/healthcheck", self.health),
             *(
@@ -217,10 +217,6 @@ class CurrentRoutes:
     async def v1_models(self, _request: Request) -> Response:
         """List the models in the older form."""
         return json_response([model.v1_entry("current") for model in self._state.models])
-
-    async def v1_user(self, request: Request) -> Response:
-        """Describe the user in the older form."""
-        return v1_user_response(request)
 
     async def v1_conversations(self, request: Request) -> Response:
         """List a page of the user's conversations in the older form."""

@@ -30,7 +30,7 @@ from hfchat_base.local.routes.pages import (
     conversation_entries,
     data_method_error,
     user_document,
-    v1_user_response,
+    v1_user,
     vary_headers,
 )
 from hfchat_base.local.wire import (
@@ -69,7 +69,7 @@ class LegacyRoutes:
                 self.delete_message,
                 methods=["DELETE"],
             ),
-            Route("/api/user", self.user),
+            Route("/api/user", v1_user),
             Route("/api/tools/search", self.tools),
             Route("/api/assistants", self.assistants),
             Route("/healthcheck", self.health),
@@ -77,12 +77,22 @@ class LegacyRoutes:
         ]
 
     async def home_data(self, request: Request) -> Response:
-        """Return the home page's data."""
-        return home_data(request, self._state)
+        """Return the home page's ``__data.json``: the layout, and a page without data."""
+        return _data_response([_layout_node(request, self._state), "null"], _assistants_chunk(), {})
 
     async def conversation_data(self, request: Request) -> Response:
-        """Return a conversation page's data."""
-        return conversation_data(request, self._state)
+        """Return a conversation page's ``__data.json``, or the parts of it that are requested.
+
+        ``x-sveltekit-invalidated`` has one digit per part, 1 for the requested ones: layout, page.
+        """
+        requested = request.query_params.get("x-sveltekit-invalidated", "11")
+        layout = page = json_text({"type": "skip"})
+        chunks = ""
+        if requested.startswith("1"):
+            layout, chunks = _layout_node(request, self._state), _assistants_chunk()
+        if requested.endswith("1"):
+            page = _page_node(request, self._state)
+        return _data_response([layout, page], chunks, {"vary": "Accept"})
 
     async def models(self, _request: Request) -> Response:
         """List the models."""
@@ -121,10 +131,6 @@ class LegacyRoutes:
             return json_response({"message": "Conversation not found"}, status=404)
         found.delete_subtree(request.path_params["message"])
         return Response()
-
-    async def user(self, request: Request) -> Response:
-        """Describe the user."""
-        return v1_user_response(request)
 
     async def tools(self, _request: Request) -> Response:
         """Reject a search for community tools (R: ``manage``)."""
@@ -190,27 +196,6 @@ _TOOLS = (
         "wikis",
     ),
 )
-
-
-def home_data(request: Request, state: ServerState) -> Response:
-    """Return the home page's ``__data.json``: the layout, and a page without data."""
-    return _data_response([_layout_node(request, state), "null"], _assistants_chunk(), {})
-
-
-def conversation_data(request: Request, state: ServerState) -> Response:
-    """Return a conversation page's ``__data.json``.
-
-    Args:
-        request: The request; its ``x-sveltekit-invalidated`` has a digit for each node, layout
-            first, and 1 for those that are wanted.
-        state: The server.
-    """
-    wanted = request.query_params.get("x-sveltekit-invalidated", "11")
-    with_layout = wanted.startswith("1")
-    layout = _layout_node(request, state) if with_layout else json_text({"type": "skip"})
-    page = _page_node(request, state) if wanted.endswith("1") else json_text({"type": "skip"})
-    chunks = _assistants_chunk() if with_layout else ""
-    return _data_response([layout, page], chunks, {"vary": "Accept"})
 
 
 def conversation_uses(request: Request) -> JsonObject:

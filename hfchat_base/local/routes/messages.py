@@ -7,8 +7,6 @@ import base64
 import re
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -60,7 +58,7 @@ def _checked_uuid(text: str) -> str:
 def _checked_text(text: str) -> str:
     if not text:
         raise ValueError("empty")
-    return text
+    return text.replace("\r\n", "\n")
 
 
 _Uuid = Annotated[JsString, AfterValidator(_checked_uuid)]
@@ -92,23 +90,43 @@ class _McpServer(_Body):
     url: JsString
 
 
-class _MessageBody(_Body):
-    """The part ``data`` of a message's form: what both generations know."""
+class MessageForm(_Body):
+    """A message, as a client sends it in a multipart form.
+
+    Attributes:
+        inputs: The text; empty if left out (to regenerate an answer).
+        id: The message to append to, or to regenerate; empty if left out.
+        is_retry: Whether to regenerate it.
+        is_continue: Whether to continue it (legacy).
+        web_search: Whether to search the web (legacy).
+        generation_id: The id of the run; empty if the server is to choose it (current).
+        base_servers: Names of the server's own tool servers that are on; unset stands for all
+            (current).
+        own_servers: The client's tool servers (current).
+        uploads: New attachments.
+        references: Attachments that are on the server already, as messages refer to them.
+    """
+
+    model_config = ConfigDict(alias_generator=None)
 
     inputs: Annotated[JsString, AfterValidator(_checked_text)] = ""
     id: _Uuid = ""
-    is_retry: bool = Field(default=False, alias="is_retry")
+    is_retry: bool = False
+    is_continue: bool = False
+    web_search: bool = False
+    generation_id: _Uuid = Field(default="", alias="generationId")
+    base_servers: list[JsString] = Field(default=[], alias="selectedMcpServerNames")
+    own_servers: list[_McpServer] = Field(default=[], alias="selectedMcpServers")
+    uploads: list[StoredFile] = []
+    references: list[JsonObject] = []
 
 
-class _CurrentMessageBody(_MessageBody):
-    generation_id: _Uuid = ""
-    selected_mcp_server_names: list[JsString] = []
-    selected_mcp_servers: list[_McpServer] = []
-
-
-class _LegacyMessageBody(_MessageBody):
-    is_continue: bool = Field(default=False, alias="is_continue")
-    web_search: bool = Field(default=False, alias="web_search")
+_COMMON_KEYS: Final = {"inputs", "id", "is_retry"}
+_KEYS: Final[dict[Generation, set[str]]] = {
+    "current": {*_COMMON_KEYS, "generationId", "selectedMcpServerNames", "selectedMcpServers"},
+    "legacy": {*_COMMON_KEYS, "is_continue", "web_search"},
+}
+"""The keys of ``data`` in a message's form; other keys are dropped."""
 
 
 class MessageRoutes:
@@ -236,7 +254,9 @@ class MessageRoutes:
             conversation.id,
             path,
             tool_servers=selected_servers(
-                self._state.tool_servers, base_names=form.base_servers, own=form.own_servers
+                self._state.tool_servers,
+                base_names=form.base_servers if "base_servers" in form.model_fields_set else None,
+                own=[(server.name, server.url) for server in form.own_servers],
             ),
             web_search=form.web_search and not form.is_continue,
         )
@@ -257,10 +277,10 @@ def _add_to_tree(
     Returns:
         The empty answer, and the path of messages that the model is to be sent.
     """
-    if form.is_continue and form.message_id:
-        return _continued(conversation, form.message_id)
-    if form.is_retry and form.message_id:
-        regenerated = conversation.find(form.message_id)
+    if form.is_continue and form.id:
+        return _continued(conversation, form.id)
+    if form.is_retry and form.id:
+        regenerated = conversation.find(form.id)
         if regenerated is None:
             raise HTTPError(404, "Message not found")
         if regenerated["from"] == "assistant":
@@ -270,7 +290,7 @@ def _add_to_tree(
             raise HTTPError(500, "Failed to create message")
         question = conversation.add_sibling(_question(form), regenerated)
     else:
-        question = conversation.add_child(_question(form), form.message_id)
+        question = conversation.add_child(_question(form), form.id)
     answer = conversation.add_child(_blank_answer(), question["id"])
     return answer, conversation.path_to(question)
 
@@ -302,35 +322,6 @@ def _blank_answer() -> JsonObject:
 _UNKNOWN_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
 
 
-@dataclass(frozen=True)
-class MessageForm:
-    """A message, as both generations send it in a multipart form.
-
-    Attributes:
-        inputs: The text; empty if left out (to regenerate an answer).
-        message_id: The message to append to, or to regenerate; empty if left out.
-        is_retry: Whether to regenerate it.
-        is_continue: Whether to continue it (legacy).
-        generation_id: The id of the run; empty if the server is to choose it (current).
-        base_servers: Names of the server's own tool servers that are on; None stands for all.
-        own_servers: Name and URL of each of the client's tool servers.
-        web_search: Whether to search the web (legacy).
-        uploads: New attachments.
-        references: Attachments that are on the server already, as messages refer to them.
-    """
-
-    inputs: str = ""
-    message_id: str = ""
-    is_retry: bool = False
-    is_continue: bool = False
-    generation_id: str = ""
-    base_servers: Sequence[str] | None = None
-    own_servers: Sequence[tuple[str, str]] = ()
-    web_search: bool = False
-    uploads: list[StoredFile] = field(default_factory=list)
-    references: list[JsonObject] = field(default_factory=list)
-
-
 async def read_message_form(request: Request, *, generation: Generation) -> MessageForm:
     """Read the form of a message.
 
@@ -354,8 +345,11 @@ async def _message(form: FormData, generation: Generation) -> MessageForm:
     data = form.get("data")
     if not isinstance(data, str):
         raise HTTPError(400, "Invalid request")
+    fields = json_value(data)
+    if isinstance(fields, dict):
+        fields = {key: value for key, value in fields.items() if key in _KEYS[generation]}
     try:
-        message = _from_fields(json_value(data), generation)
+        message = MessageForm.model_validate(fields)
     except ValidationError as error:
         raise InternalError("the message does not fit the schema") from error
     for file in form.getlist("files"):
@@ -374,26 +368,6 @@ async def _parsed_form(request: Request, size: int) -> FormData:
         return await parser.parse()
     except (MultiPartException, KeyError) as error:
         raise InternalError("a broken multipart form") from error
-
-
-def _from_fields(fields: object, generation: Generation) -> MessageForm:
-    if generation == "legacy":
-        legacy = _LegacyMessageBody.model_validate(fields)
-        form = MessageForm(is_continue=legacy.is_continue, web_search=legacy.web_search)
-        return replace(form, **_common(legacy))
-    body = _CurrentMessageBody.model_validate(fields)
-    names = body.selected_mcp_server_names
-    form = MessageForm(
-        generation_id=body.generation_id,
-        base_servers=names if "selected_mcp_server_names" in body.model_fields_set else None,
-        own_servers=[(server.name, server.url) for server in body.selected_mcp_servers],
-    )
-    return replace(form, **_common(body))
-
-
-def _common(body: _MessageBody) -> JsonObject:
-    inputs = body.inputs.replace("\r\n", "\n")
-    return {"inputs": inputs, "message_id": body.id, "is_retry": body.is_retry}
 
 
 async def _attach(message: MessageForm, file: UploadFile) -> None:

@@ -134,7 +134,7 @@ def vary_headers(request: Request) -> dict[str, str]:
     return {"vary": "Accept"} if _data_methods(request) else {}
 
 
-def v1_user_response(request: Request) -> Response:
+async def v1_user(request: Request) -> Response:
     """Describe the user as ``/api/user`` does."""
     user = get_session(request).user
     if user is None:

@@ -17,10 +17,20 @@ from typing import Any, Final
 from hfchat_base.tools.forms.literals import read_literal
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
-__all__ = ["AnyCall", "Context", "Found", "ToolIndex", "load_json", "load_loose", "typed_value"]
+__all__ = [
+    "AnyCall",
+    "Context",
+    "Found",
+    "ToolIndex",
+    "load_json",
+    "load_loose",
+    "read_json",
+    "typed_value",
+]
 
 AnyCall = FunctionCall | InvalidToolCall
 
+_STRING_OR_TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 _PREFIXES: Final = ("functions.", "default_api.", "tools.", "api.")
 _TYPES: Final = {
     "str": "string",
@@ -175,8 +185,43 @@ def load_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def read_json(text: str) -> Any:
+    """Read an answer that has to be JSON; a value that had to be guessed is never returned.
+
+    Accepted beyond the standard, because small models write it and it can mean only one thing:
+
+    * white space and a code fence around it, which `JsonAnswer` takes away, and text as well;
+    * a comma before a closing bracket;
+    * raw line breaks inside strings.
+
+    Everything else, such as JSON that breaks off, Python's ``True``, NaN or the same name twice in
+    an object, is an error.
+
+    Raises:
+        ValueError: It is not such JSON; the message may be shown to the model.
+    """
+    text = _STRING_OR_TRAILING_COMMA.sub(lambda found: found[1] or "", text)
+    try:
+        return json.loads(
+            text,
+            strict=False,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            object_pairs_hook=_unambiguous,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _unambiguous(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name occurs twice in an object")
+    return fields
+
+
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not a JSON value")
 
 
 def _finite(number: str) -> float:

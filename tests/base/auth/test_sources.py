@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -292,7 +294,9 @@ def test_missing_extra_skips_browsers(monkeypatch: pytest.MonkeyPatch, server: L
 @pytest.mark.usefixtures("home")
 def test_no_password_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """On macOS Chrome's cookies are not read unless somebody is there to type a password."""
-    monkeypatch.setattr("hfchat_base.auth.sources.sys.platform", "darwin")
+    # In that module alone: others look at the platform too, when they are imported.
+    mac = SimpleNamespace(platform="darwin", version_info=sys.version_info)
+    monkeypatch.setattr("hfchat_base.auth.sources.sys", mac)
     chrome, firefox = read_profiles(["chrome", "firefox"], LOCALHOST)
     assert "hfchat login --from-browser chrome" in chrome.problem
     assert "password" not in firefox.problem

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from typer.testing import Result
 
     from hfchat_base.local import LocalServer
+
+HOLD_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -38,3 +42,34 @@ def account(current_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dic
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
+    """A server that asks everybody to log in, and is the default one."""
+    from hfchat_base.local import LocalServer
+
+    with LocalServer(require_login=True, base_path="/chat") as server:
+        monkeypatch.setenv("HUGGINGCHAT_BASE_URL", server.base_url)
+        yield server
+
+
+@pytest.fixture
+def released() -> threading.Event:
+    """Lets the model of `held_server` finish its answers."""
+    return threading.Event()
+
+
+@pytest.fixture
+def held_server(released: threading.Event) -> Iterator[LocalServer]:
+    """A server whose model begins to answer, and goes on when the test says so."""
+    from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
+
+    async def answer(_: ChatRequest) -> AsyncIterator[str]:
+        yield "begun, "
+        await asyncio.to_thread(released.wait, HOLD_SECONDS)
+        yield "ended"
+
+    with LocalServer(models=[LocalModel("held/one", FunctionBackend(answer))]) as server:
+        yield server
+        released.set()

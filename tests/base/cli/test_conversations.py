@@ -1,4 +1,4 @@
-"""`hfchat conversations`, `models` and `whoami`: what the account and the server hold."""
+"""`hfchat conversations`: what the account holds."""
 
 from __future__ import annotations
 
@@ -90,32 +90,3 @@ def test_a_conversation_that_is_not_there(
     result = hfchat("conversations", "show", "0" * 24)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: There is no such conversation")
-
-
-def test_whoami(hfchat: Callable[..., Result], account: dict[str, str]) -> None:
-    """`whoami` names the account, and no cookie."""
-    result = hfchat("whoami")
-    assert result.stdout.startswith("cleo")
-    assert account["HUGGINGCHAT_COOKIES"].partition("=")[2] not in result.output
-
-
-def test_whoami_as_a_guest(hfchat: Callable[..., Result], server: LocalServer) -> None:
-    """`whoami` says that a guest is one, with exit code 1."""
-    result = hfchat("whoami", "--base-url", server.base_url)
-    assert result.exit_code == 1
-    assert "A guest at" in result.stderr
-
-
-def test_models_are_one_line_each(hfchat: Callable[..., Result], server: LocalServer) -> None:
-    """In a pipe a model is a line of id, abilities and description."""
-    lines = hfchat("models", "--base-url", server.base_url).stdout.splitlines()
-    rows = {line.split("\t")[0]: line.split("\t")[1] for line in lines}
-    assert rows["echo/vision"] == "images"
-    assert rows["tools/agent"] == "tools"
-
-
-def test_models_as_json(hfchat: Callable[..., Result], current_server: LocalServer) -> None:
-    """--json prints everything that is known of each model."""
-    rows = json.loads(hfchat("models", "--json", "--base-url", current_server.base_url).stdout)
-    assert rows[0]["id"] == "echo/base"
-    assert rows[1]["accepts_images"] is True

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
-import stat
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,17 +14,15 @@ if sys.platform == "win32":
 
 from hfchat_base import HuggingChat
 from hfchat_base.local import (
-    ChatRequest,
     FunctionBackend,
     Limits,
     LocalModel,
     LocalServer,
     UpstreamError,
 )
-from tests.support.terminal_session import SECONDS, TerminalSession
+from tests.support.terminal_session import TerminalSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 BOOKING = "asking=http://127.0.0.1:9201/mcp"
@@ -38,11 +33,6 @@ PROMPT = "> "
 def stops(server: LocalServer) -> int:
     """How many runs the server was asked to stop."""
     return sum("stop-generating" in request.path for request in server.requests)
-
-
-def sent(server: LocalServer) -> list[str]:
-    """The last message of each request that reached a model."""
-    return [str(prompt.messages[-1]["content"]) for prompt in server.prompts]
 
 
 def test_an_answer_is_drawn_as_markdown(current_server: LocalServer) -> None:
@@ -95,48 +85,6 @@ def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> N
     assert len(conversations) == 1
 
 
-@pytest.fixture
-def released() -> threading.Event:
-    """Lets the model of `held_server` finish its answers."""
-    return threading.Event()
-
-
-@pytest.fixture
-def held_server(released: threading.Event) -> Iterator[LocalServer]:
-    """A server whose model begins to answer, and goes on when the test says so."""
-
-    async def answer(_: ChatRequest) -> AsyncIterator[str]:
-        yield "begun, "
-        await asyncio.to_thread(released.wait, SECONDS)
-        yield "ended"
-
-    with LocalServer(models=[LocalModel("held/one", FunctionBackend(answer))]) as server:
-        yield server
-        released.set()
-
-
-def test_keys_typed_during_an_answer_wait_for_the_prompt(
-    held_server: LocalServer, released: threading.Event
-) -> None:
-    """They leave no trace in what is drawn, stand on the next prompt, and are not sent."""
-    with TerminalSession("chat", "--base-url", held_server.base_url) as session:
-        session.expect(PROMPT)
-        session.line("hello")
-        session.expect("begun")
-        session.line("typed ahead")
-        session.expect("begun")  # drawn again
-        released.set()
-        session.expect("first token in")
-        assert "typed" not in session.text.partition("first token in")[0]
-        session.expect("typed ahead")
-        session.line("and sent")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.ctrl_d()
-        assert session.wait() == 0
-    assert sent(held_server) == ["hello", "typed ahead\nand sent"]
-
-
 def test_an_interrupted_answer_is_drawn_undisturbed(held_server: LocalServer) -> None:
     """The terminal writes no ^C into what is redrawn, which would leave a second copy behind."""
     with TerminalSession("ask", "hello", "--base-url", held_server.base_url) as session:
@@ -144,79 +92,6 @@ def test_an_interrupted_answer_is_drawn_undisturbed(held_server: LocalServer) ->
         session.ctrl_c()
         assert session.wait() == -signal.SIGINT
     assert "^C" not in session.raw
-
-
-def test_a_paste_of_several_lines_is_one_message(current_server: LocalServer) -> None:
-    """Nothing of a paste is sent until Enter is pressed, and then all of it at once."""
-    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
-        session.expect(PROMPT)
-        session.paste("one\ntwo\nthree")
-        session.line("")
-        session.expect("You said: one")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.line("exit")
-        session.expect("Bye.")
-        assert session.wait() == 0
-    assert sent(current_server) == ["one\ntwo\nthree"]
-
-
-@pytest.mark.parametrize("keys", ["\x1b\r", "\n", "\\\r"], ids=["Alt-Enter", "Ctrl-J", "backslash"])
-def test_a_new_line_can_be_typed(current_server: LocalServer, keys: str) -> None:
-    """Alt-Enter, Ctrl-J and a backslash before Enter begin a new line."""
-    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
-        session.expect(PROMPT)
-        session.send(f"one{keys}two\r")
-        session.expect("You said: one")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.line("quit")
-        assert session.wait() == 0
-    assert sent(current_server) == ["one\ntwo"]
-
-
-def test_history_is_kept_in_a_private_file(current_server: LocalServer, tmp_path: Path) -> None:
-    """The next chat recalls with Up what was typed; only the user can read the file."""
-    arguments = ("chat", "--base-url", current_server.base_url)
-    with TerminalSession(*arguments) as session:
-        session.expect(PROMPT)
-        session.line("to be recalled")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.ctrl_d()
-        assert session.wait() == 0
-    (file,) = (tmp_path / "data").rglob("chat_history")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with TerminalSession(*arguments) as session:
-        session.expect(PROMPT)
-        session.send("\x1b[A")
-        session.expect("to be recalled")
-        session.ctrl_c()
-        session.expect("to exit")
-        session.expect(PROMPT)
-        session.ctrl_d()
-        assert session.wait() == 0
-
-
-def test_tab_completes(current_server: LocalServer, tmp_path: Path) -> None:
-    """Tab completes commands, names of models, and paths of files."""
-    (tmp_path / "notes about tides.txt").write_text("high at noon")
-    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
-        session.expect(PROMPT)
-        session.send("/mod\t")
-        session.expect("/model")
-        session.send(" think/r\t")
-        session.expect("easoner")
-        session.line("")
-        session.expect("A new conversation, with think/reasoner.")
-        session.expect(PROMPT)
-        session.send(f"/file {tmp_path}/notes\t")
-        session.expect("about tides.txt")
-        session.line("")
-        session.expect("Attached to the next message: notes about tides.txt")
-        session.expect(PROMPT)
-        session.ctrl_d()
-        assert session.wait() == 0
 
 
 def test_the_wait_for_the_limit_counts_down() -> None:
@@ -300,23 +175,6 @@ def test_tools_and_thinking_are_shown(current_server: LocalServer) -> None:
         session.line("why")
         session.expect("The user wrote: why")
         session.expect("After thinking, the answer is 42.")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.line("/quit")
-        assert session.wait() == 0
-
-
-def test_edit_offers_the_last_message(current_server: LocalServer) -> None:
-    """/edit alone puts the last message on the line, to be changed."""
-    with TerminalSession("chat", "--base-url", current_server.base_url) as session:
-        session.expect(PROMPT)
-        session.line("hello wor")
-        session.expect("first token in")
-        session.expect(PROMPT)
-        session.line("/edit")
-        session.expect("edit > hello wor")
-        session.line("ld")
-        session.expect("You said: hello world")
         session.expect("first token in")
         session.expect(PROMPT)
         session.line("/quit")

@@ -1,4 +1,4 @@
-"""`hfchat login`, `logout`, `whoami` and `doctor`: from no session to one, and back."""
+"""`hfchat login`, `logout` and `whoami`: from no session to one, and back."""
 
 from __future__ import annotations
 
@@ -16,26 +16,13 @@ from hfchat_base.cli.options import Remembered
 from hfchat_base.local import LocalServer
 from hfchat_base.types import User
 from tests.support.firefox import write_profile
+from tests.support.saved_sessions import save_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from typer.testing import Result
-
-
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
-    """A server that asks everybody to log in, and is the default one."""
-    with LocalServer(require_login=True, base_path="/chat") as server:
-        monkeypatch.setenv("HUGGINGCHAT_BASE_URL", server.base_url)
-        yield server
-
-
-def saved(server: LocalServer, name: str = "alice") -> None:
-    """Save a session of somebody."""
-    (value,) = server.new_session(name).values()
-    SessionStore().save(server.base_url, name, [Cookie("hf-chat", value)])
 
 
 def test_from_one_machine_to_another(
@@ -45,7 +32,7 @@ def test_from_one_machine_to_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A session is exported here, imported there, and works there."""
-    saved(closed)
+    save_session(closed)
     file = tmp_path / "session.json"
     exported = hfchat("login", "--export", str(file))
     assert exported.exit_code == 0, exported.output
@@ -116,8 +103,8 @@ def test_the_server_of_the_last_login_is_used(
 
 def test_an_account_is_chosen(hfchat: Callable[..., Result], closed: LocalServer) -> None:
     """--account takes one of several saved sessions."""
-    saved(closed, "alice")
-    saved(closed, "bob")
+    save_session(closed, "alice")
+    save_session(closed, "bob")
     for name in ("alice", "bob"):
         assert hfchat("whoami", "--account", name).stdout.startswith(name)
         assert hfchat("ask", "x", "--account", name).exit_code == 0
@@ -127,7 +114,7 @@ def test_an_expired_session_is_called_that(
     hfchat: Callable[..., Result], closed: LocalServer
 ) -> None:
     """`whoami` names the saved session that the server no longer knows, now and later."""
-    saved(closed)
+    save_session(closed)
     closed.end_all_sessions()
     for _ in range(2):
         result = hfchat("whoami")
@@ -187,8 +174,8 @@ def test_login_with_a_browser(
 
 def test_logout(hfchat: Callable[..., Result], closed: LocalServer) -> None:
     """The session is over on the server, the other account's is not, and nothing is left here."""
-    saved(closed, "alice")
-    saved(closed, "bob")
+    save_session(closed, "alice")
+    save_session(closed, "bob")
     found = SessionStore().find(closed.base_url, "alice")
     assert found is not None
     result = hfchat("logout", "--account", "alice")
@@ -211,75 +198,11 @@ def test_logout_without_the_server(hfchat: Callable[..., Result]) -> None:
     assert SessionStore().find(url, None) is None
 
 
-def lines_of(result: Result) -> dict[str, str]:
-    """What the doctor said, by the name of the check, signs and advice included."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in result.stdout.splitlines()[1:]:
-        if line.startswith("  "):
-            found[name] += line
-        else:
-            sign, name, *rest = line.split()
-            found[name] = " ".join([sign, *rest])
-    return found
-
-
-def test_doctor_finds_all_well(hfchat: Callable[..., Result], closed: LocalServer) -> None:
-    """With a session everything is checked, to the end of an answer."""
-    saved(closed)
-    result = hfchat("doctor")
-    assert result.exit_code == 0, result.output
-    said = lines_of(result)
-    assert list(said) == [
-        "versions", "proxy", "reachability", "clock", "generation", "session", "login", "models",
-        "stream",
-    ]  # fmt: skip
-    assert said["session"].startswith("✓ from saved, of alice")
-    assert said["login"] == "✓ alice alice@example.com"
-    assert "first token in" in said["stream"]
-    with HuggingChat() as client:
-        assert not list(client.list_conversations())
-
-
-def test_doctor_without_a_session(hfchat: Callable[..., Result], closed: LocalServer) -> None:
-    """Without one it says where was looked, and what to do."""
-    result = hfchat("doctor")
-    assert result.exit_code == 1
-    said = lines_of(result)
-    command = f"hfchat login --base-url {closed.base_url}"
-    assert "saved session: there is none" in said["session"]
-    assert command in said["login"]
-    assert said["stream"].startswith("✗")
-    assert command in said["stream"]
-
-
-def test_doctor_with_a_lost_session(hfchat: Callable[..., Result], closed: LocalServer) -> None:
-    """A session that the server no longer knows is found by asking who we are."""
-    saved(closed)
-    closed.end_all_sessions()
-    said = lines_of(hfchat("doctor"))
-    assert said["login"].startswith("✗ the server does not know this session")
-
-
-def test_doctor_without_a_server(
-    hfchat: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nobody answers, the rest is not tried; a proxy's password is not shown."""
-    monkeypatch.setenv("https_proxy", "http://user:secret@proxy.example:3128")
-    result = hfchat("doctor", "--base-url", "http://127.0.0.1:9")
-    assert result.exit_code == 1
-    said = lines_of(result)
-    assert said["reachability"].startswith("✗ http://127.0.0.1:9 cannot be reached")
-    assert said["models"] == "· not tried"
-    assert "proxy.example" in said["proxy"]
-    assert "secret" not in result.output
-
-
 def test_exported_file_is_a_cookie_file(
     hfchat: Callable[..., Result], closed: LocalServer, tmp_path: Path
 ) -> None:
     """What is exported can be passed as `cookies` as well."""
-    saved(closed)
+    save_session(closed)
     file = tmp_path / "session.json"
     hfchat("login", "--export", str(file))
     assert json.loads(file.read_text(encoding="utf-8"))["account"] == "alice"
@@ -291,7 +214,7 @@ def test_lost_session_is_not_exported(
     hfchat: Callable[..., Result], closed: LocalServer, tmp_path: Path
 ) -> None:
     """Before a session is handed on, the server is asked whether it is one."""
-    saved(closed)
+    save_session(closed)
     closed.end_all_sessions()
     file = tmp_path / "session.json"
     result = hfchat("login", "--export", str(file), "--browser", "netscape")
@@ -307,3 +230,17 @@ def test_variable_that_comes_first_is_told(
     (value,) = closed.new_session("bob").values()
     result = hfchat("login", "--paste", stdin=f"{value}\n")
     assert "HUGGINGCHAT_COOKIES is set and comes first" in result.stderr
+
+
+def test_whoami(hfchat: Callable[..., Result], account: dict[str, str]) -> None:
+    """`whoami` names the account, and no cookie."""
+    result = hfchat("whoami")
+    assert result.stdout.startswith("cleo")
+    assert account["HUGGINGCHAT_COOKIES"].partition("=")[2] not in result.output
+
+
+def test_whoami_as_a_guest(hfchat: Callable[..., Result], server: LocalServer) -> None:
+    """`whoami` says that a guest is one, with exit code 1."""
+    result = hfchat("whoami", "--base-url", server.base_url)
+    assert result.exit_code == 1
+    assert "A guest at" in result.stderr

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base.tools import FunctionCall, InvalidToolCall, ToolCallParser
-from tests.base.tools.samples import (
+from tests.support.tool_samples import (
     CITY,
     FAMILIES,
     FILE,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hfchat_base.tools import JsonAnswer, schema_instructions
+from hfchat_base.tools import JsonAnswer, read_json, schema_instructions
 
 
 def found(text: str, *cuts: int) -> str:
@@ -53,3 +53,43 @@ def test_instructions_hold_the_schema_without_titles() -> None:
         "required": ["title"],
     }
     assert "schema" not in schema_instructions()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 2.5, null, true]}', {"a": [1, 2.5, None, True]}),
+        ('{"a": [1, 2,], }', {"a": [1, 2]}),
+        ('{"a": ",}", "b": "\\",]"}', {"a": ",}", "b": '",]'}),
+        ('{"a": "two\nlines"}', {"a": "two\nlines"}),
+    ],
+    ids=["plain", "trailing commas", "commas in strings", "raw line break"],
+)
+def test_json_that_can_mean_only_one_thing(text: str, value: object) -> None:
+    """JSON is read, also with a comma too many at an end or a raw line break in a string."""
+    assert read_json(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "cut of',
+        '{"a": 1',
+        '{"a": True}',
+        "{'a': 1}",
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        '{"a": 1, "a": 2}',
+        '{"a": 1} and more',
+        "[" * 100_000,
+        "",
+    ],
+    ids=[
+        *("in a string", "in an object", "Python's literals", "Python's quotes", "NaN"),
+        *("infinite", "a name twice", "text behind", "deep", "nothing"),
+    ],
+)
+def test_json_that_would_have_to_be_guessed(text: str) -> None:
+    """Everything else is an error, and never a value."""
+    with pytest.raises(ValueError, match=r"."):
+        read_json(text)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base.tools import FunctionCall, InvalidToolCall, ToolCallParser
-from tests.base.tools.shapes import NOW, PARIS, SHAPES, TOOLS, WEATHER
+from tests.support.tool_shapes import NOW, PARIS, SHAPES, TOOLS, WEATHER
 
 LEFT_ALONE: Final = {
     "prose about tags": "The <tool_call> tag holds {braces}, [lists] and `code`, like <this>.",

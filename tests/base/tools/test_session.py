@@ -15,7 +15,7 @@ from hfchat_base.tools import (
     assistant_text,
     result_text,
 )
-from tests.base.tools.shapes import NOW, PARIS, TOOLS, WEATHER
+from tests.support.tool_shapes import NOW, PARIS, TOOLS, WEATHER
 
 QUESTION = (ChatMessage("system", "Be good."), ChatMessage("user", "The weather?"))
 

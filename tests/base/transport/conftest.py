@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.base.transport.driver import Driver
+from tests.support.transports import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

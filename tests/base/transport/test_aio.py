@@ -12,8 +12,8 @@ from hfchat_base import AsyncHuggingChat, TransportError
 from hfchat_base._flows.commands import Chunk
 from hfchat_base._transport.aio import _Waker
 from hfchat_base._transport.curl import deadline
-from tests.base.transport.driver import GET
 from tests.support.replay import RawRequest, RawServer, Wire, head, says, whole
+from tests.support.transports import GET
 
 _LONG = 30.0
 

@@ -19,8 +19,8 @@ from hfchat_base._flows.commands import Chunk
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport import callbacks
 from hfchat_base._transport.curl import Exchange, deadline
-from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head
+from tests.support.transports import GET, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

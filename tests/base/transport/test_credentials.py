@@ -12,8 +12,8 @@ from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Connection
 from hfchat_base._transport.sync import SyncTransport
-from tests.base.transport.driver import GET
 from tests.support.replay import RawServer, says, whole
+from tests.support.transports import GET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

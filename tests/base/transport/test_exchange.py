@@ -14,8 +14,8 @@ from hfchat_base import InvalidRequestError, SessionExpired, __version__
 from hfchat_base._flows.commands import Chunk, TimedOut
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
-from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, wait_until, whole
+from tests.support.transports import GET, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,8 +22,8 @@ from hfchat_base import (
 )
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
-from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
+from tests.support.transports import GET, Driver
 
 
 def holds(_: RawRequest, wire: Wire) -> None:

@@ -12,8 +12,8 @@ from hfchat_base import ProtocolError
 from hfchat_base._protocol import limits
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
-from tests.base.transport.driver import Driver
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
+from tests.support.transports import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

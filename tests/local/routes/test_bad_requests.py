@@ -308,13 +308,13 @@ def test_attachments_of_a_wrong_kind(either_chat: Chat, part: str) -> None:
     ],
 )
 def test_forms_with_other_boundaries(peer: Peer, media: str) -> None:
-    """A form that is none is refused."""
+    """A body that is not a form is rejected."""
     answer = peer.ask("POST /conversation/{id}", _form('{"inputs": "hi"}'), media)
     assert answer.status_code >= 400
 
 
 def test_forms_that_end_early(peer: Peer) -> None:
-    """A form is refused wherever it is cut."""
+    """A form is rejected wherever it is cut off."""
     whole = _form('{"inputs": "hi"}', 'Content-Disposition: form-data; name="files"\r\n\r\nx')
     for length in range(len(whole)):
         assert peer.ask("POST /conversation/{id}", whole[:length], MULTIPART).status_code >= 400

@@ -91,7 +91,7 @@ def test_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_delete_all(chat: Chat) -> None:
-    """All of the asker's conversations go at once; the number is told."""
+    """All of the user's conversations are deleted at once; the response has their number."""
     chat.create()
     chat.create()
     assert chat.http.delete("/api/v2/conversations").json() == {"json": 2}
@@ -123,15 +123,15 @@ def test_what_cannot_be_read(chat: Chat, path: str, status: int, message: str) -
         ({"model": "no/such"}, 400, "Invalid model ID"),
     ],
 )
-def test_changes_that_are_refused(chat: Chat, body: Any, status: int, message: str) -> None:
-    """A title that is none and a model that is none are refused."""
+def test_changes_that_are_rejected(chat: Chat, body: Any, status: int, message: str) -> None:
+    """An invalid title and an invalid model are rejected."""
     refused = chat.http.patch(f"/api/v2/conversations/{chat.create()}", json=body)
     assert (refused.status_code, refused.json()) == (status, {"message": message})
 
 
 @pytest.mark.parametrize("body", [{"title": " "}, {"title": "x" * 101}, {"model": "no/such"}])
-def test_older_path_refuses_changes_with_500(either_chat: Chat, body: Any) -> None:
-    """The older path has a schema, and a schema's refusal is a 500."""
+def test_older_path_rejects_changes_with_500(either_chat: Chat, body: Any) -> None:
+    """The older path has a schema, and a body that does not fit it is a 500."""
     refused = either_chat.http.patch(f"/conversation/{either_chat.create()}", json=body)
     assert refused.status_code == 500
 
@@ -216,7 +216,7 @@ def test_conversations_begun_from_a_share(chat: Chat) -> None:
 @pytest.mark.parametrize(
     ("body", "status"), [({}, 400), ({"shareId": 1}, 400), ({"shareId": "7letter"}, 404)]
 )
-def test_imports_that_are_refused(chat: Chat, body: Any, status: int) -> None:
+def test_imports_that_are_rejected(chat: Chat, body: Any, status: int) -> None:
     """An import needs the id of a share."""
     path = "/api/v2/conversations/import-share"
     assert chat.http.post(path, json=body).status_code == status
@@ -261,7 +261,7 @@ def test_model_can_be_looked_up(chat: Chat) -> None:
 
 
 def test_settings_are_overwritten(chat: Chat) -> None:
-    """A change of settings resets every key that it leaves out."""
+    """A change of settings resets every setting that it leaves out."""
     path = "/api/v2/user/settings"
     chat.create()
     chat.http.post(path, json={"customPrompts": {"echo/base": "x"}, "welcomeModalSeen": True})
@@ -275,5 +275,5 @@ def test_settings_are_overwritten(chat: Chat) -> None:
 
 @pytest.mark.parametrize("body", [[], {"directPaste": "yes"}, {"activeModel": None}])
 def test_settings_of_a_wrong_type(chat: Chat, body: Any) -> None:
-    """Settings that are none are the schema's refusal."""
+    """Invalid settings are rejected by the schema."""
     assert chat.http.post("/api/v2/user/settings", json=body).status_code == 500

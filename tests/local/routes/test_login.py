@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def closed() -> Iterator[LocalServer]:
-    """A server that asks everybody to log in."""
+    """A server that requires a login."""
     with LocalServer(require_login=True, base_path="/chat") as server:
         yield server
 
@@ -64,7 +64,7 @@ def test_logout_ends_the_session(closed: LocalServer) -> None:
 
 
 def test_code_is_good_for_one_login(closed: LocalServer) -> None:
-    """A callback that did not begin here is sent to log in once, then refused."""
+    """A callback without a pending login is redirected to log in once, then rejected."""
     with Chat(closed) as chat:
         first = chat.http.get("/login/callback?code=x&state=y")
         assert (first.status_code, first.headers["location"]) == (302, "/chat/login")
@@ -121,7 +121,7 @@ def _paths(routes: Sequence[BaseRoute], conversation: str) -> Iterator[str]:
             yield from _paths(getattr(app, "_app", app).routes, conversation)
 
 
-def test_strangers_write_nothing(generation: Generation) -> None:
+def test_anonymous_users_write_nothing(generation: Generation) -> None:
     """No route lets somebody write who has to log in, whoever's conversation it names."""
     with LocalServer(generation=generation, require_login=True) as server:
         with Chat(server, server.cookies()) as alice:
@@ -148,8 +148,8 @@ def test_strangers_write_nothing(generation: Generation) -> None:
             assert len(alice.http.get("/api/conversations").json()) == 2
 
 
-def test_strangers_see_nothing_of_others(generation: Generation) -> None:
-    """What somebody reads who has to log in is public, empty, or refused."""
+def test_anonymous_users_see_nothing_of_others(generation: Generation) -> None:
+    """Without a required login, every response is public, empty, or an error."""
     with LocalServer(generation=generation, require_login=True) as server:
         with Chat(server, server.cookies()) as alice:
             conversation = alice.create(preprompt="a secret")
@@ -172,7 +172,7 @@ def test_closed_servers_say_so(options: dict[str, bool]) -> None:
         assert chat.http.get("/api/v2/feature-flags").json()["json"]["loginEnabled"] is True
 
 
-def test_legacy_refuses_without_redirect() -> None:
+def test_legacy_rejects_without_redirect() -> None:
     """The legacy generation answers 401 where the current one redirects."""
     with LocalServer(generation="legacy", require_login=True) as server:
         with Chat(server) as chat:
@@ -197,7 +197,7 @@ def test_legacy_refuses_without_redirect() -> None:
         ),
     ],
 )
-def test_refusal_speaks_the_askers_language(
+def test_error_has_the_media_type_of_the_client(
     closed: LocalServer, headers: dict[str, str], content_type: str, text: str
 ) -> None:
     """The 401 is text, or JSON for those who speak of JSON."""
@@ -223,7 +223,7 @@ def test_users_keep_their_conversations_apart(closed: LocalServer) -> None:
 
 
 def test_ended_session_is_thrown_away(closed: LocalServer) -> None:
-    """An ended session is nobody's, and a POST gets another one in its place."""
+    """An ended session has no user, and a POST replaces it with a new one."""
     cookies = closed.cookies()
     closed.end_session(cookies)
     with Chat(closed, cookies) as chat:

@@ -44,7 +44,7 @@ def test_script_cannot_be_broken_out_of() -> None:
 
 
 def test_page_of_nothing_is_an_error_page(either_chat: Chat) -> None:
-    """A browser that asks for what is not there gets a page that says so."""
+    """For an unknown path a browser gets a page that says so."""
     refused = either_chat.http.get(f"/conversation/{'0' * 24}", headers=HTML)
     assert refused.status_code == 404
     assert refused.headers["content-type"] == "text/html"
@@ -102,7 +102,7 @@ def test_accept_decides_between_page_and_data(chat: Chat, accept: str, status: i
     ],
 )
 def test_accept_decides_on_the_form_of_errors(chat: Chat, accept: str, media: str) -> None:
-    """Errors are told in JSON only to those who take JSON, and no less gladly than HTML."""
+    """Errors are JSON only for clients that accept JSON at least as much as HTML."""
     refused = chat.http.get(f"/api/v2/conversations/{'0' * 24}", headers={"accept": accept})
     assert refused.status_code == 404
     assert refused.headers["content-type"] == media
@@ -110,7 +110,7 @@ def test_accept_decides_on_the_form_of_errors(chat: Chat, accept: str, media: st
 
 @pytest.mark.parametrize("path", ["/settings", f"/conversation/{'0' * 24}"])
 def test_pages_with_data_beside_them(either_chat: Chat, path: str) -> None:
-    """Where other methods have data, a GET that does not ask for HTML is refused."""
+    """Where other methods have data, a GET that does not accept HTML is rejected."""
     refused = either_chat.http.get(path)
     assert (refused.status_code, refused.text) == (405, "GET method not allowed")
     assert refused.headers["allow"].startswith("POST")
@@ -164,7 +164,7 @@ def test_legacy_api_of_nothing(legacy_chat: Chat) -> None:
     assert (answer.status_code, answer.json()) == (404, {"message": "Conversation not found"})
 
 
-def test_user_is_told_in_both_forms(chat: Chat) -> None:
+def test_user_is_described_in_both_forms(chat: Chat) -> None:
     """A logged-in user is described by the older path too."""
     with Chat(chat.server, chat.server.new_session("bob")) as other:
         assert other.http.get("/api/user").json()["username"] == "bob"

@@ -1,7 +1,7 @@
 """`HuggingChatLLM` where LlamaIndex's other LLMs are: ``llama_index.llms.huggingchat``.
 
-The wheel holds this file as ``llama_index/llms/huggingchat/__init__.py`` (see pyproject.toml). Like
-the packages of other LLMs it brings no ``__init__.py`` for the folders above, which are namespace
+The wheel has this folder as ``llama_index/llms/huggingchat`` (see pyproject.toml). Like the
+packages of other LLMs it brings no ``__init__.py`` for the folders above, which are namespace
 packages that llama-index-core shares.
 """
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
 
 from hfchat_base import (
     Answer,
@@ -18,6 +22,7 @@ from hfchat_base import (
     Status,
     TextDelta,
 )
+from hfchat_base._flows.timing import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -181,3 +186,66 @@ async def aread(
                 outcome.events.append(event)
         finally:
             outcome.answer = stream.answer
+
+
+WINDOW_SECONDS = 0.1
+"""Length of the server's "minute" where it is waited for."""
+
+
+def refused(caller: Caller, url: str, work: Callable[[Any], Any], **options: Any) -> Any:
+    """Do something with a client that is refused, and return the error."""
+    with pytest.raises(HuggingChatError) as caught:
+        caller.do(url, work, **options)
+    return caught.value
+
+
+def steps(*functions: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Call functions one after another on what the one before returned, awaiting it if need be."""
+
+    def work(client: Any) -> Any:
+        value = client
+        for index, function in enumerate(functions):
+            value = function(value)
+            if inspect.isawaitable(value):
+                return _go_on(value, functions[index + 1 :])
+        return value
+
+    return work
+
+
+async def _go_on(value: Any, functions: tuple[Callable[[Any], Any], ...]) -> Any:
+    value = await value
+    for function in functions:
+        value = function(value)
+        if inspect.isawaitable(value):
+            value = await value
+    return value
+
+
+def create(client: Any) -> Any:
+    """Begin a conversation."""
+    return client.create_conversation("echo/base")
+
+
+def send(conversation: Any) -> Any:
+    """Send a message."""
+    return conversation.send("hello")
+
+
+def short_window(client: Any) -> Any:
+    """Let a client believe that the server's minute is a short one."""
+    client.server.rate_limiter = RateLimiter(window=WINDOW_SECONDS)
+    return client
+
+
+def asking(client: Any) -> Any:
+    """Begin a conversation and send a message."""
+    return steps(create, send)(client)
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something has come about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
