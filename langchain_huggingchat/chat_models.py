@@ -551,6 +551,7 @@ class ChatHuggingChat(BaseChatModel):
 
         Raises:
             ValueError: There is no such method, no schema, or the JSON schema is invalid.
+            MissingRequirementsError: A JSON schema needs the extra ``langchain``.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
