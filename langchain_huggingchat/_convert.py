@@ -88,7 +88,7 @@ __all__ = [
 PROVIDER: Final = "huggingchat"
 
 FetchFile = Callable[[str], Upload]
-"""From a web address to the file there."""
+"""Fetches the file at a web address."""
 
 _ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
@@ -116,7 +116,7 @@ def base_messages(messages: Sequence[BaseMessage], fetch: FetchFile) -> list[Cha
 
     Args:
         messages: The history.
-        fetch: Gets the files that are given by their web address.
+        fetch: Fetches the files that are given as web addresses.
 
     Raises:
         InvalidRequestError: Something in it cannot be sent to a HuggingChat server.
@@ -146,10 +146,10 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
 
     Args:
         messages: The history.
-        most: How often a call may be made in a row; None for as often as the model likes.
+        most: How often a call may be repeated in a row; None for no limit.
 
     Raises:
-        ToolLoopError: It was made that often since the user spoke last.
+        ToolLoopError: The model has repeated a call that often since the user's last message.
     """
     rounds: list[tuple[Any, list[Any]]] = []
     for message in messages:
@@ -175,8 +175,8 @@ class _Converter:
     """Turns messages one by one.
 
     Args:
-        fetch: Gets files from the web.
-        tool_names: From the ids of calls to the tools that were called.
+        fetch: Fetches files from the web.
+        tool_names: The names of the tools that were called, by the ids of the calls.
     """
 
     def __init__(self, fetch: FetchFile, tool_names: Mapping[str | None, str]) -> None:
@@ -547,7 +547,7 @@ _CONTAINERS: Final = tuple((n, type(v)) for n, v in vars(_MESSAGE).items() if v 
 def text_chunk(text: str) -> ChatGenerationChunk:
     """A chunk of nothing but text.
 
-    Most chunks are such, and nothing in them needs validation. A copy costs half as much.
+    Most chunks have only text, and nothing in them needs validation. Copying costs half as much.
     """
     message, chunk = copy(_MESSAGE), copy(_CHUNK)
     fields = vars(message)

@@ -343,8 +343,8 @@ class ChatHuggingChat(BaseChatModel):
 
     max_identical_calls: int | None = Field(default=5, ge=1)
     """How often in a row the model may make the same tool call with the same result before
-    `ToolLoopError` is raised; None for as often as it likes. Agents have no other brake than
-    their ``recursion_limit``."""
+    `ToolLoopError` is raised; None for no limit. An agent's ``recursion_limit`` bounds all other
+    loops."""
 
     fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
     """Fetches images that messages give as web addresses. By default from public addresses only,
@@ -551,6 +551,7 @@ class ChatHuggingChat(BaseChatModel):
 
         Raises:
             ValueError: There is no such method, no schema, or the JSON schema is invalid.
+            MissingRequirementsError: A JSON schema needs the extra ``langchain``.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
