@@ -52,6 +52,7 @@ from hfchat_base import (
     ToolResult,
     Upload,
 )
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.events import Event
 from hfchat_base.files import document
 from hfchat_base.secret import SecretText, reveal
@@ -66,7 +67,6 @@ from hfchat_base.tools import (
     result_text,
 )
 from hfchat_base.types import Role
-from langchain_huggingchat._errors import ToolLoopError
 
 __all__ = [
     "PROVIDER",
@@ -149,7 +149,8 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
         most: How often a call may be repeated in a row; None for no limit.
 
     Raises:
-        ToolLoopError: The model has repeated a call that often since the user's last message.
+        RepeatedToolCallError: The model has repeated a call that often since the user's last
+            message.
     """
     rounds: list[tuple[Any, list[Any]]] = []
     for message in messages:
@@ -164,7 +165,7 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
         return
     if all(one == rounds[-1] for one in rounds[-most:]):
         names = " and ".join(dict.fromkeys(name for name, _ in rounds[-1][0]))
-        raise ToolLoopError(
+        raise RepeatedToolCallError(
             f"The model has called {names} {most} times in a row with the same arguments and the"
             " same result. Use a larger model, describe when to stop, or raise"
             " max_identical_calls."

@@ -343,8 +343,8 @@ class ChatHuggingChat(BaseChatModel):
 
     max_identical_calls: int | None = Field(default=5, ge=1)
     """How often in a row the model may make the same tool call with the same result before
-    `ToolLoopError` is raised; None for no limit. An agent's ``recursion_limit`` bounds all other
-    loops."""
+    `~hfchat_base.errors.RepeatedToolCallError` is raised; None for no limit. An agent's
+    ``recursion_limit`` bounds all other loops."""
 
     fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
     """Fetches images that messages give as web addresses. By default from public addresses only,
@@ -376,15 +376,9 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        check_settings(
-            (
-                name
-                for name, value in values.items()
-                # Copies of a model bring private names along.
-                if value is not None and not name.startswith("_")
-            ),
-            known,
-        )
+        # Copies of a model bring private names along.
+        public = {name: value for name, value in values.items() if not name.startswith("_")}
+        check_settings(public, known)
         return {name: value for name, value in values.items() if name in known}
 
     @field_validator("cookies", mode="before")
