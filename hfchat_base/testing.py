@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hfchat_base._transport import pauses
+from hfchat_base._transport import interpreters
 
 __all__ = ["no_pauses"]
 
@@ -20,9 +20,9 @@ def no_pauses() -> Iterator[None]:
 
     Deadlines stay as they are, and so does the limit per minute of a server that really has one.
     """
-    before = pauses.factor
-    pauses.factor = 0.0
+    before = interpreters.pause_factor
+    interpreters.pause_factor = 0.0
     try:
         yield
     finally:
-        pauses.factor = before
+        interpreters.pause_factor = before

@@ -49,6 +49,7 @@ from hfchat_base import (
     ToolResult,
     Upload,
 )
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.events import Event
 from hfchat_base.files import document
 from hfchat_base.tools import (
@@ -69,6 +70,7 @@ __all__ = [
     "FetchFile",
     "as_openai_tool",
     "base_messages",
+    "check_tool_loop",
     "gathered",
     "has_web_files",
     "metadata_of",
@@ -82,7 +84,7 @@ __all__ = [
 PROVIDER: Final = "huggingchat"
 
 FetchFile = Callable[[str], Upload]
-"""From a web address to the file there."""
+"""Fetches the file at a web address."""
 
 _ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
@@ -110,7 +112,7 @@ def base_messages(messages: Sequence[BaseMessage], fetch: FetchFile) -> list[Cha
 
     Args:
         messages: The history.
-        fetch: Gets the files that are given by their web address.
+        fetch: Fetches the files that are given as web addresses.
 
     Raises:
         InvalidRequestError: Something in it cannot be sent to a HuggingChat server.
@@ -135,12 +137,43 @@ def has_web_files(messages: Sequence[BaseMessage]) -> bool:
     )
 
 
+def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
+    """Stop an agent whose model repeats itself: the last calls and their results are all the same.
+
+    Args:
+        messages: The history.
+        most: How often a call may be repeated in a row; None for no limit.
+
+    Raises:
+        RepeatedToolCallError: The model has repeated a call that often since the user's last
+            message.
+    """
+    rounds: list[tuple[Any, list[Any]]] = []
+    for message in messages:
+        if isinstance(message, AIMessage):
+            calls = [(call["name"], call["args"]) for call in message.tool_calls]
+            rounds.append((calls, []))
+        elif isinstance(message, ToolMessage) and rounds:
+            rounds[-1][1].append((message.status, message.content))
+        else:
+            rounds = []
+    if most is None or len(rounds) < most or not rounds[-1][0]:
+        return
+    if all(one == rounds[-1] for one in rounds[-most:]):
+        names = " and ".join(dict.fromkeys(name for name, _ in rounds[-1][0]))
+        raise RepeatedToolCallError(
+            f"The model has called {names} {most} times in a row with the same arguments and the"
+            " same result. Use a larger model, describe when to stop, or raise"
+            " max_identical_calls."
+        )
+
+
 class _Converter:
     """Turns messages one by one.
 
     Args:
-        fetch: Gets files from the web.
-        tool_names: From the ids of calls to the tools that were called.
+        fetch: Fetches files from the web.
+        tool_names: The names of the tools that were called, by the ids of the calls.
     """
 
     def __init__(self, fetch: FetchFile, tool_names: Mapping[str | None, str]) -> None:
@@ -455,7 +488,7 @@ _CONTAINERS: Final = tuple((n, type(v)) for n, v in vars(_MESSAGE).items() if v 
 def text_chunk(text: str) -> ChatGenerationChunk:
     """A chunk of nothing but text.
 
-    Most chunks are such, and nothing in them needs validation. A copy costs half as much.
+    Most chunks have only text, and nothing in them needs validation. Copying costs half as much.
     """
     message, chunk = copy(_MESSAGE), copy(_CHUNK)
     fields = vars(message)

@@ -1,4 +1,4 @@
-"""Errors that are hfchat's and LangChain's at once, and the warning about arguments without effect.
+"""Errors that are hfchat's and LangChain's at once, and arguments that have no effect.
 
 Middleware and fallbacks look for langchain-core's exceptions and their `is_retryable`; people who
 know `hfchat_base` look for its errors. What `ChatHuggingChat` raises is both.
@@ -7,15 +7,23 @@ know `hfchat_base` look for its errors. What `ChatHuggingChat` raises is both.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from difflib import get_close_matches
+from typing import Any, Final
 
 from langchain_core import exceptions as core
 
 import hfchat_base as ours
+from hfchat_base.validation import WITHOUT_EFFECT, without_effect
 
-__all__ = ["IgnoredParameterWarning", "as_model_error", "model_errors", "warn_ignored"]
+__all__ = [
+    "IgnoredParameterWarning",
+    "as_model_error",
+    "check_call_arguments",
+    "check_settings",
+    "model_errors",
+]
 
 _COUNTERPARTS: Final[tuple[tuple[type[ours.HuggingChatError], type[core.ModelError]], ...]] = (
     (ours.MissingAuthError, core.ModelAuthenticationError),
@@ -106,11 +114,41 @@ def model_errors() -> Iterator[None]:
         raise as_model_error(error).with_traceback(error.__traceback__) from error.__cause__
 
 
+_SIMILAR: Final = 0.8
+"""How similar a name has to be to a known one, from 0 to 1, to count as mistyped in a call."""
+
 _warned: Final[set[str]] = set()
 
 
 class IgnoredParameterWarning(UserWarning):
     """An argument has no effect, because the server offers no way to set it."""
+
+
+def check_settings(arguments: Mapping[str, Any], known: Collection[str]) -> None:
+    """Check the names of a model's settings: warn about those without effect.
+
+    Raises:
+        InvalidRequestError: A name is neither a setting nor a known one of other chat models.
+    """
+    unknown = {name: value for name, value in arguments.items() if name not in known}
+    ignored = without_effect("ChatHuggingChat", unknown, known)
+    warn_ignored(name for name in unknown if name in ignored)
+
+
+def check_call_arguments(names: Iterable[str], known: Collection[str]) -> None:
+    """Check the names of a call's arguments that nothing was done with: warn about them.
+
+    Frameworks pass arguments of any provider to a call, so an unknown one is refused only if it
+    looks like a known one that was mistyped.
+
+    Raises:
+        InvalidRequestError: A name is mistyped.
+    """
+    unknown = list(names)
+    for name in unknown:
+        if name not in WITHOUT_EFFECT and (suggestion := _suggestion(name, known)):
+            raise ours.InvalidRequestError(f"A call has no argument {name!r}.{suggestion}")
+    warn_ignored(unknown)
 
 
 def warn_ignored(names: Iterable[str]) -> None:
@@ -126,5 +164,10 @@ def warn_ignored(names: Iterable[str]) -> None:
     warnings.warn(
         f"A HuggingChat server offers no way to set {', '.join(new)}: without effect.",
         IgnoredParameterWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    similar = get_close_matches(name, known, n=1, cutoff=_SIMILAR)
+    return f" Did you mean {similar[0]!r}?" if similar else ""

@@ -33,6 +33,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -40,6 +41,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.load.serializable import SerializedConstructor
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -79,6 +81,7 @@ from langchain_huggingchat._convert import (
     ChunkMaker,
     as_openai_tool,
     base_messages,
+    check_tool_loop,
     gathered,
     has_web_files,
     metadata_of,
@@ -88,7 +91,12 @@ from langchain_huggingchat._convert import (
     tool_set,
     with_errors,
 )
-from langchain_huggingchat._errors import as_model_error, model_errors, warn_ignored
+from langchain_huggingchat._errors import (
+    as_model_error,
+    check_call_arguments,
+    check_settings,
+    model_errors,
+)
 from langchain_huggingchat._secrets import ChatModelBinding, showable
 from langchain_huggingchat._structured import METHODS, Method, OutputSchema, StructuredOutput
 from langchain_huggingchat.elicitation import interrupt_graph
@@ -101,6 +109,11 @@ _SILENTLY_IGNORED: Final = frozenset(
     ("ls_structured_output_format", "structured_output_format", "stream", "strict")
 )
 """Arguments of a call that LangChain adds, or that mean nothing without function calling."""
+
+_CALL_ARGUMENTS: Final = (
+    *("model", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
+    *("mcp_servers", "web_search", "on_elicitation"),
+)
 
 
 class ChatHuggingChat(BaseChatModel):
@@ -248,7 +261,9 @@ class ChatHuggingChat(BaseChatModel):
         llm.client.sync.get_conversation(conversation_id).send("Thank you!").text
         ```
 
-        Servers send no token counts, so `usage_metadata` is None.
+        Servers send no token counts, so `usage_metadata` is None, and
+        ``get_usage_metadata_callback`` adds up nothing. Middleware that works with a fraction of
+        the context window needs ``ChatHuggingChat(profile={"max_input_tokens": …})``.
     """
 
     model_config = ConfigDict(
@@ -326,6 +341,11 @@ class ChatHuggingChat(BaseChatModel):
     max_tool_asks: int = Field(default=3, ge=1)
     """How many requests to make for a forced tool call at most."""
 
+    max_identical_calls: int | None = Field(default=5, ge=1)
+    """How often in a row the model may make the same tool call with the same result before
+    `~hfchat_base.errors.RepeatedToolCallError` is raised; None for no limit. An agent's
+    ``recursion_limit`` bounds all other loops."""
+
     fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
     """Fetches images that messages give as web addresses. By default from public addresses only,
     without cookies and up to the server's limit for files."""
@@ -347,8 +367,8 @@ class ChatHuggingChat(BaseChatModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_ignored(cls, values: Any) -> Any:
-        """Warn about arguments without effect."""
+    def _check_names(cls, values: Any) -> Any:
+        """Refuse mistyped arguments, and warn about those without effect."""
         if not isinstance(values, dict):
             return values
         known: set[str] = set()
@@ -356,12 +376,9 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        warn_ignored(
-            name
-            for name, value in values.items()
-            # Copies of a model bring private names along.
-            if name not in known and value is not None and not name.startswith("_")
-        )
+        # Copies of a model bring private names along.
+        public = {name: value for name, value in values.items() if not name.startswith("_")}
+        check_settings(public, known)
         return {name: value for name, value in values.items() if name in known}
 
     @field_validator("cookies", mode="before")
@@ -405,6 +422,30 @@ class ChatHuggingChat(BaseChatModel):
         without = {"cookies": None, "headers": None, "proxy": None, "client": None}
         super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
         self.client = Clients(self._client_settings())
+
+    def to_json(self) -> SerializedConstructor:
+        """Dump the settings, without secrets, so that LangChain's `load` makes a model of them.
+
+        Of `mcp_servers` those are left out that hold a secret. `load` needs the class:
+        ``load(dumped, allowed_objects=[ChatHuggingChat], valid_namespaces=[…])``. It refuses
+        classes of packages that it does not list to everybody else, which is why
+        `is_lc_serializable` is False.
+        """
+        fields = type(self).model_fields
+        names = {"model", "base_url", *self.model_fields_set}
+        kwargs = {name: getattr(self, name) for name in sorted(names) if not fields[name].exclude}
+        if isinstance(self.timeout, Timeouts):
+            kwargs["timeout"] = asdict(self.timeout)
+        if servers := [server for server in self.mcp_servers if not fingerprint(server)]:
+            kwargs["mcp_servers"] = servers
+        return SerializedConstructor(
+            lc=1,
+            type="constructor",
+            id=self.lc_id(),
+            kwargs=kwargs,
+            name=self.get_name(),
+            graph=None,
+        )
 
     @model_validator(mode="after")
     def _set_huggingchat_version(self) -> Self:
@@ -504,6 +545,7 @@ class ChatHuggingChat(BaseChatModel):
 
         Raises:
             ValueError: There is no such method, no schema, or the JSON schema is invalid.
+            MissingRequirementsError: A JSON schema needs the extra ``langchain``.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
@@ -576,6 +618,7 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
         with model_errors():
+            check_tool_loop(messages, self.max_identical_calls)
             client = self.client.sync
             history = base_messages(messages, self._fetch)
             session, options = self._session(history, stop, kwargs, streams=streams)
@@ -602,6 +645,7 @@ class ChatHuggingChat(BaseChatModel):
         streams: bool,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with model_errors():
+            check_tool_loop(messages, self.max_identical_calls)
             client = self.client.asynchronous
             if has_web_files(messages):
                 history = await asyncio.to_thread(base_messages, messages, self._fetch)
@@ -664,13 +708,17 @@ class ChatHuggingChat(BaseChatModel):
             "as_history": session.as_history,
             "switch_to_vision_model": self.switch_to_vision_model,
         }
-        warn_ignored(name for name, value in others.items() if value is not None)
+        unused = (name for name, value in others.items() if value is not None)
+        check_call_arguments(unused, _CALL_ARGUMENTS)
         return session, options
 
     def _fetch(self, url: str) -> Upload:
         return (self.fetch_file or fetch_public_file)(url)
 
     def _last(self, maker: ChunkMaker, answer: Answer) -> ChatGenerationChunk:
+        if self.profile == profile_of(None):
+            # The model was made before the server's list was read.
+            self.profile = profile_of(self._known_model())
         return maker.last(metadata_of(answer, self.base_url, is_kept=not self.ephemeral))
 
     @property
@@ -712,11 +760,12 @@ class ChatHuggingChat(BaseChatModel):
 
     def _known_model(self) -> Model | None:
         """The model as the server lists it, if the list has been read already."""
-        client = self.client.any if isinstance(self.client, Clients) else None
+        # While a model is made, its client may still be the one that was given.
+        client = self.client.any if isinstance(self.client, Clients) else self.client
         catalog = client.server.catalog if client else None
-        if catalog is None:
+        if client is None or catalog is None:
             return None
-        return catalog.resolve(self.model) if self.model else catalog.default
+        return catalog.resolve(self.model or client.default_model)
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text; chat-ui does not say which tokenizer a model has."""

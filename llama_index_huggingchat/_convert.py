@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +50,7 @@ from hfchat_base.tools import (
     assistant_text,
     result_text,
 )
-from hfchat_base.types import Role
+from hfchat_base.types import AnswerReference, Role
 
 __all__ = [
     "check_progress",
@@ -61,6 +62,7 @@ __all__ = [
     "tool_calls",
     "tool_descriptions",
     "tool_selections",
+    "without_references",
 ]
 
 _ROLES: Final[dict[MessageRole, Role]] = {
@@ -73,8 +75,11 @@ _ROLES: Final[dict[MessageRole, Role]] = {
 
 _RESULT_ROLES: Final = (MessageRole.TOOL, MessageRole.FUNCTION)
 
-_IMAGES_ALONE: Final = "(See what is attached.)"
-"""The text of a message that has none: the server accepts no message without text."""
+_WRITTEN_REFERENCE: Final = re.compile(
+    r"(\n\{|, )'conversation_id': '[0-9a-f]{24}', 'message_id': '[0-9a-f-]{36}',"
+    r" 'history_id': '[0-9a-f]{40}'\}"
+)
+"""An `AnswerReference` as it stands at the end of a message's additional keywords."""
 
 # --- messages -------------------------------------------------------------------------------------
 
@@ -105,13 +110,31 @@ def _to_message(message: ChatMessage, names: Mapping[str, str]) -> hfchat_base.C
     if role == "assistant":
         texts = [block.text for block in message.blocks if isinstance(block, TextBlock)]
         text = assistant_text("\n".join(texts), tool_calls(message))
-        return hfchat_base.ChatMessage(role, text)
+        return hfchat_base.ChatMessage(role, text, reference=_reference(message))
     text, files = _text_and_files(message.blocks)
     if message.role in _RESULT_ROLES:
         text = result_text(_tool_name(message, names), text)
-    elif files and not text:
-        text = _IMAGES_ALONE
     return hfchat_base.ChatMessage(role, text, tuple(files))
+
+
+def _reference(message: ChatMessage) -> AnswerReference | None:
+    """Where the server keeps an answer, as its message says."""
+    details = message.additional_kwargs
+    ids = [details.get(field.name) for field in fields(AnswerReference)]
+    if not all(isinstance(id_, str) for id_ in ids):
+        return None
+    return AnswerReference(*map(str, ids))
+
+
+def without_references(text: str) -> str:
+    """A prompt without the references that LlamaIndex has written into it.
+
+    It writes the additional keywords of messages into the prompts that condense a chat. The ids
+    among them mean nothing to a model.
+    """
+    if _WRITTEN_REFERENCE.search(text) is None:
+        return text
+    return _WRITTEN_REFERENCE.sub(lambda found: "" if found[1] == "\n{" else "}", text)
 
 
 def _tool_name(message: ChatMessage, names: Mapping[str, str]) -> str:
@@ -124,7 +147,7 @@ def _text_and_files(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
     files: list[Upload] = []
     for block in blocks:
         if isinstance(block, TextBlock):
-            texts.append(block.text)
+            texts.append(without_references(block.text))
         elif isinstance(block, (ImageBlock, DocumentBlock)):
             upload = _upload(block)
             if upload.is_image:

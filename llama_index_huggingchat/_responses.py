@@ -6,8 +6,9 @@ not, and makes the responses that LlamaIndex gets. Where the events come from is
 Every response carries the whole message so far, and in `delta` the new part of its text. Thinking
 is streamed in ``additional_kwargs["thinking_delta"]`` and adds up to a `ThinkingBlock`. Tool calls
 are blocks, and also stand in the message's ``additional_kwargs["tool_calls"]`` for older parts of
-LlamaIndex. All else about the answer is in the `additional_kwargs` of the last *response*, not of
-its message: LlamaIndex writes a message's into the prompts that condense a chat.
+LlamaIndex. The `additional_kwargs` of the last message say where the server keeps it, so that any
+process can continue there. All else about the answer is in those of the last *response*, because
+LlamaIndex writes a message's into the prompts that condense a chat.
 """
 
 from __future__ import annotations
@@ -140,12 +141,15 @@ class ResponseBuilder:
         """Make the last response, with the whole message and all that is known of the answer."""
         self._text, self._calls = self._text_and_calls()
         self._thinking, self._partial_call = answer.reasoning, None
-        return self._response(
+        response = self._response(
             *(_citation(source) for source in answer.sources),
             *(_file_block(one.file, one.data) for one in self._files if one.data is not None),
             raw=answer.model_dump(),
             additional_kwargs=_details(answer, self._files),
         )
+        if answer.reference is not None:
+            response.message.additional_kwargs.update(dataclasses.asdict(answer.reference))
+        return response
 
     def _text_and_calls(self) -> tuple[str, list[FunctionCall]]:
         """The final text and calls. LlamaIndex has no invalid calls, so their text is text."""

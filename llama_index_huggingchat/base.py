@@ -75,6 +75,7 @@ from llama_index_huggingchat._convert import (
     to_tool_config,
     tool_descriptions,
     tool_selections,
+    without_references,
 )
 from llama_index_huggingchat._responses import ResponseBuilder, to_completion
 from llama_index_huggingchat._secrets import hides_secrets
@@ -91,7 +92,7 @@ _CLIENT_DEFAULTS: Final = {
 
 _CALL_OPTIONS: Final = frozenset(
     (
-        *("model", "web_search", "mcp_servers", "on_elicitation"),
+        *("model", "web_search", "mcp_servers", "on_elicitation", "switch_to_vision_model"),
         *("stop", "tools", "tool_choice", "allow_parallel_tool_calls"),
     )
 )
@@ -138,7 +139,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     What is special about HuggingChat:
 
     * The server stores conversations. LlamaIndex passes the whole history to every call; the client
-      finds the conversation that already holds its beginning and sends only the new messages.
+      finds the conversation that already holds its beginning and sends only the new messages. An
+      answer's message says where the server keeps it (``additional_kwargs``), so that a stored chat
+      continues there in any process.
       Calls may run at the same time, in threads and in tasks; each gets its own conversation then.
     * There is no function calling. Tools are described in the system prompt, and calls are parsed
       from the model's text (`hfchat_base.tools`). A required call that does not come is requested
@@ -170,9 +173,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         on_elicitation: Receives a tool server's question; returns the content to accept with, or
             None to decline. A coroutine function, such as `ask_in_workflow`, works only with the
             asynchronous methods.
-        vision_fallback: Whether another model may answer a message with images that the named
-            `model` cannot see. By default that is an error. Where no model is named, one that
-            sees images is always chosen.
+        switch_to_vision_model: Whether another model may answer a message with images that the
+            named `model` cannot see. By default that is an error. Where no model is named, one
+            that sees images is always chosen.
         max_identical_calls: How often in a row a model may make the same tool calls with the same
             results before a call fails with an error; None for no limit. Agents would otherwise
             repeat them until their own limit of iterations, at the expense of the account.
@@ -206,7 +209,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         default=True, description="Offer tools by prompt; without, agents reason in text (ReAct)."
     )
     web_search: bool = Field(default=False, description="Search the web for every message.")
-    vision_fallback: bool = Field(
+    switch_to_vision_model: bool = Field(
         default=False,
         description="Let another model answer messages with images that `model` cannot see.",
     )
@@ -238,7 +241,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
-        vision_fallback: bool = False,
+        switch_to_vision_model: bool = False,
         max_identical_calls: int | None = DEFAULT_MAX_IDENTICAL_CALLS,
         ephemeral: bool = False,
         account: str | None = None,
@@ -296,7 +299,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
                 web_search=web_search,
-                vision_fallback=vision_fallback,
+                switch_to_vision_model=switch_to_vision_model,
                 max_identical_calls=max_identical_calls,
                 ephemeral=client.ephemeral,
                 system_prompt=system_prompt,
@@ -355,9 +358,10 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
         Args:
             messages: The whole history.
-            kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``, which override
-                this object's own; ``stop``, one or more texts that end the answer; ``tools``,
-                ``tool_choice``, ``allow_parallel_tool_calls``.
+            kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``,
+                ``switch_to_vision_model``, which override this object's own; ``stop``, one or more
+                texts that end the answer; ``tools``, ``tool_choice``,
+                ``allow_parallel_tool_calls``.
 
         Raises:
             ResponseError: The server refused the message.
@@ -540,9 +544,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     # --- the cores --------------------------------------------------------------------------------
 
     def _chat(self, request: _Request) -> ChatResponse:
-        if name := self._model_for_images(request):
-            self._client.get_models()
-            self._check_vision(name)
         response = request.response(streams=False)
         while response.needs_request:
             with self._client.stream_chat(
@@ -557,9 +558,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         return response.complete(stream.answer)
 
     def _stream_chat(self, request: _Request) -> ChatResponseGen:
-        if name := self._model_for_images(request):
-            self._client.get_models()
-            self._check_vision(name)
         response = request.response(streams=True)
         while response.needs_request:
             with self._client.stream_chat(
@@ -576,9 +574,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         yield response.complete(stream.answer)
 
     async def _achat(self, request: _Request) -> ChatResponse:
-        if name := self._model_for_images(request):
-            await self._async_client.get_models()
-            self._check_vision(name)
         response = request.response(streams=False)
         while response.needs_request:
             async with self._async_client.stream_chat(
@@ -593,9 +588,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         return response.complete(stream.answer)
 
     async def _astream_chat(self, request: _Request) -> ChatResponseAsyncGen:
-        if name := self._model_for_images(request):
-            await self._async_client.get_models()
-            self._check_vision(name)
         response = request.response(streams=True)
         while response.needs_request:
             async with self._async_client.stream_chat(
@@ -626,7 +618,8 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
-        return self._request([hfchat_base.ChatMessage("user", prompt)], kwargs)
+        message = hfchat_base.ChatMessage("user", without_references(prompt))
+        return self._request([message], kwargs)
 
     def _request(
         self, history: Sequence[hfchat_base.ChatMessage], kwargs: dict[str, Any]
@@ -643,6 +636,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "web_search": self.web_search,
             "mcp_servers": self._mcp_servers,
             "on_elicitation": self._on_elicitation,
+            "switch_to_vision_model": self.switch_to_vision_model,
         }
         given = {name: kwargs.pop(name) for name in options if name in kwargs}
         if "mcp_servers" in given:
@@ -653,28 +647,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
         self._warn_ignored(ignored, stacklevel=4)
         return _Request(history, config, (stop,) if isinstance(stop, str) else tuple(stop), options)
-
-    def _model_for_images(self, request: _Request) -> str | None:
-        """The named model, if the request has images and no other model may answer it."""
-        if self.vision_fallback:
-            return None
-        has_images = any(file.is_image for message in request.history for file in message.files)
-        name: str | None = request.options["model"]
-        return name if has_images else None
-
-    def _check_vision(self, name: str) -> None:
-        """Check that a model sees images; the model list has been read.
-
-        Raises:
-            InvalidRequestError: It does not.
-        """
-        catalog = self._client.server.catalog
-        model = catalog.find(name) if catalog else None
-        if catalog is None or model is None or model.accepts_images or model.is_router:
-            return
-        other = catalog.default_vision
-        hint = f" {other.id} does; name it, or set vision_fallback=True." if other else ""
-        raise InvalidRequestError(f"{model.id} accepts no images.{hint}")
 
     def _warn_ignored(self, names: AbstractSet[str], *, stacklevel: int) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""

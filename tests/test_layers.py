@@ -79,11 +79,15 @@ def _layer(module: str) -> int:
     return places[module]
 
 
-@pytest.mark.parametrize("module", sorted(GRAPH))
-def test_arrows_point_down(module: str) -> None:
+def test_arrows_point_down() -> None:
     """A module imports from its own layer and from those below it."""
-    above = {other for other in GRAPH[module] if _layer(other) < _layer(module)}
-    assert not above
+    upward = [
+        f"{module} -> {other}"
+        for module, others in GRAPH.items()
+        for other in others
+        if _layer(other) < _layer(module)
+    ]
+    assert not upward
 
 
 def test_no_circles() -> None:
@@ -94,13 +98,15 @@ def test_no_circles() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize(
-    "module",
-    [name for name in sorted(GRAPH) if f"{name}.".startswith(OUTER)],
-)
-def test_wrappers_and_commands_use_what_is_public(module: str) -> None:
+def test_wrappers_and_commands_use_what_is_public() -> None:
     """Wrappers, commands and the endpoint need nothing of the base that has an underscore."""
-    assert not {other for other in GRAPH[module] if other.startswith("hfchat_base._")}
+    private = [
+        f"{module} -> {other}"
+        for module, others in GRAPH.items()
+        for other in others
+        if f"{module}.".startswith(OUTER) and other.startswith("hfchat_base._")
+    ]
+    assert not private
 
 
 def test_only_dialects_know_the_generations() -> None:
@@ -118,17 +124,14 @@ def test_only_dialects_know_the_generations() -> None:
     assert not asking
 
 
-TESTS: Final = sorted(
-    path for path in (ROOT / "tests").rglob("*.py") if "fuzz" not in path.relative_to(ROOT).parts
-)
-
-
-@pytest.mark.parametrize("file", TESTS, ids=[str(path.relative_to(ROOT)) for path in TESTS])
-def test_tests_share_through_support_only(file: Path) -> None:
+def test_tests_share_through_support_only() -> None:
     """What several tests need stands in `tests/support`; no test imports another."""
-    imported = {
-        node.module
+    sharing = [
+        f"{file.relative_to(ROOT)} -> {node.module}"
+        for file in (ROOT / "tests").rglob("*.py")
+        if "fuzz" not in file.parts
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module
-    }
-    assert not {name for name in imported if name.startswith("tests.") and "support" not in name}
+        if node.module.startswith("tests.") and not node.module.startswith("tests.support")
+    ]
+    assert not sharing

@@ -21,7 +21,7 @@ from typing_extensions import Self
 from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Sockets, register
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._transport import callbacks, pauses
+from hfchat_base._transport import callbacks, interpreters
 from hfchat_base._transport.curl import (
     Connection,
     Credentials,
@@ -136,7 +136,7 @@ class AsyncTransport:
 
     async def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
-        await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
+        await asyncio.sleep(pause.seconds * (1.0 if pause.is_due else interpreters.pause_factor))
 
     async def close(self) -> None:
         """Close the connections, those of other event loops too."""

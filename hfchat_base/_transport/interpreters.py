@@ -38,6 +38,9 @@ from hfchat_base.types import OnElicitation, Retry
 
 T = TypeVar("T")
 
+pause_factor: float = 1.0
+"""What every pause of a flow is multiplied by: the one switch for tests (`hfchat_base.testing`)."""
+
 OnRetry = Callable[[Retry], object]
 
 

@@ -19,7 +19,7 @@ from typing_extensions import Self
 from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Lock, Sockets, register
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._transport import pauses
+from hfchat_base._transport import interpreters
 from hfchat_base._transport.curl import (
     Connection,
     Credentials,
@@ -134,7 +134,7 @@ class SyncTransport:
 
     def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
-        time.sleep(pause.seconds * (1.0 if pause.is_due else pauses.factor))
+        time.sleep(pause.seconds * (1.0 if pause.is_due else interpreters.pause_factor))
 
     def close(self) -> None:
         """Close the idle connections."""

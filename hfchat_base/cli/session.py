@@ -157,6 +157,13 @@ def login(
         )
         result = _watch(terminal, steps, is_hidden=bool(headless))
     _remember_server(result.base_url)
+    _print_login(terminal, result, is_chosen=bool(base_url))
+    if export_file is not None:
+        _export_saved(terminal, base_url, result.user.username, export_file)
+
+
+def _print_login(terminal: Terminal, result: AuthResult, *, is_chosen: bool) -> None:
+    """Print who has logged in, and what that changes for other commands."""
     terminal.notes.print(
         Text.assemble(
             ("✓ ", "hfchat.good"),
@@ -166,12 +173,12 @@ def login(
         ),
         soft_wrap=True,
     )
+    if is_chosen:
+        terminal.notes.print(note("The other commands use this server from now on."))
     for variable in (COOKIES_VARIABLE, COOKIE_FILE_VARIABLE):
         if os.environ.get(variable):
             warning = f"{variable} is set and comes first: unset it to use this login."
             terminal.err.print(note(warning), soft_wrap=True)
-    if export_file is not None:
-        _export_saved(terminal, base_url, result.user.username, export_file)
 
 
 def logout(base_url: BaseUrl = None, account: Account = None) -> None:

@@ -21,15 +21,16 @@ from hfchat_base import (
     Status,
     TextDelta,
 )
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.support import leaving
 from tests.support.leaving import stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from hfchat_base import AnswerStream
     from hfchat_base._protocol.constants import Generation
-    from hfchat_base.local import LocalServer
+    from hfchat_base.local import RecordedRequest
 
 TOKENS = 40
 
@@ -343,3 +344,35 @@ def test_coroutine_function_for_the_synchronous_client(current_server: LocalServ
         server = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
         with pytest.raises(InvalidRequestError, match="takes a plain one"):
             conversation.send("book", mcp_servers=[server], on_elicitation=answer)  # type: ignore[list-item]
+
+
+async def test_id_is_read_while_the_answer_comes(generation: Generation) -> None:
+    """The answer's id is known when its last token comes: nothing is asked for after it."""
+    servers: list[LocalServer] = []
+
+    def reads() -> int:
+        requests = servers[0].requests if servers else []
+        sent = [number for number, r in enumerate(requests) if is_message(r)]
+        return sum("conversation" in r.path for r in requests[sent[-1] + 1 :]) if sent else 0
+
+    async def patient(_: object) -> AsyncIterator[str]:
+        yield "one "
+        while not reads():  # noqa: ASYNC110 - what is waited for is a request to the server
+            await asyncio.sleep(0.005)
+        yield "two"
+
+    model = LocalModel("a/patient", FunctionBackend(patient))
+    with LocalServer(generation=generation, models=[model]) as server:
+        servers.append(server)
+        with HuggingChat(server.base_url) as client:
+            answer = await asyncio.to_thread(client.chat, "hello")
+        assert answer.message_id
+        async with AsyncHuggingChat(server.base_url) as async_client:
+            answer = await async_client.chat("hello")
+        assert (answer.text, reads()) == ("one two", 1)
+        assert answer.message_id
+
+
+def is_message(request: RecordedRequest) -> bool:
+    """Whether a request sends a message."""
+    return request.method == "POST" and request.path.rpartition("/")[2] != "conversation"

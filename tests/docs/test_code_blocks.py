@@ -211,6 +211,16 @@ def test_readme_leads_nowhere_else_on_a_package_index() -> None:
     assert [link for link in links if not link.startswith("https://")] == []
 
 
+def test_files_of_everyday_changes_exist() -> None:
+    """Each file and folder that CONTRIBUTING names for a change is where it says."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## Where a change goes\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+/[\w/.]*|legacy\.py)`", section)
+    places = (REPOSITORY, REPOSITORY / "hfchat_base", REPOSITORY / "hfchat_base/_protocol/dialects")
+    assert len(named) > 6
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
 def test_files_that_the_readme_names_exist() -> None:
     """Each page or folder that the README names without a link is in the repository."""
     named = re.findall(r"`((?:docs|notebooks)[\w/.-]*|[A-Z]+\.md)`", README.read_text("utf-8"))

@@ -242,11 +242,27 @@ def test_profile_without_network(server: LocalServer) -> None:
     assert "structured_output" not in model.profile
     assert server.requests == []
     model.invoke("hi")
+    assert model.profile["name"] == "obedient/one"
+    assert model.profile["image_inputs"]
     later = ChatHuggingChat(**model.__dict__ | {"profile": None})
     assert later.profile is not None
     assert later.profile["image_inputs"]
     assert ChatHuggingChat(profile={"max_input_tokens": 9}).profile == {"max_input_tokens": 9}
     model.close()
+
+
+def test_profile_of_a_given_client(server: LocalServer) -> None:
+    """What a given client knows of its model is in the profile at once."""
+    with ours.HuggingChat(server.base_url, model="echo/base") as client:
+        client.get_models()
+        server.clear_requests()
+        own = ChatHuggingChat(client=client).profile
+        named = ChatHuggingChat(client=client, model="obedient/two").profile
+    assert own is not None
+    assert named is not None
+    assert (own["name"], own["image_inputs"]) == ("echo/base", False)
+    assert (named["name"], named["image_inputs"]) == ("obedient/two", True)
+    assert server.requests == []
 
 
 def test_token_estimates(model: ChatHuggingChat) -> None:

@@ -1,13 +1,16 @@
-"""Errors are hfchat's and LangChain's at once; arguments without effect are warned about."""
+"""Errors are hfchat's and LangChain's at once; mistyped arguments are refused."""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 import hfchat_base as ours
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat, IgnoredParameterWarning, _errors
 from langchain_huggingchat._errors import as_model_error
@@ -25,6 +28,78 @@ def test_parameters_without_effect_are_warned_about_once(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.invoke("hi", top_p=0.5, temperature=1)
+    model.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("modle", "'model'"), ("base_ulr", "'base_url'"), ("websearch", "'web_search'")],
+)
+def test_mistyped_setting(name: str, suggestion: str) -> None:
+    """A setting that does not exist is an error that names the nearest."""
+    settings: dict[str, Any] = {name: "x"}
+    with pytest.raises(ours.InvalidRequestError, match=f"Did you mean {suggestion}"):
+        ChatHuggingChat(**settings)
+
+
+def test_unknown_setting() -> None:
+    """So is one that is like no other; its value is not shown."""
+    settings: dict[str, Any] = {"shoe_size": "a secret"}
+    with pytest.raises(core.ModelInvalidRequestError, match="no argument 'shoe_size'") as caught:
+        ChatHuggingChat(**settings)
+    assert "a secret" not in str(caught.value)
+
+
+def test_mistyped_argument_of_a_call(server: LocalServer) -> None:
+    """A call's argument that looks like a known one is an error; nothing is sent."""
+    model = ChatHuggingChat(base_url=server.base_url)
+    arguments: list[dict[str, Any]] = [{"web_serach": True}, {"mcp_server": []}, {"tool": []}]
+    for mistyped in arguments:
+        with pytest.raises(ours.InvalidRequestError, match="Did you mean"):
+            model.invoke("hi", **mistyped)
+    assert server.prompts == []
+    model.close()
+
+
+def loop(*results: str, args: Any = None) -> list[BaseMessage]:
+    """A history in which the model has made a call once for each result."""
+    history: list[BaseMessage] = [HumanMessage("Is it ready?")]
+    for number, result in enumerate(results):
+        call = {"name": "check", "args": args or {"part": "all"}, "id": f"call{number}"}
+        history.append(AIMessage("", tool_calls=[call]))
+        history.append(ToolMessage(result, tool_call_id=f"call{number}"))
+    return history
+
+
+async def test_tool_loop(server: LocalServer) -> None:
+    """A model that makes the same call with the same result over and over is stopped."""
+    model = ChatHuggingChat(base_url=server.base_url)
+    history = loop(*["no"] * 5)
+    with pytest.raises(RepeatedToolCallError, match="called check 5 times in a row"):
+        model.invoke(history)
+    with pytest.raises(core.ModelError) as caught:
+        await model.ainvoke(history)
+    assert not caught.value.is_retryable
+    assert server.prompts == []
+    patient = model.model_copy(update={"max_identical_calls": None})
+    assert patient.invoke(history).text
+    await model.aclose()
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        loop("no", "no", "no", "no"),
+        loop("1 %", "2 %", "3 %", "4 %", "5 %"),
+        [*loop("no", "no", "no"), *loop("no", "no", "no")],
+        [*loop("no", "no", "no", "no", "no"), HumanMessage("Go on.")],
+    ],
+    ids=["few", "other results", "asked again", "the user has spoken"],
+)
+def test_no_tool_loop(server: LocalServer, history: list[BaseMessage]) -> None:
+    """A call that is repeated for a reason is not stopped."""
+    model = ChatHuggingChat(base_url=server.base_url)
+    assert model.invoke(history).text
     model.close()
 
 

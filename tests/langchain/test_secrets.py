@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.load import dumpd, dumps
+from langchain_core.load import dumpd, dumps, load
 from langchain_core.runnables import ConfigurableField, Runnable
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from pydantic import SecretStr
 
-from hfchat_base import HuggingChatError
+from hfchat_base import HuggingChatError, Timeouts
 from langchain_huggingchat import ChatHuggingChat
 
 if TYPE_CHECKING:
@@ -101,6 +101,33 @@ def model(server: LocalServer) -> Iterator[ChatHuggingChat]:
 def bound(request: pytest.FixtureRequest, model: ChatHuggingChat) -> Runnable[Any, Any]:
     """The model with secrets bound to it in each way."""
     return WAYS[request.param](model)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_dump_and_load(server: LocalServer) -> None:
+    """A model that was dumped and loaded has its settings, and none of its secrets."""
+    model = ChatHuggingChat(
+        base_url=server.base_url,
+        model="echo/base",
+        stop=["x"],
+        timeout=Timeouts(progress=7),
+        cookies={"hf-chat": SECRET},
+        headers={"x-key": SECRET},
+        proxy=f"http://user:{SECRET}@127.0.0.1:1",
+        mcp_servers=["fetch", {"name": "own", "url": "http://127.0.0.1:9200/mcp"}, SERVER],
+    )
+    dumped = json.loads(dumps(model))
+    assert SECRET not in str(dumped)
+    assert dumpd(model) == dumped
+    namespaces = ["langchain_huggingchat"]
+    loaded = load(dumped, allowed_objects=[ChatHuggingChat], valid_namespaces=namespaces)
+    for name in ("base_url", "model", "stop", "timeout"):
+        assert getattr(loaded, name) == getattr(model, name)
+    assert list(loaded.mcp_servers) == list(model.mcp_servers)[:2]
+    assert loaded.cookies is None
+    loaded.mcp_servers = ()
+    assert loaded.invoke("hi").text == "You said: hi"
+    loaded.close()
 
 
 @pytest.mark.filterwarnings("ignore:A HuggingChat server offers no way to set")

@@ -86,7 +86,7 @@ def test_image_for_a_model_without_vision(
 ) -> None:
     """An image for a named model that sees none is an error, and no other model answers."""
     for call in (llm.chat, lambda *a, **k: list(llm.stream_chat(*a, **k))):
-        with pytest.raises(InvalidRequestError, match=r"echo/base.*no images.*echo/vision"):
+        with pytest.raises(InvalidRequestError, match=r"echo/base.*not accept images.*echo/vision"):
             call(say(*IMAGE), model=name)
     assert not server.prompts
 
@@ -94,9 +94,9 @@ def test_image_for_a_model_without_vision(
 async def test_image_for_a_model_without_vision_asynchronously(server: LocalServer) -> None:
     """It is asynchronously, also where the object names the model."""
     llm = HuggingChatLLM("echo/base", base_url=server.base_url)
-    with pytest.raises(InvalidRequestError, match="no images"):
+    with pytest.raises(InvalidRequestError, match="not accept images"):
         await llm.achat(say(*IMAGE))
-    with pytest.raises(InvalidRequestError, match="no images"):
+    with pytest.raises(InvalidRequestError, match="not accept images"):
         [response async for response in await llm.astream_chat(say(*IMAGE))]
 
 
@@ -105,9 +105,9 @@ def test_image_without_a_named_model(llm: HuggingChatLLM) -> None:
     assert llm.chat(say(*IMAGE)).additional_kwargs["model"] == "echo/vision"
 
 
-async def test_vision_fallback(server: LocalServer) -> None:
+async def test_switch_to_vision_model(server: LocalServer) -> None:
     """Another model answers if that is asked for."""
-    llm = HuggingChatLLM("echo/base", base_url=server.base_url, vision_fallback=True)
+    llm = HuggingChatLLM("echo/base", base_url=server.base_url, switch_to_vision_model=True)
     assert llm.chat(say(*IMAGE)).additional_kwargs["model"] == "echo/vision"
     assert (await llm.achat(say(*IMAGE))).additional_kwargs["model"] == "echo/vision"
 

@@ -114,3 +114,15 @@ def test_no_cookie_is_shown(current_server: LocalServer, monkeypatch: pytest.Mon
     result = python(code, "--debug", "ask", "x", "--base-url", current_server.base_url)
     assert result.returncode != 0 or result.stdout
     assert "secret" not in result.stdout + result.stderr
+
+
+def test_names_of_models_are_completed(
+    current_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell that has the completion installed completes -m with the names of models."""
+    monkeypatch.setenv("HUGGINGCHAT_BASE_URL", current_server.base_url)
+    monkeypatch.setenv("COMP_WORDS", "hfchat ask -m think/")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    monkeypatch.setenv("_HFCHAT_COMPLETE", "complete_bash")
+    result = python("from hfchat_base.cli import main; main()")
+    assert result.stdout.split() == ["think/reasoner", "think/tags"]

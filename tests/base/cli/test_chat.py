@@ -128,3 +128,32 @@ def test_a_conversation_is_taken_up(
     result = hfchat("chat", "-c", conversation.id, stdin="after\n")
     assert "You said: after\n" in result.stdout
     assert "before" in str(current_server.prompts[-1].messages)
+
+
+def test_the_end_says_how_to_continue(
+    hfchat: Callable[..., Result], account: dict[str, str], current_server: LocalServer
+) -> None:
+    """The last line of a chat continues it, and so does -c last."""
+    del account
+    ended = hfchat("chat", stdin="before\n")
+    command = ended.stderr.rpartition("To continue: hfchat ")[2].split()
+    for arguments in (command, ["chat", "-c", "last"]):
+        assert "You said: after\n" in hfchat(*arguments, stdin="after\n").stdout
+        assert "before" in str(current_server.prompts[-1].messages)
+
+
+def test_a_guest_is_not_offered_what_cannot_be(chat: Callable[..., Result]) -> None:
+    """A guest's conversation ends with the chat, which says so and how to keep the next ones."""
+    result = chat("one")
+    assert "To continue" not in result.stderr
+    assert "A guest's conversation ends with the chat" in result.stderr
+    assert "hfchat login" in result.stderr
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "EXIT", "/quit"])
+def test_words_that_end_the_chat(chat: Callable[..., Result], word: str) -> None:
+    """Exit and quit end the chat if they stand alone; in a sentence they are text."""
+    result = chat("how do I exit vim", word, "not read any more")
+    assert "You said: how do I exit vim\n" in result.stdout
+    assert "not read" not in result.stdout
+    assert result.exit_code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from hfchat_base._protocol.dialects import dialect_named
 from hfchat_base._protocol.http import Response
 from hfchat_base._protocol.models import FALLBACK_DATE
 from hfchat_base._protocol.requests import Endpoint
+from hfchat_base.types import ServerStatus
 from tests.support.flows import drive, json_response, page_response
 from tests.support.recordings import body_of, load
 
@@ -47,6 +49,21 @@ def answers(table: dict[str, Response]) -> Callable[[Request], Response]:
 def home_page(generation: Generation) -> Response:
     """The recorded home page."""
     return page_response(body_of(load(generation, "home_page_html").exchanges[0]).decode())
+
+
+@pytest.mark.parametrize(
+    ("header", "date"),
+    [
+        ("Thu, 26 Nov 2026 01:00:00 GMT", datetime(2026, 11, 26, 1, tzinfo=timezone.utc)),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_server_is_checked_with_one_request(header: str, date: datetime | None) -> None:
+    """Any status is an answer, and is not asked for again; the server's clock may be missing."""
+    outcome = drive(discovery.check_server(), answer=lambda _: Response(503, {"date": header}))
+    assert outcome.value == ServerStatus(status=503, date=date)
+    assert len(outcome.requests) == 1
 
 
 @pytest.mark.parametrize(
