@@ -64,6 +64,7 @@ class _Core:
         """Whether the caller is in a `with` block, whose end is when the stream is left."""
         self._stops_on_leave = stops_on_leave
         self._closed = False
+        self._left = False
         self._belongs_to_parent = False
         register(self)
 
@@ -71,6 +72,19 @@ class _Core:
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
         return self.answer or self.run.answer()
+
+    def whole(self) -> Answer:
+        """The whole answer, once all events were taken.
+
+        Raises:
+            StreamError: There is none: the stream was closed, or has failed, before its end.
+        """
+        if self.answer is None:
+            raise StreamError(
+                "The stream was closed before its end. What had arrived is in .partial.",
+                partial=self.current,
+            )
+        return self.answer
 
     @property
     def is_closed_later(self) -> bool:
@@ -97,12 +111,20 @@ class _Core:
         Raises:
             StreamError: It was closed while somebody read it.
         """
-        if self._closed:
+        self.check_open()
+        self.answer = answer
+
+    def check_open(self) -> None:
+        """Refuse to go on with what somebody else has closed.
+
+        Raises:
+            StreamError: It was closed while somebody read it.
+        """
+        if self._closed or self._left:
             raise StreamError(
                 "The stream was closed while it was read. What had arrived is in .partial.",
                 partial=self.current,
             )
-        self.answer = answer
 
     def after_fork(self) -> None:
         """Leave the stream and its run to the parent of this process."""
@@ -156,6 +178,7 @@ class SyncCore(_Core):
             while (batch := self._interpreter.advance()) is not None:
                 yield from batch
                 self.check_owner()
+                self.check_open()
             self.take_result(self._interpreter.result)
         finally:
             if not self.is_closed_later:
@@ -164,7 +187,19 @@ class SyncCore(_Core):
     def close(self) -> None:
         """Close the flow and the connection, and clean up on the server."""
         if self._release(self._interpreter) and self.needs_cleanup():
-            self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
+            self._clean_up()
+
+    def leave(self) -> None:
+        """Close while another thread reads: that thread alone may let go of the connection.
+
+        With its run stopped the stream ends, and the reader is told why.
+        """
+        self._left = True
+        if self.needs_cleanup():
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
 
 
 class AsyncCore(_Core):
@@ -269,7 +304,7 @@ class AnswerStream:
         """
         for _ in self._events:
             pass
-        return self._core.current
+        return self._core.whole()
 
     def stop(self) -> bool:
         """Ask the server to stop the run; what was written by then still comes.
@@ -282,9 +317,16 @@ class AnswerStream:
         return self._core.transport.run(stop_run(self._core.server, self._core.run))
 
     def close(self) -> None:
-        """Leave: close the connection, and stop the run if it is not over."""
-        self._events.close()
-        self._core.close()
+        """Leave: close the connection, and stop the run if it is not over.
+
+        May be called from another thread; whoever reads then gets a `StreamError`.
+        """
+        try:
+            self._events.close()
+        except ValueError:  # it is running, in another thread or in what it calls
+            self._core.leave()
+        else:
+            self._core.close()
 
 
 class AsyncAnswerStream:
@@ -335,7 +377,7 @@ class AsyncAnswerStream:
         """
         async for _ in self._events:
             pass
-        return self._core.current
+        return self._core.whole()
 
     async def stop(self) -> bool:
         """Ask the server to stop the run; what was written by then still comes.

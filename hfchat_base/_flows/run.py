@@ -17,14 +17,15 @@ import uuid
 from dataclasses import replace
 
 from hfchat_base._flows import context, conversations, discovery, resume
-from hfchat_base._flows.commands import Deliver, Flow, collect, open_stream
+from hfchat_base._flows.commands import Deliver, Flow, Start, collect, now, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
-from hfchat_base._flows.timing import Deadlines
+from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
@@ -192,21 +193,33 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     """Find out the answer's ID, which the stream does not carry.
 
     The conversation was requested while the answer came. It is read again only if the answer was
-    not in it. The answer is whole by now, so a failure here is ignored.
+    not in it. The answer is whole by now, so a failure here is ignored, and both together are
+    waited for no longer than one response: the answer would wait as well.
     """
+    until = after((yield from now()), server.policy.timeouts.response)
+    stored = yield from _collect_conversation(server, run, until)
+    if stored is not None and (answer := run.stored_answer(stored, message)) is not None:
+        return answer.id
+    dialect = yield from discovery.dialect(server)
+    yield Start(dialect.get_conversation(run.conversation_id))
+    stored = yield from _collect_conversation(server, run, until)
+    if stored is None or not stored.messages:
+        return None
+    return (run.stored_answer(stored, message) or stored.latest()).id
+
+
+def _collect_conversation(
+    server: ServerInfo, run: RunState, until: float | None
+) -> Flow[StoredConversation | None]:
+    """The run's conversation, which was requested before; None if it cannot be read in time."""
     try:
+        left = None if until is None else max(0.0, until - (yield from now()))
+        response = yield from collect(left)
+        if response is None:
+            return None
         dialect = yield from discovery.dialect(server)
-        response = yield from collect()
-        if response is not None:
-            request = dialect.get_conversation(run.conversation_id)
-            early = dialect.parse_conversation(response, request, run.conversation_id)
-            if (answer := run.stored_answer(early, message)) is not None:
-                return answer.id
-    except HuggingChatError as error:
-        _log.debug("the id of an answer could not be read while it came: %s", error)
-    try:
-        stored = yield from conversations.read(server, run.conversation_id)
-        return (run.stored_answer(stored, message) or stored.latest()).id
+        request = dialect.get_conversation(run.conversation_id)
+        return dialect.parse_conversation(response, request, run.conversation_id)
     except HuggingChatError as error:
         _log.debug("the id of an answer could not be read: %s", error)
         return None
@@ -217,9 +230,13 @@ def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
     if not run.can_be_stopped:
         return False
     run.request_stop()
-    yield from conversations.stop(
-        server, run.conversation_id, run.generation_id, run.accumulator.streamed_units
-    )
+    try:
+        yield from conversations.stop(
+            server, run.conversation_id, run.generation_id, run.accumulator.streamed_units
+        )
+    except HuggingChatError:
+        run.stop_failed()
+        raise
     return True
 
 

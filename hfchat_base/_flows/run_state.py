@@ -69,6 +69,7 @@ class RunState:
         self._state = State.IDLE
         self._dialect: Dialect | None = None
         self._stop_requested = False
+        self._stop_failed = False
         self._open_elicitation: str | None = None
         self._questions = 0
         self._asked_for_id = False
@@ -119,6 +120,11 @@ class RunState:
     def request_stop(self) -> None:
         """This client asks the server to stop."""
         self._stop_requested = True
+        self._stop_failed = False
+
+    def stop_failed(self) -> None:
+        """The server may not have heard of the stop, so it can be asked again."""
+        self._stop_failed = True
 
     def ask_for_message_id(self) -> bool:
         """Whether to ask for the answer's id now; once a run, and not if it is known."""
@@ -228,7 +234,8 @@ class RunState:
         With the final answer it is over, whatever may follow: a stop that comes then would abort
         the next run (S).
         """
-        return self.is_running and self.final is None and not self._stop_requested
+        is_asked = self._stop_requested and not self._stop_failed
+        return self.is_running and self.final is None and not is_asked
 
     @property
     def stop_came_late(self) -> bool:

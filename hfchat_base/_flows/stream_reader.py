@@ -35,6 +35,7 @@ from hfchat_base.errors import (
     GenerationFailed,
     HuggingChatError,
     ProtocolError,
+    ResponseError,
     StreamStalled,
     StreamTruncated,
     TransportError,
@@ -279,8 +280,9 @@ def _answer_elicitation(
     )
     try:
         response = yield from _reply(server, request)
-    except TransportError as error:
-        # It is not the answer's connection that was lost, so there is nothing to resume.
+    except (TransportError, ResponseError) as error:
+        # Neither was the answer's connection lost, so there is nothing to resume, nor was its
+        # message refused, so there is nothing to send again.
         raise StreamTruncated(
             "The reply to a tool's question could not be sent, and the answer waits for it. What"
             " had arrived is in .partial.",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from hfchat_base import AsyncHuggingChat, HuggingChat, StreamError, Timeouts
+from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
 from tests.support import leaving
-from tests.support.faults.kinds import Stall
+from tests.support.faults.caller import until
+from tests.support.faults.kinds import Instead, Stall
 from tests.support.faults.server import STOP, FaultServer
+from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -79,6 +82,62 @@ async def test_close_while_another_task_reads(
         await reader
     assert caught.value.partial is not None
     assert leaving.stops(server) == 1
+
+
+def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServer) -> None:
+    """The same with threads: the run is stopped, and whoever reads is told of it."""
+    stream = client.stream_chat("go", model="slow/drip")
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(stream.result)
+        until(lambda: stream.answer.text)
+        stream.close()
+        with pytest.raises(StreamError, match="closed") as caught:
+            reading.result()
+    assert caught.value.partial is not None
+    leaving.assert_stopped_once(server)
+
+
+def test_result_of_a_closed_stream(client: HuggingChat) -> None:
+    """What had arrived when a stream was closed is never returned as the whole answer."""
+    stream = client.stream_chat("go", model="slow/drip")
+    next(stream)
+    stream.close()
+    with pytest.raises(StreamError, match="closed before its end"):
+        stream.result()
+
+
+async def test_result_of_a_closed_stream_asynchronously(async_client: AsyncHuggingChat) -> None:
+    """The same, asynchronously."""
+    stream = async_client.stream_chat("go", model="slow/drip")
+    await anext(stream)
+    await stream.close()
+    with pytest.raises(StreamError, match="closed before its end"):
+        await stream.result()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> None:
+    """A run that a first stop did not end is stopped again when its stream is left."""
+    with FaultServer(server.base_url) as proxy:
+        proxy.on(STOP, Instead(response(b"", status="500 No")))
+        if is_async:
+            async with (
+                AsyncHuggingChat(proxy.url) as async_client,
+                async_client.stream_chat("go", model="slow/drip") as async_stream,
+            ):
+                await anext(async_stream)
+                with pytest.raises(ServerError):
+                    await async_stream.stop()
+        else:
+            with (
+                HuggingChat(proxy.url) as client,
+                client.stream_chat("go", model="slow/drip") as stream,
+            ):
+                next(stream)
+                with pytest.raises(ServerError):
+                    stream.stop()
+        assert proxy.count(STOP) == 2
+    leaving.assert_stopped_once(server)
 
 
 async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
