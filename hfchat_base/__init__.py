@@ -53,6 +53,10 @@ from hfchat_base.errors import (
     UpstreamRateLimitError,
 )
 from hfchat_base.events import (
+    Artifact,
+    ArtifactDelta,
+    ArtifactEnded,
+    ArtifactStarted,
     ElicitationRequest,
     ElicitationResolved,
     Event,
@@ -102,6 +106,10 @@ __all__ = [
     "Answer",
     "AnswerFile",
     "AnswerStream",
+    "Artifact",
+    "ArtifactDelta",
+    "ArtifactEnded",
+    "ArtifactStarted",
     "AsyncAnswerStream",
     "AsyncConversation",
     "AsyncHuggingChat",

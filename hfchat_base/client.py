@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
 
@@ -34,13 +34,14 @@ from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.find import find_session
 from hfchat_base.auth.session import Session
-from hfchat_base.conversation import AsyncConversation, Conversation
+from hfchat_base.conversation import AsyncConversation, Conversation, answer_options
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
 from hfchat_base.types import (
     Answer,
+    ArtifactsOption,
     AsHistory,
     ChatMessage,
     ConversationInfo,
@@ -90,6 +91,7 @@ class ClientBase(ABC):
         retries: Retries | None = None,
         on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        artifacts: ArtifactsOption | None = None,
     ) -> None:
         check_client(
             {
@@ -117,6 +119,7 @@ class ClientBase(ABC):
         self._timeouts = policy.timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
+        self._defaults = answer_options({"artifacts": artifacts})
         self._on_retry = on_retry
         self._session = find_session(reveal_values(cookies), endpoint, account)
         self._index = ConversationIndex()
@@ -228,6 +231,7 @@ class ClientBase(ABC):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
+        **answer: Any,
     ) -> tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]:
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
@@ -238,6 +242,7 @@ class ClientBase(ABC):
             check("web_search", web_search, FLAG),
             hide_servers(check_servers(mcp_servers)),
             as_history,
+            answer_options(answer).over(self._defaults),
         )
         return (
             lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
@@ -305,6 +310,8 @@ class HuggingChat(ClientBase):
         on_retry: Told of every pause before another attempt, with its reason and length.
         messages_per_minute: The server's limit. By default it is learnt when it is met; calls then
             wait for their turn, so that a batch of any size finishes.
+        artifacts: What to do about documents that models write in tags of their own, for all calls
+            that do not say; see `hfchat_base.types.ArtifactsOption`.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
@@ -319,7 +326,12 @@ class HuggingChat(ClientBase):
             on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
-        self._runner = SyncRunner(self.server, self._transport, stops_on_leave=self._stops_on_leave)
+        self._runner = SyncRunner(
+            self.server,
+            self._transport,
+            stops_on_leave=self._stops_on_leave,
+            defaults=self._defaults,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -510,7 +522,10 @@ class AsyncHuggingChat(ClientBase):
             warns=self._warns_if_dropped,
         )
         self._runner = AsyncRunner(
-            self.server, self._transport, stops_on_leave=self._stops_on_leave
+            self.server,
+            self._transport,
+            stops_on_leave=self._stops_on_leave,
+            defaults=self._defaults,
         )
 
     async def __aenter__(self) -> Self:

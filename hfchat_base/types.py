@@ -22,11 +22,13 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
-from hfchat_base.events import ElicitationRequest, Source
+from hfchat_base.events import Artifact, ElicitationRequest, Source
 
 __all__ = [
     "Answer",
     "AnswerFile",
+    "Artifact",
+    "ArtifactsOption",
     "AsHistory",
     "Attachment",
     "ChatMessage",
@@ -40,6 +42,7 @@ __all__ = [
     "MessageState",
     "Model",
     "OnElicitation",
+    "ReasoningEffort",
     "Retry",
     "RetryReason",
     "Role",
@@ -88,6 +91,17 @@ class McpServerConfig(TypedDict, total=False):
     headers: Mapping[str, str]
 
 
+ArtifactsOption = Union[Literal["text", "raw"], bool]
+"""What to do about artifacts, the documents that models write in tags of their own.
+
+``text`` (the default) puts a fenced code block in the place of each, ``raw`` leaves the tags in the
+text. True and False also switch the account's setting for the model: whether it is told to write
+artifacts at all.
+"""
+
+ReasoningEffort = Literal["low", "medium", "high"]
+"""How long a model may think before it answers."""
+
 McpServer = Union[str, McpServerConfig]
 """The name of one of the server's own MCP servers, or the address of another."""
 
@@ -110,11 +124,13 @@ class TurnOptions(TypedDict, total=False):
             "headers"}``. By default none.
         on_elicitation: Gets a tool's question; returns the content to accept with, or None to
             decline. By default questions are declined at once, so that no run waits for an hour.
+        artifacts: What to do about artifacts; see `ArtifactsOption`.
     """
 
     web_search: bool
     mcp_servers: Sequence[McpServer]
     on_elicitation: OnElicitation | None
+    artifacts: ArtifactsOption | None
 
 
 class Value(BaseModel):
@@ -209,7 +225,8 @@ class Message(Value):
     Attributes:
         id: The server's id.
         role: ``system``, ``user`` or ``assistant``.
-        content: The text without the thinking.
+        content: The text without the thinking. Where artifacts are shown as text, fenced code
+            blocks stand in the place of their tags, as in `Answer.text`.
         parent_id: The message that this one answers or follows; None for the root.
         children: Ids of the messages that follow, oldest first; siblings are branches.
         reasoning: The thinking of an assistant's message.
@@ -218,6 +235,7 @@ class Message(Value):
         generation_id: The run that wrote it (current servers), or None.
         state: How that run ended, or ``running``; ``complete`` for messages that no run wrote.
         router: The route and model that answered, where a router did.
+        artifacts: The documents in an assistant's message, each in the version of this message.
     """
 
     id: str
@@ -231,6 +249,7 @@ class Message(Value):
     generation_id: str | None = None
     state: MessageState = "complete"
     router: Mapping[str, str] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -313,8 +332,11 @@ class Answer(Value):
     """A whole answer, or with an error what had arrived of it.
 
     Attributes:
-        text: The text without the thinking.
+        text: The text without the thinking. Fenced code blocks stand in the place of artifacts'
+            tags, unless it was asked for as ``artifacts="raw"``.
         reasoning: The thinking.
+        artifacts: The documents in the text, in the order in which they were written; an update is
+            a new version of one, applied to the latest that the conversation holds.
         files: Files of the answer, such as generated images.
         sources: Pages that it leans on.
         tool_runs: Tools that the server ran for it.
@@ -329,6 +351,7 @@ class Answer(Value):
 
     text: str = ""
     reasoning: str = ""
+    artifacts: tuple[Artifact, ...] = ()
     files: tuple[AnswerFile, ...] = ()
     sources: tuple[Source, ...] = ()
     tool_runs: tuple[ToolRun, ...] = ()

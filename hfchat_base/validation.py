@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 from typing_extensions import TypedDict
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 __all__ = [
+    "ANSWER_OPTIONS",
     "CALLBACK",
     "CLIENT",
     "FILE",
@@ -100,6 +101,11 @@ CLIENT: Final = Kind(
 )
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _listed)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _listed)
+
+ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
+    "artifacts": Kind('"text", "raw", True, False or None', Literal["text", "raw"] | bool | None),
+}
+"""How an answer can be wanted; the same for a client and for a call."""
 
 _CLIENT: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,

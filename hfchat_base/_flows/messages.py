@@ -14,7 +14,7 @@ from hfchat_base._flows import conversations, discovery
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import Lock
 from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
@@ -91,6 +91,7 @@ class Options:
     files: Sequence[Attachment] = ()
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
 def say(
@@ -181,6 +182,7 @@ def _run(
     is_retry: bool,
 ) -> Flow[Answer]:
     yield from _ensure_sight(server, state, options)
+    run.options = options.answer
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,

@@ -18,10 +18,10 @@ import uuid
 from dataclasses import replace
 
 from hfchat_base._flows import context, conversations, discovery, resume
-from hfchat_base._flows.commands import Deliver, Flow, collect, open_stream
+from hfchat_base._flows.commands import Deliver, Flow, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
+from hfchat_base._flows.stream_reader import LineReader, follow, read_early, read_refusal
 from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
@@ -195,16 +195,9 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     The conversation was asked for while the answer came; it is read again only if that did not
     tell. The answer is whole by now, so a failure here must not take it away.
     """
-    try:
-        dialect = yield from discovery.dialect(server)
-        response = yield from collect()
-        if response is not None:
-            request = dialect.get_conversation(run.conversation_id)
-            early = dialect.parse_conversation(response, request, run.conversation_id)
-            if (answer := run.stored_answer(early, message)) is not None:
-                return answer.id
-    except HuggingChatError as error:
-        _log.debug("the id of an answer could not be read while it came: %s", error)
+    early = yield from read_early(server, run)
+    if early is not None and (answer := run.stored_answer(early, message)) is not None:
+        return answer.id
     try:
         stored = yield from conversations.read(server, run.conversation_id)
         return (run.stored_answer(stored, message) or stored.latest()).id
