@@ -240,13 +240,13 @@ def _take_artifacts(server: ServerInfo, run: RunState) -> Flow[list[Event]]:
 
 def read_early(server: ServerInfo, run: RunState) -> Flow[StoredConversation | None]:
     """The conversation as it was read while the answer came; None if it was not, or in vain."""
-    response = yield from collect()
-    if response is not None and server.dialect is not None:
-        try:
+    try:
+        response = yield from collect()
+        if response is not None and server.dialect is not None:
             request = server.dialect.get_conversation(run.conversation_id)
             run.early = server.dialect.parse_conversation(response, request, run.conversation_id)
-        except HuggingChatError as error:
-            _log.debug("the conversation could not be read while an answer came: %s", error)
+    except HuggingChatError as error:
+        _log.debug("the conversation could not be read while an answer came: %s", error)
     return run.early
 
 
