@@ -89,7 +89,8 @@ class _Core:
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
-        return stops or self.run.to_delete is not None
+        held = self.run.settings_hold
+        return stops or self.run.to_delete is not None or bool(held and held.before)
 
     def take_result(self, answer: Answer | None) -> None:
         """Take the answer that the flow has ended with.

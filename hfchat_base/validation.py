@@ -104,6 +104,12 @@ TOOLS: Final = Kind("a list of tools", list[Any] | None, _listed)
 
 ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
     "artifacts": Kind('"text", "raw", True, False or None', Literal["text", "raw"] | bool | None),
+    "reasoning_effort": Kind(
+        '"low", "medium", "high" or None', Literal["low", "medium", "high"] | None
+    ),
+    "provider": OPTIONAL_TEXT,
+    "bill_to": OPTIONAL_TEXT,
+    "restores_settings": Kind("True, False or None", bool | None),
 }
 """How an answer can be wanted; the same for a client and for a call."""
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Notify
@@ -30,7 +31,7 @@ from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
 from hfchat_base.policy import Policy, check_count
-from hfchat_base.types import Retry, RetryReason
+from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
 _dialects: Final[dict[str, Dialect]] = {}
 
@@ -43,6 +44,7 @@ class ServerInfo:
         policy: How long to wait, and what to try again how often.
         max_body_bytes: The largest request body that it takes.
         messages_per_minute: The server's limit, or None to learn it when it is met.
+        settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Raises:
         InvalidRequestError: Such a limit is less than one message.
@@ -55,6 +57,7 @@ class ServerInfo:
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         messages_per_minute: int | None = None,
+        settings_lock: Callable[[], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
@@ -64,6 +67,9 @@ class ServerInfo:
         pacing = self.policy.pacing
         self.pace = RateLimiter(messages_per_minute, window=pacing.window, margin=pacing.margin)
         self.catalog: Catalog | None = None
+        self.details: dict[str, ModelDetails] = {}
+        self.mcp_servers: tuple[McpServerInfo, ...] | None = None
+        self.settings_lock: Callable[[], Any] = settings_lock or (lambda: None)
 
     @property
     def dialect(self) -> Dialect | None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows import conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
@@ -183,6 +183,8 @@ def _run(
 ) -> Flow[Answer]:
     yield from _ensure_sight(server, state, options)
     run.options = options.answer
+    yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
+    yield from settings.check(server, state.model, run.options)
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,

@@ -17,7 +17,13 @@ import logging
 import uuid
 from dataclasses import replace
 
-from hfchat_base._flows import context, conversations, discovery, resume
+from hfchat_base._flows import (
+    context,
+    conversations,
+    discovery,
+    resume,
+    settings,
+)
 from hfchat_base._flows.commands import Deliver, Flow, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
@@ -62,9 +68,13 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
+        yield from settings.let_go(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
+    finally:
+        if run.settings_hold is not None:
+            run.settings_hold.release()
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
@@ -110,6 +120,7 @@ def _send(
     dialect = yield from discovery.dialect(server)
     request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
+    yield from settings.hold(server, run)
     try:
         head = yield from _open(server, run, request, attempts)
         deadlines = Deadlines(server.policy, head.at)
@@ -227,6 +238,10 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
             yield from stop_run(server, run)
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
+    try:
+        yield from settings.restore(server, run)
+    except HuggingChatError as error:
+        _log.warning("the account's settings could not be restored: %s", error)
     if run.to_delete is not None:
         conversation_id, run.to_delete = run.to_delete, None
         try:

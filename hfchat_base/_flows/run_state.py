@@ -22,9 +22,10 @@ characters and everything else in events (R: ``disconnect_and_resume``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from hfchat_base._protocol.accumulator import Accumulator
 from hfchat_base._protocol.artifacts import NOTHING, ArtifactHistory, history_of
@@ -32,7 +33,7 @@ from hfchat_base._protocol.dialects import Dialect, OutgoingMessage
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import MessageNotFoundError
 from hfchat_base.events import Event, FinalAnswer, Status, TextDelta
-from hfchat_base.types import Answer, ArtifactsOption, FinishReason, Message
+from hfchat_base.types import Answer, ArtifactsOption, FinishReason, Message, ReasoningEffort
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,23 @@ class AnswerOptions:
 
     Attributes:
         artifacts: See `hfchat_base.types.ArtifactsOption`.
+        reasoning_effort: How long the model may think.
+        provider: Who runs the model.
+        bill_to: The organisation that pays.
+        restores_settings: Whether the account gets back what it had before.
     """
 
     artifacts: ArtifactsOption | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    provider: str | None = None
+    bill_to: str | None = None
+    restores_settings: bool | None = None
+
+    @property
+    def changes_account(self) -> bool:
+        """Whether they are settings of the account, which are written before the message."""
+        wanted = (self.reasoning_effort, self.provider, self.bill_to)
+        return isinstance(self.artifacts, bool) or any(value is not None for value in wanted)
 
     def over(self, defaults: AnswerOptions) -> AnswerOptions:
         """These options, and the defaults for what they do not say."""
@@ -51,6 +66,19 @@ class AnswerOptions:
         return AnswerOptions(
             **{n: getattr(defaults, n) if v is None else v for n, v in values.items()}
         )
+
+
+@dataclass(slots=True)
+class SettingsHold:
+    """The account's settings, held for a message (`_flows/settings.py`).
+
+    Attributes:
+        release: Lets them go; may be called again.
+        before: What is to be restored: names of settings with their values.
+    """
+
+    release: Callable[[], None]
+    before: dict[str, Any] = field(default_factory=dict)
 
 
 class State(Enum):
@@ -80,6 +108,8 @@ class RunState:
         reads_message_id: Whether to find out the answer's id at the end.
         to_delete: A conversation to delete when the caller is done with it, whatever happens.
         options: How the answer is wanted.
+        settings_hold: The account's settings, as far as they are held for it.
+        model: The id of the model that answers.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -93,6 +123,8 @@ class RunState:
         self.options = AnswerOptions()
         self.earlier_artifacts: ArtifactHistory | None = None
         self.early: StoredConversation | None = None
+        self.settings_hold: SettingsHold | None = None
+        self.model = ""
         self._message: OutgoingMessage | None = None
         self._state = State.IDLE
         self._dialect: Dialect | None = None
@@ -113,6 +145,7 @@ class RunState:
         self._state = State.IDLE
         self._dialect = dialect
         self._message = message
+        self.model = model
         self.early = None
         self.conversation_id = message.conversation_id
         self.generation_id = message.generation_id if dialect.names_runs else None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from hfchat_base._flows import conversations
+from hfchat_base._flows import conversations, settings
 from hfchat_base._flows.commands import (
     Chunk,
     Close,
@@ -191,6 +191,8 @@ def _take_chunks(  # noqa: C901, PLR0912 - the loop of every token, which makes 
                     events = []
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
+                    if run.settings_hold is not None and event.status == "started":
+                        yield from settings.let_go(server, run)
                     _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at

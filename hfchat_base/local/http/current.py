@@ -24,6 +24,7 @@ from hfchat_base.local.http.documents import (
     public_config,
     user_document,
 )
+from hfchat_base.local.http.extras import current_extras
 from hfchat_base.local.http.lookup import (
     import_share,
     is_object_id,
@@ -56,6 +57,7 @@ class CurrentRoutes:
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self.routes: list[BaseRoute] = [
+            *current_extras(state),
             Route("/api/v2/models", self.models),
             Route("/api/v2/models/old", self.old_models),
             Route("/api/v2/models/{model:path}", self.model),

@@ -11,6 +11,7 @@ from hfchat_base.local.http.answers import Mishap, json_answer, text_answer
 from hfchat_base.local.http.asker import session_of
 from hfchat_base.local.http.current import v1_user_answer
 from hfchat_base.local.http.documents import conversation_entries
+from hfchat_base.local.http.extras import legacy_extras
 from hfchat_base.local.http.legacy_data import conversation_data, home_data
 from hfchat_base.local.http.lookup import is_object_id, page_number
 from hfchat_base.local.http.pages import data_refusal, legacy_page
@@ -39,6 +40,7 @@ class LegacyRoutes:
         self._state = state
         pages = ("/", "/settings", "/conversation/{id}", "/r/{id}", "/{path:path}")
         self.routes: list[BaseRoute] = [
+            *legacy_extras(state),
             Route("/__data.json", self.home_data),
             Route("/conversation/{id}/__data.json", self.conversation_data),
             Route("/api/models", self.models),
