@@ -102,7 +102,11 @@ def default_models(
     return [
         *listed,
         *(models[model_id] for model_id in models if model_id in absent),
-        replace(_scripted("think/tags", _reason_in_tags), legacy_reasoning=True),
+        replace(
+            _scripted("think/tags", _reason_in_tags),
+            legacy_reasoning=True,
+            supports_reasoning=True,
+        ),
         _scripted("broken/filtered", _be_filtered),
         _scripted("image/painter", _paint),
         replace(_scripted("router/omni", _route), is_router=True),

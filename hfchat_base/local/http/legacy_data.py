@@ -91,6 +91,7 @@ def layout_document(request: Request, state: ServerState) -> JsonObject:
     """
     session = session_of(request)
     recent, _ = state.conversations.page(session.owner, 0)
+    settings = state.settings.read(session.owner)
     user = user_document(session.user)
     return {
         "nConversations": state.conversations.count(session.owner),
