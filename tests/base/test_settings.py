@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
     from tests.base.attempts import Operation, Try
 
-THINKER = "think/tags"
+THINKER = "think/effort"
 SETTINGS = "/api/v2/user/settings"
 
 

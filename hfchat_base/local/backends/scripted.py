@@ -54,7 +54,8 @@ def default_models(
     """List the scripted models.
 
     * ``echo/base`` says what it was told. ``echo/vision`` also says which images it sees.
-    * ``think/reasoner`` thinks in a channel of its own, ``think/tags`` in ``<think>`` tags.
+    * ``think/reasoner`` thinks in a channel of its own, ``think/tags`` in ``<think>`` tags;
+      ``think/effort`` is marked as one that can reason.
     * ``tools/agent`` calls the first tool on offer with ``{"query": <the last user text>}``, then
       repeats what the tool said.
     * ``slow/drip`` says ``tok0`` to ``tok39``, slowly. ``long/flood`` says ``tok0`` … as fast as it
@@ -102,14 +103,11 @@ def default_models(
     return [
         *listed,
         *(models[model_id] for model_id in models if model_id in absent),
-        replace(
-            _scripted("think/tags", _reason_in_tags),
-            legacy_reasoning=True,
-            supports_reasoning=True,
-        ),
+        replace(_scripted("think/tags", _reason_in_tags), legacy_reasoning=True),
         _scripted("broken/filtered", _be_filtered),
         _scripted("image/painter", _paint),
         replace(_scripted("router/omni", _route), is_router=True),
+        replace(_scripted("think/effort", _reason), supports_reasoning=True),
     ]
 
 
