@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
@@ -78,6 +79,12 @@ from hfchat_base.validation import (
 __all__ = ["AsyncHuggingChat", "HuggingChat"]
 BASE_URL_VARIABLE: Final = "HUGGINGCHAT_BASE_URL"
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
+
+
+def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
+    """Find the lock of an account's settings, without the client, which can be dropped then."""
+    cookies = [cookie.value for cookie in session.cookies()]
+    return settings.lock_for(base_url, cookies or [str(id(session))])
 
 
 class ClientBase(ABC):
@@ -147,13 +154,12 @@ class ClientBase(ABC):
         self._on_retry = on_retry
         self._session = find_session(reveal_values(cookies), endpoint, account)
         self._index = ConversationIndex()
-        self._lock: settings.SettingsLock | None = None
         self.server = ServerInfo(
             endpoint,
             policy=policy,
             max_body_bytes=max_body_bytes,
             messages_per_minute=messages_per_minute,
-            settings_lock=self._settings_lock,
+            settings_lock=partial(_settings_lock, endpoint.base_url, self._session),
         )
         self._connection = Connection(
             endpoint,
@@ -164,12 +170,6 @@ class ClientBase(ABC):
             connect_timeout=policy.timeouts.connect,
         )
         self._connect(self._connection, policy.timeouts)
-
-    def _settings_lock(self) -> settings.SettingsLock:
-        if self._lock is None:
-            cookies = [cookie.value for cookie in self._session.cookies()]
-            self._lock = settings.lock_for(self.base_url, cookies or [str(id(self._session))])
-        return self._lock
 
     @abstractmethod
     def _connect(self, connection: Connection, timeouts: Timeouts) -> None:

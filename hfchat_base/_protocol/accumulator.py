@@ -82,6 +82,17 @@ class _Pieces(list[str]):
         self._measured = len(self)
         return self._characters
 
+    def before(self, count: int) -> str:
+        """The end of the text as it stood before its last characters."""
+        pieces: list[str] = []
+        size = 0
+        for piece in reversed(self):
+            pieces.append(piece)
+            size += len(piece)
+            if size >= count + RECENT_CHARACTERS:
+                break
+        return "".join(reversed(pieces))[: size - count]
+
     def settle(self) -> None:
         """Put the newest pieces together, if they are many."""
         if len(self) - self._settled >= _MANY_PIECES:
@@ -120,8 +131,8 @@ class Accumulator:
         self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
         self._earlier = history or NOTHING
-        self._artifacts = None if raw_artifacts else ArtifactSplitter(self._before, history)
         self._text = _Pieces()  # as the server has it
+        self._artifacts = None if raw_artifacts else ArtifactSplitter(self._text.before, history)
         self._shown: _Pieces | None = None  # as the caller has it; None while that is the same
         self._reasoning = _Pieces()
         self._said_before_tool = 0  # how many characters of text came before the last tool call
@@ -262,17 +273,6 @@ class Accumulator:
     def _rendered(self, text: str) -> tuple[str, tuple[Artifact, ...]]:
         """A whole text as the caller gets it, and its artifacts."""
         return (text, ()) if self._artifacts is None else render(text, self._earlier)[:2]
-
-    def _before(self, count: int) -> str:
-        """The end of the text as it stood before its last characters."""
-        pieces: list[str] = []
-        size = 0
-        for piece in reversed(self._text):
-            pieces.append(piece)
-            size += len(piece)
-            if size >= count + RECENT_CHARACTERS:
-                break
-        return "".join(reversed(pieces))[: size - count]
 
     def _finish(self, event: FinalAnswer) -> list[Event]:
         # An artifact goes on in what was not streamed, so it is not ended here.
