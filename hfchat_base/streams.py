@@ -21,7 +21,7 @@ from typing_extensions import Self
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import clean_up_run, stop_run
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
@@ -103,7 +103,8 @@ class _Core:
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
-        return stops or self.run.to_delete is not None
+        held = self.run.settings_hold
+        return stops or self.run.to_delete is not None or bool(held and held.before)
 
     def take_result(self, answer: Answer | None) -> None:
         """Take the answer that the flow has ended with.
@@ -403,13 +404,20 @@ class SyncRunner:
         server: What is known of the server.
         transport: How to reach it.
         stops_on_leave: Whether leaving a stream early also stops the server's run.
+        defaults: How answers are wanted where a call does not say.
     """
 
     def __init__(
-        self, server: ServerInfo, transport: SyncTransport, *, stops_on_leave: bool
+        self,
+        server: ServerInfo,
+        transport: SyncTransport,
+        *,
+        stops_on_leave: bool,
+        defaults: AnswerOptions,
     ) -> None:
         self.server = server
         self.transport = transport
+        self.defaults = defaults
         self._stops_on_leave = stops_on_leave
 
     def run(self, flow: Flow[T]) -> T:
@@ -440,10 +448,16 @@ class AsyncRunner:
     """Runs the flows of one client and of its conversations in the event loop; see `SyncRunner`."""
 
     def __init__(
-        self, server: ServerInfo, transport: AsyncTransport, *, stops_on_leave: bool
+        self,
+        server: ServerInfo,
+        transport: AsyncTransport,
+        *,
+        stops_on_leave: bool,
+        defaults: AnswerOptions,
     ) -> None:
         self.server = server
         self.transport = transport
+        self.defaults = defaults
         self._stops_on_leave = stops_on_leave
 
     async def run(self, flow: Flow[T]) -> T:

@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -24,6 +24,7 @@ from hfchat_base.secret import reveal, reveal_values
 from hfchat_base.types import AnswerFile, ChatMessage, McpServerConfig
 
 __all__ = [
+    "ANSWER_OPTIONS",
     "CALLBACK",
     "CLIENT",
     "FILE",
@@ -92,6 +93,17 @@ CLIENT: Final = Kind(
 )
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _as_list)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _as_list)
+
+ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
+    "artifacts": Kind('"text", "raw", True, False or None', Literal["text", "raw"] | bool | None),
+    "reasoning_effort": Kind(
+        '"low", "medium", "high" or None', Literal["low", "medium", "high"] | None
+    ),
+    "provider": OPTIONAL_TEXT,
+    "bill_to": OPTIONAL_TEXT,
+    "restores_settings": Kind("True, False or None", bool | None),
+}
+"""How an answer can be wanted; the same for a client and for a call."""
 
 _CLIENT: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,

@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows import conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import Lock
 from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
@@ -91,6 +91,7 @@ class Options:
     files: Sequence[Attachment] = ()
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
 def say(
@@ -181,6 +182,9 @@ def _run(
     is_retry: bool,
 ) -> Flow[Answer]:
     yield from _ensure_vision_model(server, state, options)
+    run.options = options.answer
+    yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
+    yield from settings.check(server, state.model, run.options)
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,

@@ -16,16 +16,27 @@ import logging
 import uuid
 from dataclasses import replace
 
-from hfchat_base._flows import context, conversations, discovery, resume
-from hfchat_base._flows.commands import Deliver, Flow, Start, collect, now, open_stream
+from hfchat_base._flows import (
+    context,
+    conversations,
+    discovery,
+    resume,
+    settings,
+)
+from hfchat_base._flows.commands import Deliver, Flow, Start, now, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
+from hfchat_base._flows.stream_reader import (
+    LineReader,
+    collect_conversation,
+    follow,
+    read_early,
+    read_refusal,
+)
 from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     GenerationInterrupted,
     HuggingChatError,
@@ -62,9 +73,13 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
+        yield from settings.let_go(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
+    finally:
+        if run.settings_hold is not None:
+            run.settings_hold.release()
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
@@ -110,6 +125,7 @@ def _send(
     dialect = yield from discovery.dialect(server)
     request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
+    yield from settings.hold(server, run)
     try:
         head = yield from _open(server, run, request, attempts)
         deadlines = Deadlines(server.policy, head.at)
@@ -197,32 +213,15 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     waited for no longer than one response: the answer would wait as well.
     """
     until = after((yield from now()), server.policy.timeouts.response)
-    stored = yield from _collect_conversation(server, run, until)
-    if stored is not None and (answer := run.stored_answer(stored, message)) is not None:
+    early = yield from read_early(server, run, until)
+    if early is not None and (answer := run.stored_answer(early, message)) is not None:
         return answer.id
     dialect = yield from discovery.dialect(server)
     yield Start(dialect.get_conversation(run.conversation_id))
-    stored = yield from _collect_conversation(server, run, until)
+    stored = yield from collect_conversation(server, run, until)
     if stored is None or not stored.messages:
         return None
     return (run.stored_answer(stored, message) or stored.latest()).id
-
-
-def _collect_conversation(
-    server: ServerInfo, run: RunState, until: float | None
-) -> Flow[StoredConversation | None]:
-    """The run's conversation, which was requested before; None if it cannot be read in time."""
-    try:
-        left = None if until is None else max(0.0, until - (yield from now()))
-        response = yield from collect(left)
-        if response is None:
-            return None
-        dialect = yield from discovery.dialect(server)
-        request = dialect.get_conversation(run.conversation_id)
-        return dialect.parse_conversation(response, request, run.conversation_id)
-    except HuggingChatError as error:
-        _log.debug("the id of an answer could not be read: %s", error)
-        return None
 
 
 def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
@@ -250,6 +249,10 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
             yield from stop_run(server, run)
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
+    try:
+        yield from settings.restore(server, run)
+    except HuggingChatError as error:
+        _log.warning("the account's settings could not be restored: %s", error)
     if run.to_delete is not None:
         conversation_id, run.to_delete = run.to_delete, None
         try:
