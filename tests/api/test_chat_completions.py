@@ -436,3 +436,32 @@ def test_side_traffic_leaves_no_conversation(
     assert answer.choices[0].message.content == "You said: Hello"
     assert [r.method for r in current_server.requests if r.method == "DELETE"] == ["DELETE"]
     assert "conversation_id" not in (answer.model_extra or {})["hfchat"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_sources_are_annotations(legacy_server: LocalServer, stream: Literal[False, True]) -> None:
+    """Where the server names the pages that an answer leans on, they are citations."""
+    with (
+        ApiServer(legacy_server.base_url) as api,
+        openai.OpenAI(base_url=api.url, api_key=KEY, max_retries=0) as client,
+    ):
+        answer = client.chat.completions.create(
+            model="echo/base", messages=HELLO, extra_body={"web_search": True}, stream=stream
+        )
+        annotations: list[Any] = []
+        if isinstance(answer, openai.Stream):
+            for chunk in answer:
+                annotations += getattr(chunk.choices[0].delta, "annotations", None) or []
+        else:
+            message = answer.choices[0].message
+            annotations = [a.model_dump() for a in message.annotations or ()]
+        response = client.responses.create(
+            model="echo/base", input="Hello", extra_body={"web_search": True}
+        )
+    assert annotations
+    assert {one["type"] for one in annotations} == {"url_citation"}
+    (item,) = [item for item in response.output if item.type == "message"]
+    part = item.content[0]
+    assert part.type == "output_text"
+    urls = [one.url for one in part.annotations if one.type == "url_citation"]
+    assert urls == [one["url_citation"]["url"] for one in annotations]
