@@ -26,7 +26,7 @@ from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
 from hfchat_base._transport.sync import SyncTransport
-from hfchat_base.errors import StreamError
+from hfchat_base.errors import HuggingChatError, StreamError
 from hfchat_base.events import Event, TextDelta
 from hfchat_base.types import Answer, OnElicitation
 
@@ -72,6 +72,15 @@ class _Core:
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
         return self.answer or self.run.answer()
+
+    def explain(self, error: HuggingChatError, *, client_is_closed: bool) -> HuggingChatError:
+        """The error to raise: a closed client leaves a run in the middle, however it is noticed."""
+        if not client_is_closed or not self.run.is_running or isinstance(error, StreamError):
+            return error
+        return StreamError(
+            "The client was closed during the answer. What had arrived is in .partial.",
+            partial=self.current,
+        )
 
     def whole(self) -> Answer:
         """The whole answer, once all events were taken.
@@ -181,6 +190,10 @@ class SyncCore(_Core):
                 self.check_owner()
                 self.check_open()
             self.take_result(self._interpreter.result)
+        except HuggingChatError as error:
+            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+                raise
+            raise told from error
         finally:
             if not self.is_closed_later:
                 self.close()
@@ -229,13 +242,17 @@ class AsyncCore(_Core):
                     yield event
                 self.check_owner()
             self.take_result(self._interpreter.result)
+        except HuggingChatError as error:
+            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+                raise
+            raise told from error
         finally:
             if not self.is_closed_later:
                 await self.close()
 
     async def close(self) -> None:
         """Close the flow and the connection, and clean up on the server."""
-        if isinstance(sys.exc_info()[1], GeneratorExit):
+        if isinstance(sys.exc_info()[1], GeneratorExit) or self.transport.is_closed:
             self.abandon()
         if self._release(self._interpreter) and self.needs_cleanup():
             # A cancelled task may wait here, but neither for ever nor half-way.
@@ -245,10 +262,10 @@ class AsyncCore(_Core):
                 cleanup.cancel()
 
     def abandon(self) -> None:
-        """Close without waiting, where a generator is closed by the garbage collector.
+        """Close without waiting, and without the client's connections.
 
-        The event loop may be about to end then: it cancels whoever waits, and complains of
-        generators that are still closing.
+        That is how a generator is closed by the garbage collector, when the event loop may be about
+        to end: it cancels whoever waits, and complains of generators that are still closing.
         """
         if self._release(self._interpreter) and self.needs_cleanup():
             self.transport.run_in_background(self.cleanup(), _CLEANUP_SECONDS)

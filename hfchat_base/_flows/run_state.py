@@ -316,9 +316,3 @@ class RunState:
         """
         is_asked = self._stop_requested and not self._stop_failed
         return self.is_running and self.final is None and not is_asked
-
-    @property
-    def stop_came_late(self) -> bool:
-        """Whether the answer was whole before the server heard of the stop."""
-        final = self.final
-        return self._stop_requested and final is not None and not final.interrupted

@@ -128,6 +128,11 @@ class SyncTransport:
         return time.monotonic()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more but what is sent last."""
+        return self._closed
+
+    @property
     def has_account(self) -> bool:
         """Whether the session is one that somebody logged in with."""
         return not self._credentials.is_guest

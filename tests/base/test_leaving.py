@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -138,6 +139,60 @@ async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> 
                     stream.stop()
         assert proxy.count(STOP) == 2
     leaving.assert_stopped_once(server)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_run_that_had_ended_unseen(server: LocalServer, *, is_async: bool) -> None:
+    """A stop that comes after the end of a run that nobody read does not stop the next message."""
+
+    async def wait_for_end(messages: Callable[[], Any]) -> None:
+        for _ in range(600):
+            found = messages()
+            stored = await found if isawaitable(found) else found
+            if all(message.is_complete for message in stored):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the run does not end")
+
+    if is_async:
+        async with AsyncHuggingChat(server.base_url) as async_client:
+            async_conversation = await async_client.create_conversation("slow/drip")
+            async with async_conversation.stream("one") as async_stream:
+                await anext(async_stream)
+                await wait_for_end(async_conversation.messages)
+            said = await async_conversation.send("two")
+    else:
+        with HuggingChat(server.base_url) as client:
+            conversation = client.create_conversation("slow/drip")
+            with conversation.stream("one") as stream:
+                next(stream)
+                await wait_for_end(conversation.messages)
+            said = conversation.send("two")
+    assert said.text.endswith("tok39")
+
+
+async def test_client_that_was_closed_first_asynchronously(server: LocalServer) -> None:
+    """A stream whose client is closed holds what had arrived, and its run is stopped."""
+    tasks = asyncio.all_tasks()
+    async with AsyncHuggingChat(server.base_url) as client:
+        stream = client.stream_chat("go", model="slow/drip")
+        while not stream.answer.text:
+            await anext(stream)
+    with pytest.raises(StreamError, match="client was closed") as caught:
+        await stream.result()
+    assert caught.value.partial is not None
+    assert caught.value.partial.text
+    await leaving.assert_stopped_once_async(server, tasks)
+
+
+async def test_stream_that_is_closed_after_its_client(server: LocalServer) -> None:
+    """Its run is stopped all the same."""
+    tasks = asyncio.all_tasks()
+    async with AsyncHuggingChat(server.base_url) as client:
+        stream = client.stream_chat("go", model="slow/drip")
+        await anext(stream)
+    await stream.close()
+    await leaving.assert_stopped_once_async(server, tasks)
 
 
 async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
