@@ -68,7 +68,7 @@ class _ConversationBase:
 
     @property
     def title(self) -> str:
-        """Its title, as last heard."""
+        """Its title, as the server last sent it."""
         return self._state.title
 
     @property
@@ -216,7 +216,7 @@ class Conversation(_ConversationBase):
     def stream_retry(
         self, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AnswerStream:
-        """Have a message answered again, beside the old answer; read the new one as it comes.
+        """Generate another answer to a message, next to the old one, and stream it.
 
         Args:
             message_id: The assistant's message to do again, by default the last one.
@@ -225,7 +225,7 @@ class Conversation(_ConversationBase):
         return self._runner.stream(*self._retry(message_id, options))
 
     def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
-        """Have a message answered again and wait for it; see `stream_retry` and `send`."""
+        """Generate another answer to a message and wait for it; see `stream_retry` and `send`."""
         with self.stream_retry(message_id, **options) as stream:
             return stream.result()
 
@@ -343,11 +343,11 @@ class AsyncConversation(_ConversationBase):
     def stream_retry(
         self, message_id: str | None = None, **options: Unpack[TurnOptions]
     ) -> AsyncAnswerStream:
-        """Have a message answered again, beside the old answer; see `Conversation.stream_retry`."""
+        """Generate another answer and stream it; see `Conversation.stream_retry`."""
         return self._runner.stream(*self._retry(message_id, options))
 
     async def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
-        """Have a message answered again and wait for it; see `Conversation.retry`."""
+        """Generate another answer to a message and wait for it; see `Conversation.retry`."""
         async with self.stream_retry(message_id, **options) as stream:
             return await stream.result()
 

@@ -14,7 +14,7 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
     * ProxyError                    the proxy refused or is unreachable
     * TLSError                      certificate or handshake
   * ConversationBusyError           a run is going on in this conversation already
-  * RepeatedToolCallError           an agent's model repeats the same call in vain
+  * RepeatedToolCallError           an agent's model repeats the same call without progress
   * ResponseError                   the server refused, or would have (`status` is None then)
     * InvalidRequestError           what was asked cannot be sent (also a ValueError)
       * MessageTooLongError
@@ -27,8 +27,8 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
     * FileNotAvailableError         404 for a file of an answer
     * OutOfCreditsError             402: nothing left to pay answers with (also a StreamError)
     * RateLimitError                429, see `reason`
-      * ConversationFullError       this conversation takes no more messages
-      * TooManyConversationsError   the account takes no more conversations
+      * ConversationFullError       this conversation has reached its message limit
+      * TooManyConversationsError   the account has reached its limit of conversations
     * ServerError                   5xx
   * ProtocolError                   bytes that are not the protocol
     * UnexpectedPageError           an HTML page where JSON was due
@@ -124,7 +124,7 @@ class MissingAuthError(HuggingChatError):
 
 
 class LoginRequired(MissingAuthError):  # noqa: N818 - the public name says what to do
-    """The server answers this only to somebody who is logged in, and there is no session."""
+    """The server requires a login for this, and there is no session."""
 
 
 class SessionExpired(MissingAuthError):  # noqa: N818 - the public name says what happened
@@ -278,7 +278,7 @@ class ProtocolError(HuggingChatError):
 
 
 class UnexpectedPageError(ProtocolError):
-    """An HTML page came where data was due: a proxy, a login wall, or a wrong base URL."""
+    """An HTML page came instead of data: a proxy, a login wall, or a wrong base URL."""
 
 
 class StreamError(HuggingChatError):
@@ -294,7 +294,7 @@ class StreamError(HuggingChatError):
 
 
 class StreamTruncated(StreamError):  # noqa: N818 - the public name says what happened
-    """The connection ended before the answer did, and it could not be mended."""
+    """The connection ended before the answer did, and the rest could not be read."""
 
 
 class StreamStalled(StreamError):  # noqa: N818 - the public name says what happened

@@ -111,7 +111,7 @@ class Upload:
             msg = f"A file cannot be made of {kind}: give a path, bytes, a file, or a data URL."
             raise InvalidRequestError(msg)
         if not upload.data:
-            msg = f"The file {upload.name!r} is empty; the server would drop it in silence."
+            msg = f"The file {upload.name!r} is empty; the server would drop it silently."
             raise InvalidRequestError(msg)
         if len(upload.data) > MAX_FILE_BYTES:
             raise too_large(upload.name, len(upload.data))
@@ -202,7 +202,7 @@ def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
         else:
             data = unquote_to_bytes(payload)
     except binascii.Error as error:
-        msg = "The data URL holds no valid base64."
+        msg = "The data URL is not valid base64."
         raise InvalidRequestError(msg) from error
     return _named(data, name, mime or match["mime"] or None)
 

@@ -148,8 +148,8 @@ class _Core:
         """
         if self._belongs_to_parent:
             raise StreamError(
-                "This stream was opened before the process was forked, and goes on in the parent"
-                " alone. Open a stream of its own in the child.",
+                "This stream was opened before the process was forked, and continues only in the"
+                " parent. Open another stream in the child.",
                 partial=self.current,
             )
 

@@ -162,7 +162,7 @@ def warn_ignored(names: Iterable[str]) -> None:
         return
     _warned.update(new)
     warnings.warn(
-        f"A HuggingChat server offers no way to set {', '.join(new)}: without effect.",
+        f"HuggingChat has no setting for {', '.join(new)}; the server's own values apply.",
         IgnoredParameterWarning,
         stacklevel=4,
     )

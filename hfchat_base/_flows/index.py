@@ -118,7 +118,7 @@ class ConversationIndex:
         """
         system_prompt, turns = _divide(messages)
         if not turns:
-            msg = "There is no message to answer: the history holds system messages at most."
+            msg = "There is no message to answer: the history has only system messages, or none."
             raise InvalidRequestError(msg)
         keys = _keys(model, system_prompt, turns)
         with self._lock:

@@ -71,8 +71,8 @@ class ConversationState:
         with self._lock:
             if self.run is not None:
                 msg = (
-                    "A run is going on in this conversation, and two at once lose an answer. Read"
-                    " the first to its end, close it, or use another conversation."
+                    "An answer is already running in this conversation, and two at once would lose"
+                    " one. Read the first to its end, close it, or use another conversation."
                 )
                 raise ConversationBusyError(msg)
             self.run = run

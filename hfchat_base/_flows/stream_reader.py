@@ -292,7 +292,7 @@ def stalled(run: RunState, deadlines: Deadlines) -> StreamStalled:
     """Say that a run makes no progress."""
     return StreamStalled(
         f"The answer made no progress within {deadlines.limit:g} s"
-        " (keepAlive is none). What had arrived is in .partial.",
+        " (keepAlive does not count). What had arrived is in .partial.",
         partial=run.answer(),
     )
 
@@ -307,7 +307,7 @@ def _failed(server: ServerInfo, run: RunState, status: Status) -> HuggingChatErr
         return responses.revoked(base_url, message, run.answer())
     if status.status_code == _RATE_LIMITED:
         return UpstreamRateLimitError(
-            f"The model behind the server takes no more requests for now: {message}",
+            f"The model's provider refused the request (rate limit): {message}",
             partial=run.answer(),
         )
     return GenerationFailed(

@@ -412,8 +412,8 @@ def _warn(names: tuple[str, ...]) -> None:
             return
         _warned.add(names)
     _log.warning(
-        "the server sends what this version of hfchat does not know (%s); answers continue as"
-        " before",
+        "the server sends data that this version of hfchat does not know (%s); answers are not"
+        " affected",
         ", ".join(names),
     )
 

@@ -119,10 +119,15 @@ class Catalog:
         raise self.unknown(name)
 
     def unknown(self, name: str, *, status: int | None = None) -> ModelNotFoundError:
-        """Say that there is no such model, and which ones there are."""
+        """The error for a name that no model has; it lists the nearest names, or the first."""
         near = difflib.get_close_matches(name, [*self._by_id, *self.aliases], n=3, cutoff=0.5)
-        names = list(dict.fromkeys(self.aliases.get(n, n) for n in near)) or list(self._by_id)[:5]
-        hint = f" It has {', '.join(names)}." if names else ""
+        names = list(dict.fromkeys(self.aliases.get(n, n) for n in near))
+        if names:
+            hint = f" Did you mean {' or '.join(names)}?"
+        elif self._by_id:
+            hint = f" It has, for example, {', '.join(list(self._by_id)[:5])}."
+        else:
+            hint = ""
         return ModelNotFoundError(
             f"The server has no model {name!r}.{hint} get_models() lists them all.", status=status
         )

@@ -1,4 +1,4 @@
-"""A response that is no success → the error that says what to do.
+"""A response that is not a success → the error that says what to do.
 
 The table of what chat-ui, its proxies and its login answer, by status and by text: the server has
 no error codes, and its three 429s differ only in their words (R: ``usage_limits``). The words are
@@ -123,18 +123,18 @@ def is_page(response: Response) -> bool:
 
 
 def unexpected_page(response: Response, request: Request) -> UnexpectedPageError:
-    """Say that a page came where data was due."""
+    """The error for a page in place of data."""
     title = _page_title(response.body)
     named = f" titled {title!r}" if title else ""
     # No excerpt: the pages of proxies that are being debugged show the request, cookies and all.
     return UnexpectedPageError(
-        f"{_what(request)} was answered with an HTML page{named} where data was due. A proxy or a"
-        " login wall stands in between, or base_url is not the address of a chat-ui server."
+        f"{_what(request)} was answered with an HTML page{named} instead of data. A proxy or a"
+        " login page is in the way, or base_url is not the address of a chat-ui server."
     )
 
 
 def refusal(response: Response, request: Request) -> HuggingChatError:
-    """Turn a response that is no success into its error."""
+    """Turn a response that is not a success into its error."""
     status = response.status
     message, error_id = _message(response)
     if status in _REDIRECTS:
@@ -191,9 +191,9 @@ def is_revocation(message: str) -> bool:
 
 
 def revoked(base_url: str, message: str, partial: Answer) -> SessionExpired:
-    """Say that the account has taken back what it permitted at login."""
+    """Say that the account has revoked what it permitted at login."""
     error = SessionExpired(
-        f"The permission that this session was given at login is gone: {message[:200]}"
+        f"The permission given to this session at login was revoked: {message[:200]}"
         f" Log in again: {login_command(base_url)}"
     )
     error.partial = partial
@@ -201,7 +201,7 @@ def revoked(base_url: str, message: str, partial: Answer) -> SessionExpired:
 
 
 def out_of_credits(base_url: str, message: str, partial: Answer | None = None) -> OutOfCreditsError:
-    """Say that there is nothing left to pay answers with, and where to see what is left."""
+    """The error for an account without credits; it names the page that shows what is left."""
     if base_url == DEFAULT_BASE_URL:
         helps = f"See what is left and add to it at {_BILLING}"
     else:
@@ -218,19 +218,17 @@ def out_of_credits(base_url: str, message: str, partial: Answer | None = None) -
 
 
 def login_command(base_url: str) -> str:
-    """The one command that mends a missing or lost session."""
+    """The command that restores a missing or expired session."""
     is_default = base_url in ("", DEFAULT_BASE_URL)
     return "hfchat login" if is_default else f"hfchat login --base-url {shlex.quote(base_url)}"
 
 
 def not_logged_in(response: Response) -> MissingAuthError:
-    """Say that a session is missing or over."""
-    mend = login_command(response.base_url)
+    """The error for a session that is missing or has ended."""
+    command = login_command(response.base_url)
     if response.had_session:
-        return SessionExpired(f"The server no longer knows this session. Log in again: {mend}")
-    return LoginRequired(
-        f"This server answers only to people who are logged in. Log in once: {mend}"
-    )
+        return SessionExpired(f"The server no longer knows this session. Log in again: {command}")
+    return LoginRequired(f"This server requires a login. Log in once: {command}")
 
 
 def _redirect(response: Response, request: Request) -> HuggingChatError:
@@ -263,19 +261,19 @@ def _limit(message: str, request: Request, asked: float | None) -> RateLimitErro
         )
     if "start a new one" in words or "this conversation has more than" in words:
         return ConversationFullError(
-            "This conversation takes no more messages. Start a new one.",
+            "This conversation has reached its message limit. Start a new one.",
             reason="conversation_full",
         )
     if asked is not None or request.method == "GET":
         # chat-ui names no time, and counts messages only: this is a gateway.
-        when = "" if asked is None else f" It takes the next one in {asked:.0f} seconds."
+        when = "" if asked is None else f" It asks to wait {asked:.0f} seconds."
         return RateLimitError(
-            f"The server takes no more requests for now: {message or 'too many requests.'}{when}",
+            f"The server refused the request: {message or 'too many requests.'}{when}",
             retry_after=asked,
         )
     return RateLimitError(
-        f"The server takes no more messages for now: {message or 'too many requests.'} Its window"
-        f" is {RATE_LIMIT_WINDOW_SECONDS:.0f} seconds, and every attempt counts.",
+        f"The server refused the message: {message or 'too many requests.'} It counts every attempt"
+        f" in the last {RATE_LIMIT_WINDOW_SECONDS:.0f} seconds.",
         reason="messages_per_minute",
         retry_after=RATE_LIMIT_WINDOW_SECONDS,
     )
@@ -293,7 +291,8 @@ def _by_status(  # noqa: PLR0911 - a table
         return _not_found(words, message, request)
     if status == 410:  # noqa: PLR2004
         return ModelNotFoundError(
-            "The conversation's model is gone from the server. Start a conversation with another."
+            "The conversation's model is no longer on the server. Start a conversation with"
+            " another one."
         )
     if status == 413:  # noqa: PLR2004
         return FileTooLargeError(
@@ -307,7 +306,7 @@ def _by_status(  # noqa: PLR0911 - a table
     if 400 <= status < 500:  # noqa: PLR2004
         return InvalidRequestError(f"{_what(request)} was refused ({status}): {message}")
     if status >= 500:  # noqa: PLR2004
-        whose = "A proxy before the server" if is_page(response) else "The server"
+        whose = "A proxy in front of the server" if is_page(response) else "The server"
         return ServerError(f"{whose} failed on {_what(request)} ({status}): {message}")
     return ProtocolError(f"{_what(request)} was answered with an unexpected status {status}.")
 
@@ -316,13 +315,14 @@ def _forbidden(words: str, message: str, request: Request) -> HuggingChatError:
     # The words of chat-ui (R: `bad_requests`), and of SvelteKit where its own check is on (S).
     if any(word in words for word in ("origin", "referer", "cross-site")):
         return OriginRejectedError(
-            "The server refused the Origin of the request. If a proxy stands in between, let it"
-            " pass the Origin and Host headers on, and give base_url as the server knows itself."
+            "The server refused the Origin of the request. If there is a proxy, let it pass on"
+            " the Origin and Host headers, and set base_url to the address that the server is"
+            " configured with."
         )
     if "conversation" in words:
         return AccessDeniedError(
-            "The conversation belongs to somebody else. Ask its owner to share it, and import_share"
-            " the link."
+            "The conversation belongs to somebody else. Ask its owner to share it, and pass the"
+            " link to import_share()."
         )
     return AccessDeniedError(f"{_what(request)} is not allowed (403): {message}")
 

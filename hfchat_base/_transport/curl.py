@@ -53,7 +53,7 @@ _NOT_CONNECTED: Final = {
     CurlECode.COULDNT_RESOLVE_HOST: "its name cannot be resolved",
     CurlECode.COULDNT_CONNECT: "the connection was refused",
     CurlECode.URL_MALFORMAT: "the address is malformed",
-    CurlECode.UNSUPPORTED_PROTOCOL: "the address is no web address",
+    CurlECode.UNSUPPORTED_PROTOCOL: "it is not a web address",
 }
 _TLS: Final = {
     CurlECode.SSL_CONNECT_ERROR,
@@ -370,7 +370,7 @@ class Exchange:
         if connection.impersonate:
             browser = resolve_latest_browser_type(connection.impersonate)  # type: ignore[no-untyped-call]
             if self.curl.impersonate(browser, default_headers=True):
-                msg = f"curl_cffi knows no browser {connection.impersonate!r}."
+                msg = f"curl_cffi does not support the browser {connection.impersonate!r}."
                 raise InvalidRequestError(msg)
         else:
             set_(CurlOpt.USERAGENT, _USER_AGENT)
@@ -568,13 +568,13 @@ class Exchange:
             )
         if code in _TLS:
             return TLSError(
-                f"The TLS connection to {whom} failed (curl: {name}). Check its certificate; a"
-                " private authority goes into verify='/path/to/ca.pem'.",
+                f"The TLS connection to {whom} failed (curl: {name}). Check its"
+                " certificate; for a private authority, pass verify='/path/to/ca.pem'.",
                 may_have_arrived=False,
             )
         if code == CurlECode.OPERATION_TIMEDOUT:
             return ConnectTimeout(
-                f"{whom} did not take a connection within {self._connection.connect_timeout:g} s.",
+                f"{whom} accepted no connection within {self._connection.connect_timeout:g} s.",
                 may_have_arrived=False,
             )
         return None

@@ -9,6 +9,7 @@ import logging
 import sys
 import traceback
 import warnings
+from itertools import takewhile
 from typing import Annotated, Any, Final, TextIO
 
 import typer
@@ -21,7 +22,7 @@ from hfchat_base.cli.conversations import conversations
 from hfchat_base.cli.demo import demo
 from hfchat_base.cli.doctor import doctor
 from hfchat_base.cli.models import models
-from hfchat_base.cli.options import PlainCommand, PlainGroup
+from hfchat_base.cli.options import PlainCommand, PlainGroup, WrongUsage
 from hfchat_base.cli.serve import serve
 from hfchat_base.cli.session import login, logout, whoami
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
@@ -32,8 +33,29 @@ INTERRUPTED: Final = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 + SIGINT."""
 
 
+def _option_names(command: Any) -> set[str]:
+    """All spellings of a command's options."""
+    return {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+
+
 class _CommandGroup(PlainGroup):
     """Commands that print an error as one line, or its traceback with ``--debug``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the global options; an option of a command is refused with where it belongs.
+
+        Raises:
+            WrongUsage: An option of a command stands before the command.
+        """
+        known = _option_names(self)
+        for option in takewhile(lambda arg: arg.startswith("-"), args):
+            name = option.partition("=")[0]
+            owners = [o for o, command in self.commands.items() if name in _option_names(command)]
+            if owners and name not in known:
+                raise WrongUsage(
+                    f"{name} comes after the command, as in: hfchat {owners[0]} {name}", ctx=ctx
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # a Context of click, or of the copy that newer Typers hold
         """Run a command; one of our errors ends it with code 1, Ctrl-C with 130."""

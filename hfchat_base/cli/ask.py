@@ -34,6 +34,7 @@ from hfchat_base.cli.options import (
     Remembered,
     System,
     WebSearch,
+    WrongUsage,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -97,7 +98,7 @@ def ask(
     In a pipe only the answer's text goes to standard output.
     """
     if sum((extract, schema is not None, as_json)) > 1:
-        raise typer.BadParameter("Choose one of --extract, --schema and --json.")
+        raise WrongUsage("Choose one of --extract, --schema and --json.")
     _check_conversation(resume, conversation, for_new_ones=no_keep or bool(model or system))
     text = _whole_question(question or ())
     form = _Schema.load(schema.expanduser()) if schema is not None else None
@@ -155,26 +156,26 @@ def _check_conversation(resume: bool, conversation: str | None, *, for_new_ones:
     """Refuse options that exclude each other.
 
     Raises:
-        typer.BadParameter: Two of them are given.
+        WrongUsage: Two of them are given.
     """
     if resume and conversation is not None:
-        raise typer.BadParameter("Choose one of --continue and --conversation.")
+        raise WrongUsage("Choose one of --continue and --conversation.")
     if for_new_ones and (resume or conversation is not None):
-        raise typer.BadParameter("--no-keep, --model and --system are for new conversations.")
+        raise WrongUsage("--no-keep, --model and --system are for new conversations.")
 
 
 def _whole_question(words: Sequence[str]) -> str:
     """Put the arguments and what is piped in together.
 
     Raises:
-        typer.BadParameter: There is neither.
+        WrongUsage: There is neither.
     """
     typed = " ".join(word for word in words if word != _STDIN)
     reads = _STDIN in words or not sys.stdin.isatty()
     piped = sys.stdin.read().strip() if reads else ""
     text = "\n\n".join(part for part in (typed, piped) if part)
     if not text.strip():
-        raise typer.BadParameter("Give a question: hfchat ask Why is the sky blue?")
+        raise WrongUsage("Give a question: hfchat ask Why is the sky blue?")
     return text
 
 
@@ -225,7 +226,7 @@ class _Schema:
         schema: The schema.
 
     Raises:
-        typer.BadParameter: It is not a valid JSON schema.
+        WrongUsage: It is not a valid JSON schema.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -238,7 +239,7 @@ class _Schema:
         try:
             kind.check_schema(schema)
         except SchemaError as error:
-            raise typer.BadParameter(
+            raise WrongUsage(
                 f"The schema is not a valid JSON schema: {clean_line(error.message, 200)}"
             ) from None
         # An empty registry: a reference to another document is an error and never a request.
@@ -250,14 +251,14 @@ class _Schema:
 
         Raises:
             InvalidRequestError: The file cannot be read.
-            typer.BadParameter: It does not hold a JSON schema.
+            WrongUsage: It does not hold a JSON schema.
         """
         try:
             return cls(json.loads(path.read_bytes()))
         except OSError as error:
             raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from None
         except ValueError:
-            raise typer.BadParameter(f"{path} does not hold JSON.") from None
+            raise WrongUsage(f"{path} does not hold JSON.") from None
 
     def ask_for(self, question: str) -> str:
         """The question with what the model needs to know about the schema."""

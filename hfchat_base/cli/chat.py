@@ -64,7 +64,8 @@ def chat(
             "--conversation",
             "-c",
             metavar="ID",
-            help="Continue a conversation; hfchat conversations lists them, last is the last one.",
+            help="Continue this conversation (hfchat conversations lists them), or last for the"
+            " last one.",
             show_default=False,
         ),
     ] = None,
@@ -75,8 +76,9 @@ def chat(
 ) -> None:
     """Chat, with Markdown, reasoning, tools, sources and pictures.
 
-    Enter sends, Alt-Enter begins a new line, and a paste of several lines is one message. Ctrl-C
-    stops an answer, /help lists the commands, and Ctrl-D, /quit or exit leaves.
+    Enter sends, Alt-Enter starts a new line, and a paste of several lines is one message.
+
+    Ctrl-C stops an answer. /help lists the commands. Press Ctrl-D or type /quit to exit.
     """
     settings = Settings(
         model=model,

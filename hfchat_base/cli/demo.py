@@ -118,7 +118,7 @@ class Demonstration:
         self._ask(f"What is {TOPIC}?", lambda write: langchain_program(base_url, TOPIC, write))
 
     def _llama_index(self, base_url: str) -> None:
-        self._step(3, "LlamaIndex", "answers a question from a text that no model has seen")
+        self._step(3, "LlamaIndex", "answers a question about a text that no model has seen")
         self._out.print(Padding(Text(TEXT, style="italic"), (1, 2, 0, 2)), width=_WIDTH)
         with self._busy("importing LlamaIndex"):
             import_module("llama_index_huggingchat")
@@ -170,12 +170,14 @@ class Demonstration:
 
     def _suggest(self) -> None:
         lines: list[RenderableType] = [
-            _suggestion("hfchat serve --demo", "keep this server, for your own programs"),
-            _suggestion("hfchat chat", "chat with HuggingChat, or any HUGGINGCHAT_BASE_URL"),
-            _suggestion("ChatHuggingChat()", "in Python, in place of ChatOpenAI()"),
+            _suggestion("hfchat serve --demo", "run this server for your own programs"),
+            _suggestion("hfchat login", "log in to HuggingChat; then chat with hfchat chat"),
+            _suggestion("hfchat --help", "list all commands"),
         ]
-        self._step(4, "Your turn", "")
+        self._step(4, "Now you:", "commands to try next")
         self._out.print(Group(*lines))
+        self._out.print()
+        self._out.print(note("In Python, use ChatHuggingChat() in place of ChatOpenAI()."))
 
 
 def _suggestion(what: str, why: str) -> Text:

@@ -168,7 +168,7 @@ class _State:
             return Finding("skipped", "the server does not send its time")
         apart = abs(time.time() - self._answered.date.timestamp())
         if apart <= _CLOCK_SECONDS:
-            return Finding("good", "as the server's, within two minutes")
+            return Finding("good", "agrees with the server's to within two minutes")
         advice = "Set this machine's clock: certificates and cookies depend on it."
         return Finding("bad", f"{apart / 60:.0f} minutes from the server's", advice)
 

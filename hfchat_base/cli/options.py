@@ -41,6 +41,7 @@ __all__ = [
     "Remembered",
     "System",
     "WebSearch",
+    "WrongUsage",
     "connect",
     "last_conversation",
     "parse_mcp_servers",
@@ -61,6 +62,14 @@ class _PlainFlags:
             elif param.param_type_name == "argument":
                 param.display_type_rich = lambda ctx: None  # noqa: ARG005 - called by name
         return params
+
+
+class WrongUsage(typer.BadParameter):
+    """A call that no single option is to blame for; it ends the command with code 2."""
+
+    def format_message(self) -> str:
+        """The message alone, without the "Invalid value" of a bad option."""
+        return self.message
 
 
 class PlainCommand(_PlainFlags, TyperCommand):
@@ -207,8 +216,8 @@ def last_conversation(client: HuggingChat) -> str:
     conversation_id = Remembered.load().conversations.get(client.base_url)
     if conversation_id is None:
         raise InvalidRequestError(
-            "There is no conversation to continue here; hfchat conversations lists those of your"
-            " account. A guest's conversation ends with the command."
+            f"There is no last conversation at {client.base_url} to continue. hfchat conversations"
+            " lists those of your account; a guest's conversation ends with the command."
         )
     return conversation_id
 

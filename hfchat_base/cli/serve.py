@@ -14,8 +14,9 @@ import typer
 from rich.text import Text
 
 from hfchat_base.auth.store import replace_file
+from hfchat_base.cli.options import WrongUsage
 from hfchat_base.cli.terminal import Terminal, clean_line, note
-from hfchat_base.errors import InvalidRequestError, TransportError
+from hfchat_base.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,9 +38,12 @@ class _Generation(str, Enum):
 def serve(
     generation: Annotated[
         _Generation,
-        typer.Option(metavar="current|legacy", help="The chat-ui to speak as: 0.20 or 0.9.5."),
+        typer.Option(
+            metavar="current|legacy",
+            help="chat-ui version to emulate: current is 0.20, legacy 0.9.5.",
+        ),
     ] = _Generation.current,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to use.")] = "127.0.0.1",
     host_name: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,7 +53,10 @@ def serve(
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, metavar="N", help="0 takes a free one.")
+        int,
+        typer.Option(
+            "--port", "-p", min=0, max=65535, metavar="N", help="Port to use; 0 picks a free one."
+        ),
     ] = _DEFAULT_PORT,
     demo: Annotated[
         bool, typer.Option("--demo", help="Answer with the small real model of hfchat demo.")
@@ -76,7 +83,7 @@ def serve(
     from hfchat_base.local import LocalServer, scripted_tool_servers  # noqa: PLC0415 - heavy
 
     if sum((demo, model is not None, openai_url is not None)) > 1:
-        raise typer.BadParameter("Choose one of --demo, --model and --openai-url.")
+        raise WrongUsage("Choose one of --demo, --model and --openai-url.")
     terminal = Terminal.detect()
     models = _models(terminal, demo=demo, gguf=model, openai_url=openai_url)
     try:
@@ -91,11 +98,11 @@ def serve(
         )
         server.start()
     except ValueError as error:
-        raise typer.BadParameter(clean_line(str(error))) from error
+        raise WrongUsage(clean_line(str(error))) from error
     except OSError as error:
         raise InvalidRequestError(
             f"Port {port} is in use or not allowed on {host} ({error.strerror}). Choose another:"
-            " --port 0 takes a free one."
+            " --port 0 picks a free one."
         ) from error
     with server, _session_file(server, wanted=require_login) as session:
         _announce(terminal, server, generation.value, session)
@@ -122,9 +129,9 @@ def _models(
     try:
         found = openai_models(openai_url, os.environ.get("OPENAI_API_KEY"))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise TransportError(
+        raise InvalidRequestError(
             f"{clean_line(openai_url)} does not list its models ({type(error).__name__}:"
-            f" {clean_line(str(error), 200)}). The URL goes up to and with the version, as in"
+            f" {clean_line(str(error), 200)}). The URL must include the version, as in"
             " http://127.0.0.1:11434/v1."
         ) from error
     if not found:
@@ -155,16 +162,16 @@ def _announce(
     out.print(
         Text.assemble(
             ("hfchat", "hfchat.accent"),
-            "  a HuggingChat server is at ",
+            "  HuggingChat server at ",
             (server.base_url, "hfchat.link"),
             note(f"  {generation}{with_login}, in memory"),
         ),
         soft_wrap=True,
     )
     out.print()
-    out.print(note("Set this in the shell of your program or of another hfchat:"))
+    out.print(note("In the shell where you run your program or hfchat:"))
     out.print(f"  export HUGGINGCHAT_BASE_URL={server.base_url}", soft_wrap=True)
     if session:
         out.print(f"  export HUGGINGCHAT_COOKIE_FILE={session}", soft_wrap=True)
     out.print()
-    out.print(note("Then:  hfchat models   hfchat chat   ·   Ctrl-C here stops the server."))
+    out.print(note("Then try: hfchat models, hfchat chat. Press Ctrl-C here to stop the server."))

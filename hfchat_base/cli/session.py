@@ -35,7 +35,7 @@ from hfchat_base.auth.sources import (
     resolve_endpoint,
 )
 from hfchat_base.auth.store import SavedSession, SessionStore
-from hfchat_base.cli.options import Account, BaseUrl, Remembered, connect
+from hfchat_base.cli.options import Account, BaseUrl, Remembered, WrongUsage, connect
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def login(
         typer.Option(
             "--export",
             metavar="FILE",
-            help="Write the session to a file for another machine. Whoever has the file is you.",
+            help="Write the session to a file for another machine. Anyone who has the file is"
+            " logged in as you.",
             show_default=False,
         ),
     ] = None,
@@ -135,7 +136,7 @@ def login(
 ) -> None:
     """Log in once; the session is saved for everything that uses hfchat."""
     if sum((paste, import_file is not None, from_browser is not None)) > 1:
-        raise typer.BadParameter("Choose one of --paste, --import and --from-browser.")
+        raise WrongUsage("Choose one of --paste, --import and --from-browser.")
     terminal = Terminal.detect()
     if export_file is not None and _export_saved(terminal, base_url, account, export_file):
         return
@@ -177,7 +178,7 @@ def _print_login(terminal: Terminal, result: AuthResult, *, is_chosen: bool) -> 
         terminal.notes.print(note("The other commands use this server from now on."))
     for variable in (COOKIES_VARIABLE, COOKIE_FILE_VARIABLE):
         if os.environ.get(variable):
-            warning = f"{variable} is set and comes first: unset it to use this login."
+            warning = f"{variable} takes precedence: unset it to use this login."
             terminal.err.print(note(warning), soft_wrap=True)
 
 
@@ -198,7 +199,8 @@ def logout(base_url: BaseUrl = None, account: Account = None) -> None:
             client.logout()
         except TransportError as error:
             reason = clean_line(str(error))
-            terminal.err.print(note(f"The server could not be told: {reason}"), soft_wrap=True)
+            problem = note(f"The session could not be ended on the server: {reason}")
+            terminal.err.print(problem, soft_wrap=True)
             deleted = Text(f"The session of {name} is deleted here.")
             terminal.notes.print(deleted, soft_wrap=True)
             raise typer.Exit(1) from None
@@ -234,7 +236,7 @@ def whoami(base_url: BaseUrl = None, account: Account = None) -> None:
     if saved is not None:
         text = f"The saved session of {clean_line(saved.account)} at {address} has expired."
     elif is_guest:
-        text = f"A guest at {address}."
+        text = f"You are a guest at {address}."
     else:
         text = f"{address} does not know this session; it has expired."
     advice = "To log in" if is_guest and saved is None else "Log in again"
@@ -286,6 +288,8 @@ def _ask_for_cookies(terminal: Terminal) -> str:
     else:
         text = sys.stdin.read()
     text = text.strip()
+    if not text:
+        raise InvalidRequestError("No cookies were pasted.")
     if "=" not in text and not text.startswith(("{", "[")):
         # People often copy the value alone.
         return f"hf-chat={text}"
@@ -331,7 +335,7 @@ def _export_saved(
         Text.assemble(
             ("✓ ", "hfchat.good"),
             f"The session of {clean_line(saved.account)} is in {path}. ",
-            note("Delete it once it is imported: whoever has it is you."),
+            note("Delete it once it is imported: anyone who has it is logged in as you."),
         ),
         soft_wrap=True,
     )

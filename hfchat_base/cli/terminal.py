@@ -247,7 +247,7 @@ def print_error(console: Console, error: HuggingChatError) -> None:
     """Print in one red line what went wrong and what to do."""
     message = in_commands(clean_line(str(error))) or type(error).__name__
     if isinstance(error, TransportError):
-        message += " To try hfchat without a network: hfchat serve"
+        message += " To try hfchat without a network, run: hfchat serve"
     console.print(
         Text.assemble(("Error: ", "hfchat.error"), (message, "hfchat.bad")), soft_wrap=True
     )
@@ -284,7 +284,7 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
 
     console = terminal.notes
     started = time.monotonic()
-    downloaded = 0
+    downloaded: int | None = None
     progress = Progress(
         SpinnerColumn(style="hfchat.accent"),
         TextColumn("{task.description}", table_column=Column(width=len(_DOWNLOADING))),
@@ -301,7 +301,7 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
 
         def report(done: int, total: int) -> None:
             nonlocal downloaded
-            if not console.is_interactive and not downloaded:
+            if not console.is_interactive and downloaded is None:
                 console.print(f"Downloading the model, {total / 1e6:.0f} MB, only once …")
             downloaded = done
             is_whole = done >= total

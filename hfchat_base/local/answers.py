@@ -425,7 +425,7 @@ class _ToolCallRun:
 
     async def _output(self, tool_and_server: tuple[ToolServer, LocalTool] | None) -> JsonObject:
         if self._arguments is None:
-            raise ToolError("The arguments of the call are no JSON object.")
+            raise ToolError("The arguments of the call are not a JSON object.")
         if tool_and_server is None:
             raise ToolError(f"Unknown MCP function: {self.call.name}")
         server, tool = tool_and_server

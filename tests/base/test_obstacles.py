@@ -75,7 +75,7 @@ def test_content_filter_is_no_failure(attempt: Try, current_server: LocalServer)
 
 
 def test_conversation_is_full(attempt: Try, generation: Generation) -> None:
-    """A conversation that takes no more says to start a new one."""
+    """A full conversation says to start a new one."""
     limits = Limits(messages_per_conversation=2)
     with (
         LocalServer(generation=generation, limits=limits) as server,
@@ -179,8 +179,12 @@ ORIGIN_REFUSED = whole(
             RateLimitError,
             "60 seconds",
         ),
-        (whole('{"message":"Model not available"}', status=410), ModelNotFoundError, "gone"),
-        (whole(PAGE, status=502, content_type="text/html"), ServerError, "A proxy before"),
+        (
+            whole('{"message":"Model not available"}', status=410),
+            ModelNotFoundError,
+            "no longer on the server",
+        ),
+        (whole(PAGE, status=502, content_type="text/html"), ServerError, "A proxy in front of"),
         (whole('{"message":"An error occurred","errorId":"e1"}', status=500), ServerError, "500"),
         (whole("too large", status=413, content_type="text/plain"), FileTooLargeError, "refused"),
         (whole("{", status=200), ProtocolError, "not JSON"),

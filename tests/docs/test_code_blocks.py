@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from hfchat_base._protocol.constants import SESSION_COOKIE
@@ -80,6 +81,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     for name in ("cat.png", "dog.png", "chart.png"):
         (tmp_path / name).write_bytes(PNG)
+    (tmp_path / "company-ca.pem").write_bytes(Path(certifi.where()).read_bytes())
     (tmp_path / "notes.txt").write_text("The ferry leaves at noon.", encoding="utf-8")
     return {
         **os.environ,

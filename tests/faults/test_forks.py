@@ -242,7 +242,7 @@ if not (child := os.fork()):
         for _ in range(2):
             read(stream)
     except StreamError as error:
-        assert "goes on in the parent" in str(error)
+        assert "continues only in the" in str(error)
         assert error.partial is not None
         assert error.partial.text
         end()

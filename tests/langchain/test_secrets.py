@@ -130,7 +130,7 @@ def test_dump_and_load(server: LocalServer) -> None:
     loaded.close()
 
 
-@pytest.mark.filterwarnings("ignore:A HuggingChat server offers no way to set")
+@pytest.mark.filterwarnings("ignore:HuggingChat has no setting for")
 def test_no_representation_shows_them(bound: Runnable[Any, Any]) -> None:
     """A runnable with secrets bound to it shows none when it is printed, dumped or pickled."""
     shown = [repr(bound), str(bound), str(vars(bound)), dumps(bound), str(dumpd(bound))]
@@ -160,7 +160,7 @@ def test_copies_keep_them(
     assert any(SECRET.encode() in request.body for request in server.requests)
 
 
-@pytest.mark.filterwarnings("ignore:A HuggingChat server offers no way to set")
+@pytest.mark.filterwarnings("ignore:HuggingChat has no setting for")
 def test_no_callback_is_told(bound: Runnable[Any, Any], caplog: pytest.LogCaptureFixture) -> None:
     """Callbacks, runs and the log see the call and its parameters without the secrets."""
     caplog.set_level(logging.DEBUG)
@@ -175,7 +175,7 @@ def test_no_callback_is_told(bound: Runnable[Any, Any], caplog: pytest.LogCaptur
         assert SECRET not in text
 
 
-@pytest.mark.filterwarnings("ignore:A HuggingChat server offers no way to set")
+@pytest.mark.filterwarnings("ignore:HuggingChat has no setting for")
 async def test_no_asynchronous_callback_is_told(
     bound: Runnable[Any, Any], model: ChatHuggingChat
 ) -> None:
@@ -191,7 +191,7 @@ async def test_no_asynchronous_callback_is_told(
 @pytest.mark.parametrize(
     "arguments", [{"mcp_servers": [SERVER]}, {"tools": [TOOL]}, IGNORED], ids=str
 )
-@pytest.mark.filterwarnings("ignore:A HuggingChat server offers no way to set")
+@pytest.mark.filterwarnings("ignore:HuggingChat has no setting for")
 def test_arguments_of_a_call_are_hidden(
     model: ChatHuggingChat, server: LocalServer, arguments: dict[str, Any]
 ) -> None:

@@ -138,7 +138,7 @@ def test_text_document(llm: HuggingChatLLM, server: LocalServer) -> None:
 
 
 def test_other_documents_are_refused(llm: HuggingChatLLM) -> None:
-    """A document that no model would be shown is refused, not dropped in silence."""
+    """A document that no model would be shown is refused, not dropped silently."""
     with pytest.raises(InvalidRequestError, match="application/pdf"):
         llm.chat(say(DocumentBlock(data=b"%PDF-1.7 ...", document_mimetype="application/pdf")))
 

@@ -182,8 +182,8 @@ def test_thinking_before_a_call_is_closed() -> None:
     ("call", "message"),
     [
         (ToolCall("no_such", "{}", "1"), "Unknown MCP function: no_such"),
-        (ToolCall("ok", "{", "1"), "The arguments of the call are no JSON object."),
-        (ToolCall("ok", "[]", "1"), "The arguments of the call are no JSON object."),
+        (ToolCall("ok", "{", "1"), "The arguments of the call are not a JSON object."),
+        (ToolCall("ok", "[]", "1"), "The arguments of the call are not a JSON object."),
         (ToolCall("ok", "{}", "1"), "Error executing tool ok: "),
     ],
 )

@@ -78,11 +78,11 @@ def read_json(source: Source, at: int, context: Context) -> Reading[Found | None
     name = guess_name(written, tools)
     try:
         calls = calls_in(load_loose(written), context)
-        error = "It is no call: name and arguments are missing."
+        error = "It is not a call: name and arguments are missing."
         is_meant = context.is_certain
     except ValueError as reason:
         calls = []
-        error = f"It is no valid JSON: {reason}."
+        error = f"It is not valid JSON: {reason}."
         is_meant = context.is_certain or name in tools
     if not calls and is_meant:
         calls = [InvalidToolCall(written, error, name)]
@@ -107,7 +107,7 @@ def unreadable(
     calls = repaired_calls(written, context, is_cut=found is None)
     if not calls:
         if not error:
-            error = "It is no valid JSON." if found else "It is cut off in the middle."
+            error = "It is not valid JSON." if found else "It is cut off in the middle."
         calls = [InvalidToolCall(written, error, name or guess_name(written, context.tools))]
     return Found(end, calls)
 
@@ -159,7 +159,7 @@ def read_arguments(
     try:
         arguments = load_loose(source.text[at:end])
     except ValueError as reason:
-        error = f"The arguments are no valid JSON: {reason}."
+        error = f"The arguments are not valid JSON: {reason}."
         known = context.tools.find(name)
         is_meant = known or context.is_certain
         return Found(end, [InvalidToolCall(written, error, known or name)] if is_meant else [])
@@ -241,11 +241,11 @@ def _checked(name: str, arguments: object, value: Mapping[str, Any]) -> AnyCall:
         try:
             arguments = load_loose(arguments)
         except ValueError as error:
-            return InvalidToolCall(text, f"The arguments are no valid JSON: {error}.", name)
+            return InvalidToolCall(text, f"The arguments are not valid JSON: {error}.", name)
     if arguments is None or arguments == "":
         arguments = {}
     if not isinstance(arguments, dict):
-        return InvalidToolCall(text, "The arguments are no JSON object.", name)
+        return InvalidToolCall(text, "The arguments are not a JSON object.", name)
     return FunctionCall(name, arguments)
 
 

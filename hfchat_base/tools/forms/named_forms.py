@@ -188,7 +188,7 @@ def read_action(source: Source, at: int, context: Context) -> Reading[Found | No
     arguments = _line_arguments(text.strip(), known, context.tools)
     end = value_at + len(text)
     if arguments is None:
-        error = "The action input is no JSON object with the arguments."
+        error = "The action input is not a JSON object with the arguments."
         return Found(end, [InvalidToolCall(source.text[name_at:end], error, known)])
     return Found(end, [FunctionCall(known, arguments)])
 
@@ -242,5 +242,5 @@ def read_harmony(source: Source, at: int, context: Context) -> Reading[Found | N
     is_empty = closed > value_at or value_at == len(source.text)
     if known and is_empty and not context.tools.needs_arguments(known):
         return Found(value_at, [FunctionCall(known, {})])
-    error = "The arguments are no JSON object."
+    error = "The arguments are not a JSON object."
     return (yield from unreadable(source, value_at, context, error, known or name))

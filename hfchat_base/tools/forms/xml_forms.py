@@ -162,7 +162,7 @@ def read_children(source: Source, at: int, context: Context) -> Reading[Found | 
     try:
         value = load_loose(written)
     except ValueError as reason:
-        error = f"The arguments are no valid JSON: {reason}."
+        error = f"The arguments are not valid JSON: {reason}."
         return Found(end, [InvalidToolCall(source.text[at:end], error, known)])
     return Found(end, [FunctionCall(known, dict(value))])
 

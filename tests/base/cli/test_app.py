@@ -99,6 +99,13 @@ def test_wrong_usage(hfchat: Callable[..., Result]) -> None:
     assert hfchat("models", "--nonsense").exit_code == 2
 
 
+def test_an_option_before_its_command(hfchat: Callable[..., Result]) -> None:
+    """An option that stands before its command is refused with the order that works."""
+    result = hfchat("--base-url", "http://127.0.0.1:9", "ask", "hello")
+    assert result.exit_code == 2
+    assert "--base-url comes after the command, as in: hfchat ask --base-url" in result.stderr
+
+
 def test_debug_shows_the_traceback(hfchat: Callable[..., Result]) -> None:
     """--debug shows the traceback of an error, and the command fails as ever."""
     result = hfchat("--debug", "models", "--base-url", "http://127.0.0.1:9")

@@ -18,7 +18,7 @@ from hfchat_base.cli.demo import (
     llama_index_program,
     source_of,
 )
-from hfchat_base.cli.terminal import THEME, Terminal
+from hfchat_base.cli.terminal import THEME, Terminal, load_model
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
 
@@ -85,6 +85,23 @@ def test_what_is_missing_is_said_before_anything_is_downloaded(
     result = hfchat("demo")
     assert result.exit_code == 1
     assert result.stderr == 'Error: The demo needs an extra: pip install "hfchat[all]"\n'
+
+
+def test_a_download_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe one line says that the model is downloaded, however often progress is reported."""
+
+    def download(gguf: Path | None, report: Callable[[int, int], None]) -> LocalModel:
+        del gguf
+        for done in (0, 0, 93_000_000):
+            report(done, 93_000_000)
+        return LocalModel("say/again", FunctionBackend(repeat))
+
+    monkeypatch.setattr("hfchat_base.local.demo.demo_model", download)
+    out = StringIO()
+    console = Console(file=out, width=100, theme=THEME)
+    load_model(Terminal(console, console))
+    assert out.getvalue().count("Downloading the model, 93 MB, only once …") == 1
+    assert "downloaded (93 MB) and loaded" in out.getvalue()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

@@ -38,7 +38,7 @@ def test_it_serves_until_ctrl_c(generation: str) -> None:
     """It tells its address, answers there as the generation asked for, and ends with Ctrl-C."""
     with TerminalSession("serve", "--port", "0", "--generation", generation) as session:
         url = exported(session, "HUGGINGCHAT_BASE_URL")
-        session.expect("Ctrl-C here stops the server.")
+        session.expect("Press Ctrl-C here to stop the server.")
         with HuggingChat(url) as client:
             assert client.create_conversation().send("hi").text == "You said: hi"
             assert client.generation == generation
@@ -110,6 +110,7 @@ def test_nothing_behind_the_url(hfchat: Callable[..., Result]) -> None:
     result = hfchat("serve", "--port", "0", "--openai-url", "http://127.0.0.1:9/v1")
     assert result.exit_code == 1
     assert "http://127.0.0.1:11434/v1" in result.stderr
+    assert "without a network" not in result.stderr
 
 
 def test_one_kind_of_model(hfchat: Callable[..., Result]) -> None:

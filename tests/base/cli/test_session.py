@@ -36,7 +36,7 @@ def test_from_one_machine_to_another(
     file = tmp_path / "session.json"
     exported = hfchat("login", "--export", str(file))
     assert exported.exit_code == 0, exported.output
-    assert "whoever has it is you" in exported.stderr
+    assert "anyone who has it is logged in as you" in exported.stderr
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     monkeypatch.setenv("HUGGINGCHAT_DATA_DIR", str(tmp_path / "other machine"))
@@ -193,7 +193,7 @@ def test_logout_without_the_server(hfchat: Callable[..., Result]) -> None:
     SessionStore().save(url, "alice", [Cookie("hf-chat", "value")])
     result = hfchat("logout", "--base-url", url)
     assert result.exit_code == 1
-    assert "could not be told" in result.stderr
+    assert "could not be ended on the server" in result.stderr
     assert "deleted here" in result.stderr
     assert SessionStore().find(url, None) is None
 
@@ -222,6 +222,14 @@ def test_lost_session_is_not_exported(
     assert not file.exists()
 
 
+@pytest.mark.usefixtures("closed")
+def test_nothing_is_pasted(hfchat: Callable[..., Result]) -> None:
+    """Without any cookies --paste says so, and asks no server."""
+    result = hfchat("login", "--paste", stdin="\n")
+    assert result.exit_code == 1
+    assert "No cookies were pasted." in result.stderr
+
+
 def test_variable_that_comes_first_is_told(
     hfchat: Callable[..., Result], closed: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +237,7 @@ def test_variable_that_comes_first_is_told(
     monkeypatch.setenv("HUGGINGCHAT_COOKIES", "hf-chat=old")
     (value,) = closed.new_session("bob").values()
     result = hfchat("login", "--paste", stdin=f"{value}\n")
-    assert "HUGGINGCHAT_COOKIES is set and comes first" in result.stderr
+    assert "HUGGINGCHAT_COOKIES takes precedence" in result.stderr
 
 
 def test_whoami(hfchat: Callable[..., Result], account: dict[str, str]) -> None:
@@ -243,4 +251,4 @@ def test_whoami_as_a_guest(hfchat: Callable[..., Result], server: LocalServer) -
     """`whoami` says that a guest is one, with exit code 1."""
     result = hfchat("whoami", "--base-url", server.base_url)
     assert result.exit_code == 1
-    assert "A guest at" in result.stderr
+    assert "You are a guest at" in result.stderr

@@ -120,9 +120,9 @@ def test_shared_short_name_is_nobodys() -> None:
 def test_unknown_name_names_the_nearest() -> None:
     """An unknown name is answered with what is near, or with what there is."""
     catalog = Catalog(MODELS)
-    with pytest.raises(ModelNotFoundError, match=r"'writer-70b'.* It has acme/Writer-7B"):
+    with pytest.raises(ModelNotFoundError, match=r"'writer-70b'.* Did you mean acme/Writer-7B"):
         catalog.resolve("writer-70b")
-    with pytest.raises(ModelNotFoundError, match="It has acme/hidden"):
+    with pytest.raises(ModelNotFoundError, match="It has, for example, acme/hidden"):
         catalog.resolve("zzzz")
 
 

@@ -185,13 +185,13 @@ def test_page_of_a_proxy() -> None:
     """A page with a 5xx is a proxy's."""
     error = refusal(page_response(PAGE, status=502), SEND)
     assert isinstance(error, ServerError)
-    assert "A proxy before the server failed" in str(error)
+    assert "A proxy in front of the server failed" in str(error)
     assert "A page" in str(error)
 
 
 def test_page_instead_of_data() -> None:
     """A page with a 200 is no data."""
-    with pytest.raises(UnexpectedPageError, match="where data was due"):
+    with pytest.raises(UnexpectedPageError, match="instead of data"):
         check_json(page_response(PAGE), READ)
     assert check(page_response(PAGE), READ).status == 200
 

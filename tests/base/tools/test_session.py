@@ -74,7 +74,7 @@ def test_history_is_known_by_its_canonical_form() -> None:
 
 def test_broken_calls_stay_in_the_history() -> None:
     """The model sees what it wrote wrong."""
-    broken = InvalidToolCall('{"name": x}', "It is no valid JSON.")
+    broken = InvalidToolCall('{"name": x}', "It is not valid JSON.")
     assert '{"name": x}' in assistant_text("", [broken])
 
 
@@ -156,7 +156,7 @@ def test_invalid_call_is_asked_for_again_once(streams: bool) -> None:
     """A call that cannot be used is asked for again, with the error, though no call is forced."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS), streams=streams)
     assert answer(session, f"Hm.\n{UNREADABLE}") == (["Hm."] if streams else [])
-    assert "no valid JSON" in session.messages[-1].content
+    assert "not valid JSON" in session.messages[-1].content
     *texts, call = answer(session, f"Again.\n{PARIS}")
     assert isinstance(call, FunctionCall)
     assert "".join(map(str, texts)) == ("\n\nAgain." if streams else "Again.")

@@ -148,7 +148,7 @@ def test_body_over_the_limit() -> None:
 
 
 def test_keys_of_each_generation() -> None:
-    """Each generation is sent what it knows, and nothing that it would drop in silence."""
+    """Each generation is sent what it knows, and nothing that it would drop silently."""
     message = OutgoingMessage(CONVERSATION, MESSAGE, "hi", RUN, web_search=True)
     assert set(data_of(sent("current", ENDPOINT, message))) == {
         "inputs", "id", "is_retry", "generationId", "selectedMcpServerNames",
@@ -160,7 +160,7 @@ def test_keys_of_each_generation() -> None:
 
 
 def test_legacy_knows_no_tool_servers() -> None:
-    """Tool servers that a legacy server would drop in silence are refused before sending."""
+    """Tool servers that a legacy server would drop silently are refused before sending."""
     message = OutgoingMessage(CONVERSATION, MESSAGE, "hi", RUN, mcp_servers=("search",))
     with pytest.raises(InvalidRequestError, match="no MCP servers"):
         sent("legacy", ENDPOINT, message)
