@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from typing_extensions import Unpack
 
+from hfchat_base._display import conversation_html
 from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
@@ -75,6 +76,9 @@ class _ConversationBase:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, model={self.model!r}, title={self.title!r})"
+
+    def _repr_html_(self) -> str:
+        return conversation_html(self)
 
     def _say(
         self,
