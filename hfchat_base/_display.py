@@ -168,7 +168,6 @@ def models_html(models: Iterable[_Model]) -> str:
         ("Tools of the server", lambda model: model.supports_tools),
         ("Router", lambda model: model.is_router),
     )
-    titles = ["Model", *(title for title, _ in abilities), "Description"]
     rows = [
         [
             f"<code>{escape(model.id)}</code>",
@@ -177,7 +176,7 @@ def models_html(models: Iterable[_Model]) -> str:
         ]
         for model in models
     ]
-    return _boxed(_table(titles, rows))
+    return _boxed(_table(["Model", *(title for title, _ in abilities), "Description"], rows))
 
 
 def conversation_html(conversation: _Conversation) -> str:
