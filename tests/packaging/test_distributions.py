@@ -84,7 +84,8 @@ def test_metadata(name: str, wheels: dict[str, Path], built: Built) -> None:
     assert (own.name, own.version) == (name, whole.version)
     assert own.requires_python == whole.requires_python
     assert own.license_expression == whole.license_expression
-    (needed,) = own.requires_dist or ()
+    assert own.requires_dist
+    (needed,) = own.requires_dist
     assert needed.name == "hfchat"
     assert needed.specifier.contains(__version__)
     assert needed.extras <= set(whole.provides_extra or ())
