@@ -55,6 +55,7 @@ from hfchat_base.types import (
     McpServerInfo,
     Model,
     ModelDetails,
+    ModelList,
     OnElicitation,
     ReasoningEffort,
     Retry,
@@ -448,7 +449,7 @@ class HuggingChat(ClientBase):
             TransportError: The server cannot be reached.
             MissingAuthError: It shows nothing to people who are not logged in.
         """
-        return list(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
+        return ModelList(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
@@ -745,7 +746,8 @@ class AsyncHuggingChat(ClientBase):
 
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""
-        return list((await self._runner.run(discovery.models(self.server, refresh=refresh))).models)
+        catalog = await self._runner.run(discovery.models(self.server, refresh=refresh))
+        return ModelList(catalog.models)
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
+from hfchat_base._display import conversation_html
 from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
@@ -88,6 +89,9 @@ class _ConversationBase:
         """The messages, with artifacts as answers have them."""
         is_raw = self._defaults.artifacts == "raw"
         return list(stored.messages if is_raw else render_messages(stored.messages))
+
+    def _repr_html_(self) -> str:
+        return conversation_html(self)
 
     def _say(
         self,

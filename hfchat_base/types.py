@@ -22,6 +22,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
+from hfchat_base._display import answer_html, file_html, models_html
 from hfchat_base.events import Artifact, ElicitationRequest, Source
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "MessageState",
     "Model",
     "ModelDetails",
+    "ModelList",
     "ModelProvider",
     "OnElicitation",
     "PromptExample",
@@ -228,6 +230,15 @@ class Model(Value):
 
     def __str__(self) -> str:
         return self.id
+
+
+class ModelList(list[Model]):
+    """A list of models that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return models_html(self)
 
 
 class ModelProvider(Value):
@@ -553,6 +564,9 @@ class FetchedFile(Value):
     data: bytes | None = Field(default=None, repr=False)
     problem: str = ""
 
+    def _repr_html_(self) -> str:
+        return file_html(self)
+
     def as_missing(self) -> dict[str, str]:
         """Say as plain data which file is missing and why, for the metadata of an answer."""
         return {
@@ -603,6 +617,9 @@ class Answer(Value):
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        return answer_html(self)
 
     @property
     def reference(self) -> AnswerReference | None:

@@ -124,6 +124,13 @@ with HuggingChat() as client:
     print(client.chat("hello").text)
 """
 
+_NOTEBOOK = """
+from hfchat_base import HuggingChat
+from hfchat_base.notebook import watch
+with HuggingChat() as client:
+    watch(client.stream_chat("hello"))
+"""
+
 USES: Final[Mapping[str, str]] = {
     "": _BASE,
     "langchain": _LANGCHAIN,
@@ -133,6 +140,7 @@ USES: Final[Mapping[str, str]] = {
     "demo": _DEMO,
     "browser": _BROWSER,
     "keyring": _KEYRING,
+    "notebook": _NOTEBOOK,
 }
 """A use of what each extra gives, which prints an answer; the first is always there."""
 
@@ -151,6 +159,7 @@ import hfchat_base, os
 os.environ["HUGGINGCHAT_KEYRING"] = "1"
 hfchat_base.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
 """,
+    "notebook": "import hfchat_base.notebook; hfchat_base.notebook._View()",
 }
 """A use of each extra that fails without it."""
 

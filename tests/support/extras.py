@@ -21,6 +21,7 @@ _EXTRAS: Final = {
     "cli": "typer",
     "browser": "rookie_cookies",
     "keyring": "keyring",
+    "notebook": "IPython",
 }
 """A module that each extra brings. The extra `local` is part of the group `test`."""
 
