@@ -54,6 +54,10 @@ from hfchat_base.errors import (
     UpstreamRateLimitError,
 )
 from hfchat_base.events import (
+    Artifact,
+    ArtifactDelta,
+    ArtifactEnded,
+    ArtifactStarted,
     ElicitationRequest,
     ElicitationResolved,
     Event,
@@ -103,6 +107,10 @@ __all__ = [
     "AnswerFile",
     "AnswerReference",
     "AnswerStream",
+    "Artifact",
+    "ArtifactDelta",
+    "ArtifactEnded",
+    "ArtifactStarted",
     "AsyncAnswerStream",
     "AsyncConversation",
     "AsyncHuggingChat",

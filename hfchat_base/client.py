@@ -14,16 +14,18 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
 
-from hfchat_base._flows import account, chat, conversations, discovery
+from hfchat_base._flows import account, chat, conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
+from hfchat_base._protocol.artifacts import render_messages
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import check_conversation_id, check_share_id
@@ -35,22 +37,34 @@ from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.session import Session
 from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
-from hfchat_base.conversation import AsyncConversation, Conversation
+from hfchat_base.conversation import AsyncConversation, Conversation, answer_options
 from hfchat_base.errors import HuggingChatError
+from hfchat_base.files import FileInput, Upload
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
 from hfchat_base.types import (
     Answer,
+    ArtifactsOption,
     AsHistory,
     ChatMessage,
     ConversationInfo,
     FetchedFile,
+    McpCheck,
     McpServer,
+    McpServerInfo,
     Model,
+    ModelDetails,
+    ModelList,
     OnElicitation,
+    ReasoningEffort,
     Retry,
+    RunningAnswer,
+    ServerFeatures,
     ServerStatus,
+    Settings,
+    SettingsChanges,
+    SharedConversation,
     TurnOptions,
     User,
 )
@@ -58,6 +72,7 @@ from hfchat_base.validation import (
     CALLBACK,
     FLAG,
     OPTIONAL_TEXT,
+    TEXT,
     check,
     check_client,
     check_messages,
@@ -73,6 +88,12 @@ __all__ = [
 ]
 
 MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
+
+
+def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
+    """Find the lock of an account's settings, without the client, which can be dropped then."""
+    cookies = [cookie.value for cookie in session.cookies()]
+    return settings.lock_for(base_url, cookies or [str(id(session))])
 
 
 class ClientBase(ABC):
@@ -98,6 +119,11 @@ class ClientBase(ABC):
         retries: Retries | None = None,
         on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        artifacts: ArtifactsOption | None = None,
+        reasoning_effort: ReasoningEffort | None = None,
+        provider: str | None = None,
+        bill_to: str | None = None,
+        restores_settings: bool | None = None,
     ) -> None:
         check_client(
             {
@@ -124,6 +150,15 @@ class ClientBase(ABC):
         self._timeouts = policy.timeouts
         self._model = model or os.environ.get(MODEL_VARIABLE) or None
         self._stops_on_leave = stops_on_leave
+        self._defaults = answer_options(
+            {
+                "artifacts": artifacts,
+                "reasoning_effort": reasoning_effort,
+                "provider": provider,
+                "bill_to": bill_to,
+                "restores_settings": restores_settings,
+            }
+        )
         self._on_retry = on_retry
         self._session = find_session(reveal_values(cookies), endpoint, account)
         self._index = ConversationIndex()
@@ -132,6 +167,7 @@ class ClientBase(ABC):
             policy=policy,
             max_body_bytes=max_body_bytes,
             messages_per_minute=messages_per_minute,
+            settings_lock=partial(_settings_lock, endpoint.base_url, self._session),
         )
         self._connection = Connection(
             endpoint,
@@ -241,6 +277,7 @@ class ClientBase(ABC):
         web_search: bool = False,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
+        **answer: Any,
     ) -> tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]:
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
@@ -252,6 +289,7 @@ class ClientBase(ABC):
             hide_servers(check_servers(mcp_servers)),
             as_history,
             check("switch_to_vision_model", switch_to_vision_model, FLAG),
+            answer_options(answer).over(self._defaults),
         )
         return (
             lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
@@ -269,6 +307,32 @@ class ClientBase(ABC):
     def _delete(self, conversation_id: str) -> Flow[None]:
         self._index.forget(check_conversation_id(conversation_id))
         return conversations.delete(self.server, conversation_id)
+
+    def _delete_all(self) -> Flow[None]:
+        self._index.forget_all()
+        return conversations.delete_all(self.server)
+
+    def _read_share(self, share: str) -> Flow[StoredConversation]:
+        return conversations.read_share(self.server, check_share_id(share))
+
+    def _shared(self, stored: StoredConversation) -> SharedConversation:
+        is_raw = self._defaults.artifacts == "raw"
+        return SharedConversation(
+            id=stored.id,
+            title=stored.title,
+            model=stored.model,
+            system_prompt=stored.system_prompt,
+            messages=stored.messages if is_raw else render_messages(stored.messages),
+        )
+
+    def _check_mcp_server(self, url: str, headers: Mapping[str, str] | None) -> Flow[McpCheck]:
+        check_servers([{"name": "server", "url": url, "headers": headers or {}}])
+        return tool_servers.check_server(self.server, url, headers or {})
+
+    def _transcribe(self, audio: FileInput) -> Flow[str]:
+        # An `Upload` of one's own may be larger than what is attached to a message.
+        upload = audio if isinstance(audio, Upload) else Upload.from_source(audio)
+        return account.transcribe(self.server, upload)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
         return conversations.import_share(self.server, check_share_id(share))
@@ -319,6 +383,12 @@ class HuggingChat(ClientBase):
         on_retry: Called before every wait for another attempt, with its reason and length.
         messages_per_minute: The server's limit. By default it is learnt when it is first reached.
             Calls then wait until they fit into it, so that a batch of any size finishes.
+        artifacts: What to do about documents that models write in tags of their own, for all calls
+            that do not say; see `hfchat_base.types.ArtifactsOption`.
+        reasoning_effort: How long models may think, likewise; see `TurnOptions`.
+        provider: Who runs the model (HuggingChat only), likewise.
+        bill_to: The organisation that pays (HuggingChat only), likewise.
+        restores_settings: Whether the account gets its settings back, likewise.
 
     Raises:
         InvalidRequestError: An argument or a variable cannot be read.
@@ -333,7 +403,12 @@ class HuggingChat(ClientBase):
             on_retry=self._on_retry,
             warns=self._warns_if_dropped,
         )
-        self._runner = SyncRunner(self.server, self._transport, stops_on_leave=self._stops_on_leave)
+        self._runner = SyncRunner(
+            self.server,
+            self._transport,
+            stops_on_leave=self._stops_on_leave,
+            defaults=self._defaults,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -374,7 +449,7 @@ class HuggingChat(ClientBase):
             TransportError: The server cannot be reached.
             MissingAuthError: It shows nothing to people who are not logged in.
         """
-        return list(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
+        return ModelList(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
@@ -439,6 +514,110 @@ class HuggingChat(ClientBase):
             ConversationNotFoundError: There is none.
         """
         return self._runner.run(self._read(conversation_id)).latest().id
+
+    def settings(self) -> Settings:
+        """Read the account's settings; a guest has some, too.
+
+        Raises:
+            ResponseError: The server refused.
+        """
+        return self._runner.run(settings.read(self.server))
+
+    def update_settings(self, **changes: Unpack[SettingsChanges]) -> Settings:
+        """Change some of the account's settings; all others stay as they are.
+
+            client.update_settings(reasoning_effort_overrides={"org/model": "high"})
+
+        Where a setting has a value for each model, only the models that are named change; None
+        takes a value away. The user's browser shows the same settings. They count from the next
+        message on.
+
+        Args:
+            **changes: See `SettingsChanges` and `Settings`.
+
+        Returns:
+            All settings, as they are now.
+
+        Raises:
+            InvalidRequestError: The server has no such setting, or the value is not one for it.
+        """
+        return self._runner.run(settings.update(self.server, changes))
+
+    def get_model(self, name: str) -> ModelDetails:
+        """Read all that the server says of a model. Asked once and remembered.
+
+        Args:
+            name: Its id or short name.
+
+        Raises:
+            ModelNotFoundError: There is no such model; the message names the nearest.
+        """
+        check("name", name, TEXT)
+        return self._runner.run(discovery.model_details(self.server, name))
+
+    def mcp_servers(self) -> list[McpServerInfo]:
+        """List the server's own MCP servers; `mcp_servers=` of a call takes their names."""
+        return list(self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+
+    def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
+        """Have the server look whether it can use an MCP server, and which tools that has.
+
+        Args:
+            url: Its address.
+            headers: Headers to send there, such as an authorisation.
+
+        Raises:
+            InvalidRequestError: The address is none, or the server knows no MCP servers.
+        """
+        return self._runner.run(self._check_mcp_server(url, headers))
+
+    def transcribe(self, audio: FileInput) -> str:
+        """Turn a recording into text, where the server can.
+
+        Args:
+            audio: A path, bytes, an open file, a data URL or an `Upload`: WebM, Ogg, WAV, FLAC,
+                MPEG or MP4, of 10 MiB at most, or 25 MiB as an `Upload`.
+
+        Returns:
+            What was said; empty if nothing was.
+
+        Raises:
+            FileTooLargeError: It is too large.
+            InvalidRequestError: It is no such recording, or the server does not transcribe.
+        """
+        return self._runner.run(self._transcribe(audio))
+
+    def read_share(self, share: str) -> SharedConversation:
+        """Read a conversation that somebody has shared, without making one of it.
+
+        Args:
+            share: Its address, or the id at the end of it.
+
+        Raises:
+            ConversationNotFoundError: There is no such share.
+            InvalidRequestError: The server is a legacy one, where a share can only be imported.
+        """
+        return self._shared(self._runner.run(self._read_share(share)))
+
+    def running_answers(self) -> list[RunningAnswer]:
+        """List the answers that are being written now, in all conversations of the account.
+
+        Raises:
+            InvalidRequestError: The server is a legacy one, which does not tell.
+        """
+        return self._runner.run(conversations.running(self.server))
+
+    def features(self) -> ServerFeatures:
+        """Read what the server has switched on, and its public configuration.
+
+        Raises:
+            InvalidRequestError: The server is a legacy one, which does not tell.
+        """
+        return self._runner.run(account.features(self.server))
+
+    def delete_all_conversations(self) -> None:
+        """Delete all conversations of the account. They cannot be brought back."""
+        self._runner.run(self._delete_all())
 
     def import_share(self, share: str) -> Conversation:
         """Copy a shared conversation into this account.
@@ -538,7 +717,10 @@ class AsyncHuggingChat(ClientBase):
             warns=self._warns_if_dropped,
         )
         self._runner = AsyncRunner(
-            self.server, self._transport, stops_on_leave=self._stops_on_leave
+            self.server,
+            self._transport,
+            stops_on_leave=self._stops_on_leave,
+            defaults=self._defaults,
         )
 
     async def __aenter__(self) -> Self:
@@ -565,7 +747,8 @@ class AsyncHuggingChat(ClientBase):
 
     async def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models; see `HuggingChat.get_models`."""
-        return list((await self._runner.run(discovery.models(self.server, refresh=refresh))).models)
+        catalog = await self._runner.run(discovery.models(self.server, refresh=refresh))
+        return ModelList(catalog.models)
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
@@ -604,6 +787,49 @@ class AsyncHuggingChat(ClientBase):
     async def fetch_message_id(self, conversation_id: str) -> str:
         """Find out the last message's id; see `HuggingChat.fetch_message_id`."""
         return (await self._runner.run(self._read(conversation_id))).latest().id
+
+    async def settings(self) -> Settings:
+        """Read the account's settings; see `HuggingChat.settings`."""
+        return await self._runner.run(settings.read(self.server))
+
+    async def update_settings(self, **changes: Unpack[SettingsChanges]) -> Settings:
+        """Change some of the account's settings; see `HuggingChat.update_settings`."""
+        return await self._runner.run(settings.update(self.server, changes))
+
+    async def get_model(self, name: str) -> ModelDetails:
+        """Read all that the server says of a model; see `HuggingChat.get_model`."""
+        check("name", name, TEXT)
+        return await self._runner.run(discovery.model_details(self.server, name))
+
+    async def mcp_servers(self) -> list[McpServerInfo]:
+        """List the server's own MCP servers; see `HuggingChat.mcp_servers`."""
+        return list(await self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+
+    async def check_mcp_server(
+        self, url: str, headers: Mapping[str, str] | None = None
+    ) -> McpCheck:
+        """Have the server look at an MCP server; see `HuggingChat.check_mcp_server`."""
+        return await self._runner.run(self._check_mcp_server(url, headers))
+
+    async def transcribe(self, audio: FileInput) -> str:
+        """Turn a recording into text, where the server can; see `HuggingChat.transcribe`."""
+        return await self._runner.run(self._transcribe(audio))
+
+    async def read_share(self, share: str) -> SharedConversation:
+        """Read a conversation that somebody has shared; see `HuggingChat.read_share`."""
+        return self._shared(await self._runner.run(self._read_share(share)))
+
+    async def running_answers(self) -> list[RunningAnswer]:
+        """List the answers that are being written now; see `HuggingChat.running_answers`."""
+        return await self._runner.run(conversations.running(self.server))
+
+    async def features(self) -> ServerFeatures:
+        """Read what the server has switched on; see `HuggingChat.features`."""
+        return await self._runner.run(account.features(self.server))
+
+    async def delete_all_conversations(self) -> None:
+        """Delete all conversations of the account; see `HuggingChat.delete_all_conversations`."""
+        await self._runner.run(self._delete_all())
 
     async def import_share(self, share: str) -> AsyncConversation:
         """Make a conversation out of a share; see `HuggingChat.import_share`."""

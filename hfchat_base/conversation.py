@@ -6,18 +6,22 @@ in `_flows/`; here flows meet the runner of the client that made the conversatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from typing_extensions import Unpack
 
+from hfchat_base._display import conversation_html
 from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState, Options
 from hfchat_base._flows.run import stop_run
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
+from hfchat_base._protocol.artifacts import render_messages
 from hfchat_base._protocol.requests import check_message_id, check_title
+from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.secret import hide_servers
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
@@ -30,7 +34,7 @@ from hfchat_base.types import (
     OnElicitation,
     TurnOptions,
 )
-from hfchat_base.validation import CALLBACK, FILE, FLAG, TEXT, check, check_servers
+from hfchat_base.validation import ANSWER_OPTIONS, CALLBACK, FILE, FLAG, TEXT, check, check_servers
 
 __all__ = ["AsyncConversation", "Conversation"]
 
@@ -42,9 +46,14 @@ class _ConversationBase:
     """What needs no server: what is known, and which flow does what."""
 
     def __init__(
-        self, server: ServerInfo, index: ConversationIndex, state: ConversationState
+        self,
+        server: ServerInfo,
+        index: ConversationIndex,
+        state: ConversationState,
+        defaults: AnswerOptions,
     ) -> None:
         self._server = server
+        self._defaults = defaults
         self._index = index
         self._state = state
 
@@ -76,6 +85,14 @@ class _ConversationBase:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, model={self.model!r}, title={self.title!r})"
 
+    def _shown(self, stored: StoredConversation) -> list[Message]:
+        """The messages, with artifacts as answers have them."""
+        is_raw = self._defaults.artifacts == "raw"
+        return list(stored.messages if is_raw else render_messages(stored.messages))
+
+    def _repr_html_(self) -> str:
+        return conversation_html(self)
+
     def _say(
         self,
         text: str,
@@ -84,7 +101,7 @@ class _ConversationBase:
         options: TurnOptions,
     ) -> _Opening:
         check("text", text, TEXT)
-        turn, on_elicitation = _divide(files, **options)
+        turn, on_elicitation = _divide(files, self._defaults, **options)
         return (
             lambda run: messages.say(
                 self._server, self._state, run, text, turn, parent_id=parent_id
@@ -93,7 +110,7 @@ class _ConversationBase:
         )
 
     def _retry(self, message_id: str | None, options: TurnOptions) -> _Opening:
-        turn, on_elicitation = _divide((), **options)
+        turn, on_elicitation = _divide((), self._defaults, **options)
         return (
             lambda run: messages.retry(self._server, self._state, run, turn, message_id=message_id),
             on_elicitation,
@@ -101,7 +118,7 @@ class _ConversationBase:
 
     def _edit(self, text: str, message_id: str | None, options: TurnOptions) -> _Opening:
         check("text", text, TEXT)
-        turn, on_elicitation = _divide((), **options)
+        turn, on_elicitation = _divide((), self._defaults, **options)
         return (
             lambda run: messages.edit(
                 self._server, self._state, run, text, turn, message_id=message_id
@@ -112,16 +129,32 @@ class _ConversationBase:
 
 def _divide(
     files: FileInput | Iterable[FileInput],
+    defaults: AnswerOptions,
     *,
     web_search: bool = False,
     mcp_servers: Sequence[McpServer] = (),
     on_elicitation: OnElicitation | None = None,
+    **answer: Any,
 ) -> tuple[Options, OnElicitation | None]:
     """Part what is sent with a message from what is kept here."""
     check("on_elicitation", on_elicitation, CALLBACK)
     check("web_search", web_search, FLAG)
     servers = hide_servers(check_servers(mcp_servers))
-    return Options(as_uploads(files), web_search, servers), on_elicitation
+    wanted = answer_options(answer).over(defaults)
+    return Options(as_uploads(files), web_search, servers, wanted), on_elicitation
+
+
+def answer_options(options: Mapping[str, Any]) -> AnswerOptions:
+    """Check how an answer is wanted.
+
+    Raises:
+        InvalidRequestError: An option is of a wrong type.
+        TypeError: There is no such option.
+    """
+    for name, value in options.items():
+        if name in ANSWER_OPTIONS:
+            check(name, value, ANSWER_OPTIONS[name])
+    return AnswerOptions(**options)
 
 
 def as_uploads(files: FileInput | Iterable[FileInput]) -> tuple[Upload, ...]:
@@ -141,7 +174,7 @@ class Conversation(_ConversationBase):
     def __init__(
         self, runner: SyncRunner, index: ConversationIndex, state: ConversationState
     ) -> None:
-        super().__init__(runner.server, index, state)
+        super().__init__(runner.server, index, state, runner.defaults)
         self._runner = runner
 
     def stream(
@@ -231,11 +264,14 @@ class Conversation(_ConversationBase):
     def messages(self) -> list[Message]:
         """Read all messages: a tree, by their `parent_id`, in the order in which they were made.
 
+        Artifacts are taken out of them as out of answers, unless the client has
+        ``artifacts="raw"``.
+
         Raises:
             ConversationNotFoundError: The conversation no longer exists.
         """
         stored = self._runner.run(conversations.read(self._server, self.id))
-        return list(stored.messages)
+        return self._shown(stored)
 
     def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""
@@ -282,7 +318,7 @@ class AsyncConversation(_ConversationBase):
     def __init__(
         self, runner: AsyncRunner, index: ConversationIndex, state: ConversationState
     ) -> None:
-        super().__init__(runner.server, index, state)
+        super().__init__(runner.server, index, state, runner.defaults)
         self._runner = runner
 
     def stream(
@@ -340,7 +376,7 @@ class AsyncConversation(_ConversationBase):
     async def messages(self) -> list[Message]:
         """Read all messages; see `Conversation.messages`."""
         stored = await self._runner.run(conversations.read(self._server, self.id))
-        return list(stored.messages)
+        return self._shown(stored)
 
     async def rename(self, title: str) -> None:
         """Give it another title, of 1 to 100 characters."""

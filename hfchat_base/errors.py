@@ -42,7 +42,8 @@ of them (`_protocol/responses.py`) and the frameworks' own exception classes (th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from hfchat_base.types import Answer
@@ -83,6 +84,13 @@ __all__ = [
     "UnexpectedPageError",
     "UpstreamRateLimitError",
 ]
+
+# How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
+_CONTEXT_OVERFLOW: Final = re.compile(
+    r"context[ _](?:length|size|window)|exceed_context|maximum context|too many (?:input )?tokens"
+    r"|`inputs` tokens",
+    re.IGNORECASE,
+)
 
 LimitReason = Literal["messages_per_minute", "conversation_full", "conversations", "upstream"]
 
@@ -309,6 +317,11 @@ class GenerationFailed(StreamError):  # noqa: N818 - the public name says what h
     ) -> None:
         super().__init__(message, partial=partial)
         self.upstream_status = upstream_status
+
+    @property
+    def is_context_overflow(self) -> bool:
+        """Whether the model failed because the prompt was longer than its context."""
+        return _CONTEXT_OVERFLOW.search(str(self)) is not None
 
 
 class UpstreamRateLimitError(GenerationFailed, RateLimitError):

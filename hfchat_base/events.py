@@ -9,10 +9,18 @@ are data, so every field holds what was sent, with NUL padding already removed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Final, Literal, Union
 
 __all__ = [
+    "Artifact",
+    "ArtifactDelta",
+    "ArtifactEdit",
+    "ArtifactEnded",
+    "ArtifactOperation",
+    "ArtifactStarted",
+    "ArtifactType",
     "ElicitationRequest",
     "ElicitationResolved",
     "Event",
@@ -179,6 +187,105 @@ class Sources:
     sources: tuple[Source, ...]
 
 
+ArtifactType = Literal["html", "svg", "react", "mermaid", "code", "markdown"]
+
+ArtifactOperation = Literal["create", "rewrite", "update"]
+
+_SUFFIXES: Final = {
+    "html": "html", "svg": "svg", "react": "jsx", "mermaid": "mmd", "markdown": "md",
+}  # fmt: skip
+_CODE_SUFFIXES: Final = {
+    "bash": "sh", "c": "c", "c++": "cpp", "cpp": "cpp", "csharp": "cs", "css": "css", "go": "go",
+    "html": "html", "java": "java", "javascript": "js", "json": "json", "kotlin": "kt",
+    "php": "php", "python": "py", "ruby": "rb", "rust": "rs", "scss": "scss", "shell": "sh",
+    "sql": "sql", "swift": "swift", "toml": "toml", "typescript": "ts", "yaml": "yaml",
+}  # fmt: skip
+_NOT_IN_NAME: Final = re.compile(r"[^\w-]+")
+_MOST_OF_NAME: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactEdit:
+    """One change of an update: the first `old` becomes `new`."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One version of a document that a model has written apart from its text.
+
+    Attributes:
+        identifier: What the model calls it; the same for all of its versions.
+        type: What it is.
+        title: What people read.
+        language: The programming language, if the model names one.
+        content: All of it.
+        version: Counts its versions in the conversation from 1; 0 if it is an update of something
+            that the conversation does not hold.
+        operation: How this version was made: ``create``, ``rewrite`` (of the whole) or ``update``.
+        is_complete: Whether the model was done with it.
+        edits: What an update changes.
+        failed_edits: How many of them found no place. They are left out of `content`.
+    """
+
+    identifier: str
+    type: ArtifactType = "code"
+    title: str = ""
+    language: str | None = None
+    content: str = field(default="", repr=False)
+    version: int = 1
+    operation: ArtifactOperation = "create"
+    is_complete: bool = True
+    edits: tuple[ArtifactEdit, ...] = field(default=(), repr=False)
+    failed_edits: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """A name for a file with its content, made of letters, digits, dashes and a suffix."""
+        name = _NOT_IN_NAME.sub("-", self.identifier)[:_MOST_OF_NAME].strip("-") or "artifact"
+        language = (self.language or "").lower()
+        suffix = _SUFFIXES.get(self.type) or _CODE_SUFFIXES.get(language, "txt")
+        return f"{name}.{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStarted:
+    """A model begins to write a document. What it is: see `Artifact`.
+
+    Until its `ArtifactEnded`, each piece of the document comes twice: as an `ArtifactDelta`, and in
+    a fenced code block as part of the answer's text (`TextDelta`).
+    """
+
+    identifier: str
+    type: ArtifactType
+    title: str
+    language: str | None
+    version: int
+    operation: ArtifactOperation
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDelta:
+    """The next piece of a document. An update comes as one piece, which is all of the new version.
+
+    Attributes:
+        identifier: Whose.
+        text: The piece, without the fence.
+    """
+
+    identifier: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactEnded:
+    """A document is written, or the answer has ended in the middle of it."""
+
+    artifact: Artifact
+
+
 @dataclass(frozen=True, slots=True)
 class WebSearchUpdate:
     """A step of a web search (legacy servers)."""
@@ -248,6 +355,9 @@ Event = Union[
     TextDelta,
     ReasoningDelta,
     ReasoningStatus,
+    ArtifactStarted,
+    ArtifactDelta,
+    ArtifactEnded,
     FinalAnswer,
     Title,
     Status,

@@ -23,7 +23,16 @@ from dataclasses import dataclass, field, fields
 from hfchat_base._protocol.constants import RATE_LIMIT_WINDOW_SECONDS, RESUME_CAP_SECONDS
 from hfchat_base.errors import InvalidRequestError
 
-__all__ = ["Limits", "Pacing", "Policy", "Resuming", "Retries", "Settling", "Timeouts"]
+__all__ = [
+    "Limits",
+    "Pacing",
+    "Policy",
+    "Resuming",
+    "Retries",
+    "SettingsWait",
+    "Settling",
+    "Timeouts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +164,19 @@ class Settling:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsWait:
+    """How to wait for another message that holds the account's settings.
+
+    Attributes:
+        looks: How often to look.
+        pause: Between two looks, in seconds.
+    """
+
+    looks: int = 36_000
+    pause: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
 class Pacing:
     """How to keep to a limit of messages per minute.
 
@@ -197,6 +219,7 @@ class Policy:
         timeouts: How long to wait; a caller's own setting.
         resuming: How to look for a lost answer.
         settling: How to wait for a run that was left.
+        settings: How to wait for the account's settings.
         pacing: How to keep to a limit of messages.
         limits: How much of something there may be.
     """
@@ -205,6 +228,7 @@ class Policy:
     timeouts: Timeouts = field(default_factory=Timeouts)
     resuming: Resuming = field(default_factory=Resuming)
     settling: Settling = field(default_factory=Settling)
+    settings: SettingsWait = field(default_factory=SettingsWait)
     pacing: Pacing = field(default_factory=Pacing)
     limits: Limits = field(default_factory=Limits)
 

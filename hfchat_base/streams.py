@@ -21,12 +21,12 @@ from typing_extensions import Self
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import clean_up_run, stop_run
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
 from hfchat_base._transport.sync import SyncTransport
-from hfchat_base.errors import StreamError
+from hfchat_base.errors import HuggingChatError, StreamError
 from hfchat_base.events import Event, TextDelta
 from hfchat_base.types import Answer, OnElicitation
 
@@ -64,6 +64,7 @@ class _Core:
         """Whether the caller is in a `with` block, whose end is when the stream is left."""
         self._stops_on_leave = stops_on_leave
         self._closed = False
+        self._left = False
         self._belongs_to_parent = False
         register(self)
 
@@ -71,6 +72,28 @@ class _Core:
     def current(self) -> Answer:
         """The whole answer once there is one, before that what has arrived of it."""
         return self.answer or self.run.answer()
+
+    def explain(self, error: HuggingChatError, *, client_is_closed: bool) -> HuggingChatError:
+        """The error to raise: a closed client leaves a run in the middle, however it is noticed."""
+        if not client_is_closed or not self.run.is_running or isinstance(error, StreamError):
+            return error
+        return StreamError(
+            "The client was closed during the answer. What had arrived is in .partial.",
+            partial=self.current,
+        )
+
+    def whole(self) -> Answer:
+        """The whole answer, once all events were taken.
+
+        Raises:
+            StreamError: There is none: the stream was closed, or has failed, before its end.
+        """
+        if self.answer is None:
+            raise StreamError(
+                "The stream was closed before its end. What had arrived is in .partial.",
+                partial=self.current,
+            )
+        return self.answer
 
     @property
     def is_closed_later(self) -> bool:
@@ -89,7 +112,8 @@ class _Core:
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
-        return stops or self.run.to_delete is not None
+        held = self.run.settings_hold
+        return stops or self.run.to_delete is not None or bool(held and held.before)
 
     def take_result(self, answer: Answer | None) -> None:
         """Take the answer that the flow has ended with.
@@ -97,12 +121,20 @@ class _Core:
         Raises:
             StreamError: It was closed while somebody read it.
         """
-        if self._closed:
+        self.check_open()
+        self.answer = answer
+
+    def check_open(self) -> None:
+        """Refuse to go on with what somebody else has closed.
+
+        Raises:
+            StreamError: It was closed while somebody read it.
+        """
+        if self._closed or self._left:
             raise StreamError(
                 "The stream was closed while it was read. What had arrived is in .partial.",
                 partial=self.current,
             )
-        self.answer = answer
 
     def after_fork(self) -> None:
         """Leave the stream and its run to the parent of this process."""
@@ -156,7 +188,12 @@ class SyncCore(_Core):
             while (batch := self._interpreter.advance()) is not None:
                 yield from batch
                 self.check_owner()
+                self.check_open()
             self.take_result(self._interpreter.result)
+        except HuggingChatError as error:
+            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+                raise
+            raise told from error
         finally:
             if not self.is_closed_later:
                 self.close()
@@ -164,7 +201,19 @@ class SyncCore(_Core):
     def close(self) -> None:
         """Close the flow and the connection, and clean up on the server."""
         if self._release(self._interpreter) and self.needs_cleanup():
-            self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
+            self._clean_up()
+
+    def leave(self) -> None:
+        """Close while another thread reads: that thread alone may let go of the connection.
+
+        With its run stopped the stream ends, and the reader is told why.
+        """
+        self._left = True
+        if self.needs_cleanup():
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
 
 
 class AsyncCore(_Core):
@@ -193,13 +242,17 @@ class AsyncCore(_Core):
                     yield event
                 self.check_owner()
             self.take_result(self._interpreter.result)
+        except HuggingChatError as error:
+            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+                raise
+            raise told from error
         finally:
             if not self.is_closed_later:
                 await self.close()
 
     async def close(self) -> None:
         """Close the flow and the connection, and clean up on the server."""
-        if isinstance(sys.exc_info()[1], GeneratorExit):
+        if isinstance(sys.exc_info()[1], GeneratorExit) or self.transport.is_closed:
             self.abandon()
         if self._release(self._interpreter) and self.needs_cleanup():
             # A cancelled task may wait here, but neither for ever nor half-way.
@@ -209,10 +262,10 @@ class AsyncCore(_Core):
                 cleanup.cancel()
 
     def abandon(self) -> None:
-        """Close without waiting, where a generator is closed by the garbage collector.
+        """Close without waiting, and without the client's connections.
 
-        The event loop may be about to end then: it cancels whoever waits, and complains of
-        generators that are still closing.
+        That is how a generator is closed by the garbage collector, when the event loop may be about
+        to end: it cancels whoever waits, and complains of generators that are still closing.
         """
         if self._release(self._interpreter) and self.needs_cleanup():
             self.transport.run_in_background(self.cleanup(), _CLEANUP_SECONDS)
@@ -269,7 +322,7 @@ class AnswerStream:
         """
         for _ in self._events:
             pass
-        return self._core.current
+        return self._core.whole()
 
     def stop(self) -> bool:
         """Ask the server to stop the run; what was written by then still comes.
@@ -282,9 +335,16 @@ class AnswerStream:
         return self._core.transport.run(stop_run(self._core.server, self._core.run))
 
     def close(self) -> None:
-        """Leave: close the connection, and stop the run if it is not over."""
-        self._events.close()
-        self._core.close()
+        """Leave: close the connection, and stop the run if it is not over.
+
+        May be called from another thread; whoever reads then gets a `StreamError`.
+        """
+        try:
+            self._events.close()
+        except ValueError:  # it is running, in another thread or in what it calls
+            self._core.leave()
+        else:
+            self._core.close()
 
 
 class AsyncAnswerStream:
@@ -335,7 +395,7 @@ class AsyncAnswerStream:
         """
         async for _ in self._events:
             pass
-        return self._core.current
+        return self._core.whole()
 
     async def stop(self) -> bool:
         """Ask the server to stop the run; what was written by then still comes.
@@ -361,13 +421,20 @@ class SyncRunner:
         server: What is known of the server.
         transport: How to reach it.
         stops_on_leave: Whether leaving a stream early also stops the server's run.
+        defaults: How answers are wanted where a call does not say.
     """
 
     def __init__(
-        self, server: ServerInfo, transport: SyncTransport, *, stops_on_leave: bool
+        self,
+        server: ServerInfo,
+        transport: SyncTransport,
+        *,
+        stops_on_leave: bool,
+        defaults: AnswerOptions,
     ) -> None:
         self.server = server
         self.transport = transport
+        self.defaults = defaults
         self._stops_on_leave = stops_on_leave
 
     def run(self, flow: Flow[T]) -> T:
@@ -398,10 +465,16 @@ class AsyncRunner:
     """Runs the flows of one client and of its conversations in the event loop; see `SyncRunner`."""
 
     def __init__(
-        self, server: ServerInfo, transport: AsyncTransport, *, stops_on_leave: bool
+        self,
+        server: ServerInfo,
+        transport: AsyncTransport,
+        *,
+        stops_on_leave: bool,
+        defaults: AnswerOptions,
     ) -> None:
         self.server = server
         self.transport = transport
+        self.defaults = defaults
         self._stops_on_leave = stops_on_leave
 
     async def run(self, flow: Flow[T]) -> T:

@@ -22,29 +22,45 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic wants it before Python 3.12
 
-from hfchat_base.events import ElicitationRequest, Source
+from hfchat_base._display import answer_html, file_html, models_html
+from hfchat_base.events import Artifact, ElicitationRequest, Source
 
 __all__ = [
     "Answer",
     "AnswerFile",
     "AnswerReference",
+    "Artifact",
+    "ArtifactsOption",
     "AsHistory",
     "Attachment",
     "ChatMessage",
     "ConversationInfo",
     "FetchedFile",
     "FinishReason",
+    "McpCheck",
     "McpServer",
     "McpServerConfig",
+    "McpServerInfo",
+    "McpTool",
     "Message",
     "MessageFile",
     "MessageState",
     "Model",
+    "ModelDetails",
+    "ModelList",
+    "ModelProvider",
     "OnElicitation",
+    "PromptExample",
+    "ReasoningEffort",
     "Retry",
     "RetryReason",
     "Role",
+    "RunningAnswer",
+    "ServerFeatures",
     "ServerStatus",
+    "Settings",
+    "SettingsChanges",
+    "SharedConversation",
     "Source",
     "ToolRun",
     "TurnOptions",
@@ -90,6 +106,17 @@ class McpServerConfig(TypedDict, total=False):
     headers: Mapping[str, str]
 
 
+ArtifactsOption = Union[Literal["text", "raw"], bool]
+"""What to do about artifacts, the documents that models write in tags of their own.
+
+``text`` (the default) puts a fenced code block in the place of each, ``raw`` leaves the tags in the
+text. True and False also switch the account's setting for the model: whether it is told to write
+artifacts at all.
+"""
+
+ReasoningEffort = Literal["low", "medium", "high"]
+"""How long a model may think before it answers."""
+
 McpServer = Union[str, McpServerConfig]
 """The name of one of the server's own MCP servers, or the address of another."""
 
@@ -112,11 +139,28 @@ class TurnOptions(TypedDict, total=False):
             "headers"}``. By default none.
         on_elicitation: Gets a tool's question; returns the content to accept with, or None to
             decline. By default questions are declined at once, so that no run waits for an hour.
+        artifacts: What to do about artifacts; see `ArtifactsOption`.
+        reasoning_effort: How long the model may think: ``low``, ``medium`` or ``high``.
+        provider: Who runs the model: ``auto``, ``fastest``, ``cheapest`` or a provider's name
+            (HuggingChat only).
+        bill_to: The organisation that pays for the answer (HuggingChat only).
+        restores_settings: Whether the account gets its former settings back once the answer has
+            begun. By default it keeps the new ones.
+
+    `reasoning_effort`, `provider`, `bill_to`, and `artifacts` as True or False, are settings of the
+    account: they are written before the message is sent, so that the user's browser shows them,
+    too, and they stay. Messages of one process that want different ones wait for each other until
+    their answers begin. A message that wants none is answered with what the account has then.
     """
 
     web_search: bool
     mcp_servers: Sequence[McpServer]
     on_elicitation: OnElicitation | None
+    artifacts: ArtifactsOption | None
+    reasoning_effort: ReasoningEffort | None
+    provider: str | None
+    bill_to: str | None
+    restores_settings: bool | None
 
 
 class Value(BaseModel):
@@ -188,6 +232,200 @@ class Model(Value):
         return self.id
 
 
+class ModelList(list[Model]):
+    """A list of models that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return models_html(self)
+
+
+class ModelProvider(Value):
+    """Who runs a model for HuggingChat.
+
+    Attributes:
+        name: What `provider` takes.
+        status: Such as ``live``; empty if the server does not say.
+        context_length: Tokens that the model sees there, or None.
+        input_price: Dollars for a million tokens of the prompt, or None.
+        output_price: Dollars for a million tokens of the answer, or None.
+        supports_tools: Whether it takes tools.
+        supports_structured_output: Whether it holds an answer to a schema.
+    """
+
+    name: str
+    status: str = ""
+    context_length: int | None = None
+    input_price: float | None = None
+    output_price: float | None = None
+    supports_tools: bool = False
+    supports_structured_output: bool = False
+
+
+class PromptExample(Value):
+    """A prompt that the page offers for a model."""
+
+    title: str
+    prompt: str
+
+
+class ModelDetails(Model):
+    """All that a server says of one model. Legacy servers say no more than in their list.
+
+    Attributes:
+        supports_artifacts: Whether it is told to write artifacts, if no setting says otherwise.
+        context_length: Tokens that it sees at most, at the provider that gives it most, or None.
+        max_output_tokens: Tokens of an answer at most, or None if the server sets no limit.
+        stop_sequences: What ends its answers, by the server's own settings.
+        providers: Who runs it; empty on self-hosted servers.
+        prompt_examples: Prompts that the page offers.
+        logo_url: Its picture, or empty.
+        website_url: Its page, or empty.
+    """
+
+    supports_artifacts: bool = False
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    providers: tuple[ModelProvider, ...] = ()
+    prompt_examples: tuple[PromptExample, ...] = ()
+    logo_url: str = ""
+    website_url: str = ""
+
+
+class McpServerInfo(Value):
+    """One of the server's own MCP servers; `mcp_servers` takes its name."""
+
+    name: str
+    url: str = ""
+
+
+class McpTool(Value):
+    """A tool of an MCP server."""
+
+    name: str
+    description: str = ""
+    input_schema: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class McpCheck(Value):
+    """What a server has found out about an MCP server.
+
+    Attributes:
+        is_ready: Whether its tools can be used.
+        tools: Its tools.
+        needs_login: Whether it wants credentials, or others.
+        problem: Why it is not ready; empty if it is.
+    """
+
+    is_ready: bool
+    tools: tuple[McpTool, ...] = ()
+    needs_login: bool = False
+    problem: str = ""
+
+
+class RunningAnswer(Value):
+    """An answer that is being written, in any of the account's conversations."""
+
+    conversation_id: str
+    title: str = ""
+
+
+class ServerFeatures(Value):
+    """What a server has switched on, and how it is configured for everybody.
+
+    Attributes:
+        name: What it calls itself, such as ``HuggingChat``.
+        version: The version of chat-ui, or empty.
+        login: Whether people can log in.
+        transcription: Whether it turns speech into text.
+        router_model: The id of its router model, or empty.
+        config: Its public configuration as it sends it.
+    """
+
+    name: str = ""
+    version: str = ""
+    login: bool = False
+    transcription: bool = False
+    router_model: str = ""
+    config: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Settings(Value):
+    """The settings of an account, or of a guest. The page shows and changes the same ones.
+
+    A setting that the server does not have keeps its default here. Those with a value for each
+    model have the model's id as the key.
+
+    Attributes:
+        active_model: The model of new conversations on the page, and `default_model` here.
+        reasoning_effort_overrides: How long a model may think: ``low``, ``medium`` or ``high``.
+        artifacts_overrides: Whether a model is told to write artifacts.
+        provider_overrides: Who runs a model: ``auto``, ``fastest``, ``cheapest`` or a provider's
+            name (HuggingChat only).
+        billing_organization: The organisation that pays for answers, or None (HuggingChat only).
+        custom_prompts: System prompts of the page's new conversations.
+        custom_prompts_enabled: Whether they are used.
+        multimodal_overrides: Whether a model is shown images (self-hosted servers only).
+        tools_overrides: Whether a model is offered tools (self-hosted servers only).
+        reasoning_overrides: Whether a model counts as one that can reason (self-hosted servers
+            only).
+        hide_prompt_examples: Whether the page shows no examples.
+        share_conversations_with_model_authors: Whether authors of models may read conversations.
+            Servers have it on unless it is switched off.
+        streaming_mode: How the page shows an answer that comes: ``smooth`` or ``raw``.
+        direct_paste: Whether the page pastes long texts as text.
+        haptics_enabled: Whether the page vibrates.
+        disable_stream: Whether the page waits for whole answers (legacy servers).
+        hide_emoji_on_sidebar: Whether the page leaves emoji out (legacy servers).
+    """
+
+    active_model: str = ""
+    reasoning_effort_overrides: Mapping[str, ReasoningEffort] = Field(default_factory=dict)
+    artifacts_overrides: Mapping[str, bool] = Field(default_factory=dict)
+    provider_overrides: Mapping[str, str] = Field(default_factory=dict)
+    billing_organization: str | None = None
+    custom_prompts: Mapping[str, str] = Field(default_factory=dict)
+    custom_prompts_enabled: Mapping[str, bool] = Field(default_factory=dict)
+    multimodal_overrides: Mapping[str, bool] = Field(default_factory=dict)
+    tools_overrides: Mapping[str, bool] = Field(default_factory=dict)
+    reasoning_overrides: Mapping[str, bool] = Field(default_factory=dict)
+    hide_prompt_examples: Mapping[str, bool] = Field(default_factory=dict)
+    share_conversations_with_model_authors: bool = True
+    streaming_mode: Literal["raw", "smooth"] = "smooth"
+    direct_paste: bool = False
+    haptics_enabled: bool = True
+    disable_stream: bool = False
+    hide_emoji_on_sidebar: bool = False
+
+
+class SettingsChanges(TypedDict, total=False):
+    """What of the settings can be changed; see `Settings`.
+
+    Where a setting has a value for each model, a change names some models and leaves the others as
+    they are; None takes a model's value away.
+    """
+
+    active_model: str
+    reasoning_effort_overrides: Mapping[str, ReasoningEffort | None]
+    artifacts_overrides: Mapping[str, bool | None]
+    provider_overrides: Mapping[str, str | None]
+    billing_organization: str | None
+    custom_prompts: Mapping[str, str | None]
+    custom_prompts_enabled: Mapping[str, bool | None]
+    multimodal_overrides: Mapping[str, bool | None]
+    tools_overrides: Mapping[str, bool | None]
+    reasoning_overrides: Mapping[str, bool | None]
+    hide_prompt_examples: Mapping[str, bool | None]
+    share_conversations_with_model_authors: bool
+    streaming_mode: Literal["raw", "smooth"]
+    direct_paste: bool
+    haptics_enabled: bool
+    disable_stream: bool
+    hide_emoji_on_sidebar: bool
+
+
 class User(Value):
     """Who the server thinks we are."""
 
@@ -223,7 +461,8 @@ class Message(Value):
     Attributes:
         id: The server's id.
         role: ``system``, ``user`` or ``assistant``.
-        content: The text without the thinking.
+        content: The text without the thinking. Where artifacts are shown as text, fenced code
+            blocks stand in the place of their tags, as in `Answer.text`.
         parent_id: The message that this one answers or follows; None for the root.
         children: Ids of the messages that follow, oldest first; siblings are branches.
         reasoning: The thinking of an assistant's message.
@@ -232,6 +471,7 @@ class Message(Value):
         generation_id: The run that wrote it (current servers), or None.
         state: How that run ended, or ``running``; ``complete`` for messages that no run wrote.
         router: The route and model that answered, where a router did.
+        artifacts: The documents in an assistant's message, each in the version of this message.
     """
 
     id: str
@@ -245,6 +485,7 @@ class Message(Value):
     generation_id: str | None = None
     state: MessageState = "complete"
     router: Mapping[str, str] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -255,6 +496,16 @@ class Message(Value):
     def interrupted(self) -> bool:
         """Whether its run was stopped before the model was done."""
         return self.state == "interrupted"
+
+
+class SharedConversation(Value):
+    """A conversation that somebody has shared."""
+
+    id: str
+    title: str = ""
+    model: str = ""
+    system_prompt: str = ""
+    messages: tuple[Message, ...] = ()
 
 
 class ConversationInfo(Value):
@@ -313,6 +564,9 @@ class FetchedFile(Value):
     data: bytes | None = Field(default=None, repr=False)
     problem: str = ""
 
+    def _repr_html_(self) -> str:
+        return file_html(self)
+
     def as_missing(self) -> dict[str, str]:
         """Say as plain data which file is missing and why, for the metadata of an answer."""
         return {
@@ -327,8 +581,11 @@ class Answer(Value):
     """A whole answer, or with an error what had arrived of it.
 
     Attributes:
-        text: The text without the thinking.
+        text: The text without the thinking. Fenced code blocks stand in the place of artifacts'
+            tags, unless it was asked for as ``artifacts="raw"``.
         reasoning: The thinking.
+        artifacts: The documents in the text, in the order in which they were written; an update is
+            a new version of one, applied to the latest that the conversation holds.
         files: Files of the answer, such as generated images.
         sources: Pages that it leans on.
         tool_runs: Tools that the server ran for it.
@@ -345,6 +602,7 @@ class Answer(Value):
 
     text: str = ""
     reasoning: str = ""
+    artifacts: tuple[Artifact, ...] = ()
     files: tuple[AnswerFile, ...] = ()
     sources: tuple[Source, ...] = ()
     tool_runs: tuple[ToolRun, ...] = ()
@@ -359,6 +617,9 @@ class Answer(Value):
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        return answer_html(self)
 
     @property
     def reference(self) -> AnswerReference | None:

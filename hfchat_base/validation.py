@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -24,6 +24,7 @@ from hfchat_base.secret import reveal, reveal_values
 from hfchat_base.types import AnswerFile, ChatMessage, McpServerConfig
 
 __all__ = [
+    "ANSWER_OPTIONS",
     "CALLBACK",
     "CLIENT",
     "FILE",
@@ -32,6 +33,7 @@ __all__ = [
     "STOPS",
     "TEXT",
     "TOOLS",
+    "WITHOUT_EFFECT",
     "Kind",
     "check",
     "check_client",
@@ -92,6 +94,17 @@ CLIENT: Final = Kind(
 STOPS: Final = Kind("a text or a list of texts", str | list[str] | None, _as_list)
 TOOLS: Final = Kind("a list of tools", list[Any] | None, _as_list)
 
+ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
+    "artifacts": Kind('"text", "raw", True, False or None', Literal["text", "raw"] | bool | None),
+    "reasoning_effort": Kind(
+        '"low", "medium", "high" or None', Literal["low", "medium", "high"] | None
+    ),
+    "provider": OPTIONAL_TEXT,
+    "bill_to": OPTIONAL_TEXT,
+    "restores_settings": Kind("True, False or None", bool | None),
+}
+"""How an answer can be wanted; the same for a client and for a call."""
+
 _CLIENT: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,
     "cookies": Kind(
@@ -115,21 +128,25 @@ _CLIENT: Final[Mapping[str, Kind]] = {
 }
 
 
-_WITHOUT_EFFECT: Final = frozenset(
+WITHOUT_EFFECT: Final = frozenset(
     (
-        # how a model samples, and how long its answer gets
-        *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "n", "best_of"),
+        # how a model samples, which chat-ui's own settings decide
+        *("temperature", "top_p", "top_k", "min_p", "typical_p", "top_a", "seed", "n", "best_of"),
+        *("frequency_penalty", "presence_penalty", "repetition_penalty", "repeat_penalty"),
+        *("logit_bias", "logprobs", "top_logprobs", "mirostat", "tfs_z", "do_sample"),
+        # how much it writes and reads, and how it thinks
         *("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens"),
-        *("num_predict", "num_ctx", "presence_penalty", "frequency_penalty", "logit_bias"),
-        *("repetition_penalty", "repeat_penalty", "do_sample", "logprobs", "top_logprobs"),
-        *("response_format", "format", "reasoning_effort", "thinking", "modalities", "strict"),
-        # what APIs of other providers take
-        *("api_key", "access_token", "hf_token", "token", "authorization", "password"),
-        *("api_version", "api_type", "organization", "project", "service_tier", "store", "user"),
-        *("metadata", "stream_options", "stream_usage", "keep_alive", "extra_headers"),
-        *("extra_body", "extra_query", "default_query", "additional_kwargs", "model_kwargs"),
-        *("generate_kwargs", "pipeline_kwargs", "provider", "task", "safety_settings"),
-        *("http_client", "async_http_client", "http_async_client", "reuse_client", "tokenizer"),
+        *("num_ctx", "num_predict", "truncation", "include", "response_format", "format"),
+        *("reasoning", "reasoning_effort", "thinking", "verbosity", "modalities", "strict"),
+        # another provider's account, client and protocol
+        *("api_key", "openai_api_key", "huggingfacehub_api_token", "access_token", "hf_token"),
+        *("token", "authorization", "password", "api_version", "api_type", "organization"),
+        *("project", "user", "service_tier", "store", "metadata", "provider", "task"),
+        *("http_client", "async_http_client", "http_async_client", "reuse_client"),
+        *("default_query", "extra_body", "extra_headers", "extra_query", "additional_kwargs"),
+        *("model_kwargs", "generate_kwargs", "pipeline_kwargs", "tokenizer", "keep_alive"),
+        *("stream_options", "stream_usage", "use_responses_api"),
+        *("cache_control", "safety_settings"),
     )
 )
 """Arguments of other chat models that a HuggingChat server offers no way to set."""
@@ -165,10 +182,10 @@ def without_effect(
     """
     known = set(known)
     for name in arguments:
-        if name in _WITHOUT_EFFECT or (name in known and name not in _OTHER_NAMES):
+        if name in WITHOUT_EFFECT or (name in known and name not in _OTHER_NAMES):
             continue
         other = _OTHER_NAMES.get(name)
-        near = difflib.get_close_matches(name, sorted(known | _WITHOUT_EFFECT), n=1)
+        near = difflib.get_close_matches(name, sorted(known | WITHOUT_EFFECT), n=1)
         suggested = [other] if other in known else near
         hint = f" Did you mean {suggested[0]!r}?" if suggested else ""
         raise InvalidRequestError(f"{owner} has no argument {name!r}.{hint}")

@@ -10,7 +10,7 @@ try:
 except ImportError as error:
     raise MissingRequirementsError.for_extra("langchain", what="ChatHuggingChat") from error
 
-from langchain_huggingchat._errors import IgnoredParameterWarning, ToolLoopError
+from langchain_huggingchat._errors import IgnoredParameterWarning
 from langchain_huggingchat.chat_models import ChatHuggingChat
 
-__all__ = ["ChatHuggingChat", "IgnoredParameterWarning", "ToolLoopError"]
+__all__ = ["ChatHuggingChat", "IgnoredParameterWarning"]

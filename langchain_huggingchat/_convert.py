@@ -1,7 +1,7 @@
 """LangChain's messages and tools → the base client's, and its answers → LangChain's chunks.
 
 What goes in: `base_messages` turns each message and content block into what the server takes, and
-`ToolSet` sorts tools into those that the caller runs and those that the server runs.
+`tool_set` sorts tools into those that the caller runs and those that the server runs.
 
 What comes out: `ChunkMaker` makes a chunk of each piece of an answer. Text is the message's
 content. What a string cannot hold goes into `additional_kwargs`, as LangChain's standard blocks:
@@ -15,9 +15,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import (
@@ -43,7 +41,6 @@ from hfchat_base import (
     ChatMessage,
     FetchedFile,
     InvalidRequestError,
-    McpServer,
     Model,
     ReasoningDelta,
     Sources,
@@ -52,27 +49,25 @@ from hfchat_base import (
     ToolResult,
     Upload,
 )
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.events import Event
 from hfchat_base.files import document
-from hfchat_base.secret import SecretText, reveal
 from hfchat_base.tools import (
     CALL_OPEN,
     FunctionCall,
     InvalidToolCall,
     Piece,
-    Tool,
-    ToolConfig,
     assistant_text,
+    openai_form,
     result_text,
 )
+from hfchat_base.tools.openai_form import ToolSet
 from hfchat_base.types import Role
-from langchain_huggingchat._errors import ToolLoopError
 
 __all__ = [
     "PROVIDER",
     "ChunkMaker",
     "FetchFile",
-    "ToolSet",
     "as_openai_tool",
     "base_messages",
     "check_tool_loop",
@@ -82,13 +77,14 @@ __all__ = [
     "profile_of",
     "register_blocks",
     "response_schema",
+    "tool_set",
     "with_errors",
 ]
 
 PROVIDER: Final = "huggingchat"
 
 FetchFile = Callable[[str], Upload]
-"""From a web address to the file there."""
+"""Fetches the file at a web address."""
 
 _ROLES: Final[Mapping[str, Role]] = {
     "system": "system",
@@ -116,7 +112,7 @@ def base_messages(messages: Sequence[BaseMessage], fetch: FetchFile) -> list[Cha
 
     Args:
         messages: The history.
-        fetch: Gets the files that are given by their web address.
+        fetch: Fetches the files that are given as web addresses.
 
     Raises:
         InvalidRequestError: Something in it cannot be sent to a HuggingChat server.
@@ -146,10 +142,11 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
 
     Args:
         messages: The history.
-        most: How often a call may be made in a row; None for as often as the model likes.
+        most: How often a call may be repeated in a row; None for no limit.
 
     Raises:
-        ToolLoopError: It was made that often since the user spoke last.
+        RepeatedToolCallError: The model has repeated a call that often since the user's last
+            message.
     """
     rounds: list[tuple[Any, list[Any]]] = []
     for message in messages:
@@ -164,7 +161,7 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
         return
     if all(one == rounds[-1] for one in rounds[-most:]):
         names = " and ".join(dict.fromkeys(name for name, _ in rounds[-1][0]))
-        raise ToolLoopError(
+        raise RepeatedToolCallError(
             f"The model has called {names} {most} times in a row with the same arguments and the"
             " same result. Use a larger model, describe when to stop, or raise"
             " max_identical_calls."
@@ -175,8 +172,8 @@ class _Converter:
     """Turns messages one by one.
 
     Args:
-        fetch: Gets files from the web.
-        tool_names: From the ids of calls to the tools that were called.
+        fetch: Fetches files from the web.
+        tool_names: The names of the tools that were called, by the ids of the calls.
     """
 
     def __init__(self, fetch: FetchFile, tool_names: Mapping[str | None, str]) -> None:
@@ -311,50 +308,18 @@ def _as_text(data: str | bytes) -> str:
     return data.decode("ascii") if isinstance(data, bytes) else data
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSet:
-    """The tools of a call.
+def tool_set(tools: Sequence[Any], choice: Any = None, *, parallel: bool = True) -> ToolSet:
+    """Sort tools in any form that LangChain knows by who runs them.
 
-    Attributes:
-        config: The tools that the caller runs, and whether one has to be called.
-        web_search: Whether the server is to search the web.
-        mcp_servers: Tool servers for the server to use.
+    Args:
+        tools: As given to `bind_tools`, or converted by it.
+        choice: Whether one has to be called.
+        parallel: Whether several calls at once are welcome.
+
+    Raises:
+        InvalidRequestError: A tool is one that neither the caller nor the server can run.
     """
-
-    config: ToolConfig
-    web_search: bool = False
-    mcp_servers: tuple[McpServer, ...] = ()
-
-    @classmethod
-    def from_tools(
-        cls, tools: Sequence[Any], choice: Any = None, *, parallel: bool = True
-    ) -> ToolSet:
-        """Sort tools in any form that LangChain knows.
-
-        Args:
-            tools: As given to `bind_tools`, or converted by it.
-            choice: Whether one has to be called.
-            parallel: Whether several calls at once are welcome.
-
-        Raises:
-            InvalidRequestError: A tool is one that neither the caller nor the server can run.
-        """
-        own: list[Tool] = []
-        web_search = False
-        servers: list[McpServer] = []
-        for tool in tools:
-            converted = as_openai_tool(tool)
-            kind = str(converted.get("type", ""))
-            if kind == "function":
-                own.append(_tool(converted["function"]))
-            elif kind.startswith("web_search"):
-                web_search = True
-            elif kind == "mcp":
-                servers.append(_mcp_server(converted))
-            else:
-                raise InvalidRequestError(f"A HuggingChat server has no tool of type {kind!r}.")
-        config = ToolConfig.from_choice(own, choice, parallel=parallel)
-        return cls(config, web_search, tuple(servers))
+    return ToolSet.from_openai(list(map(as_openai_tool, tools)), choice, parallel=parallel)
 
 
 def as_openai_tool(tool: Any) -> dict[str, Any]:
@@ -370,22 +335,7 @@ def as_openai_tool(tool: Any) -> dict[str, Any]:
         raise InvalidRequestError(f"LangChain can make no tool of {kind}: {error}") from error
 
 
-def _tool(function: Mapping[str, Any]) -> Tool:
-    return Tool(
-        function["name"], function.get("description") or "", function.get("parameters") or {}
-    )
-
-
-def _mcp_server(tool: Mapping[str, Any]) -> McpServer:
-    # Nothing is converted to `str` here: that would turn a hidden secret into its mask.
-    url = tool.get("server_url")
-    if not url:
-        return str(tool.get("server_label", ""))
-    headers = dict(tool.get("headers") or {})
-    if (token := reveal(tool.get("authorization"))) is not None:
-        headers = {"authorization": SecretText(f"Bearer {token}"), **headers}
-    name = tool.get("server_label") or urlsplit(reveal(url) or "").hostname or "mcp"
-    return {"name": name, "url": url, "headers": headers}
+_FORMATS: Final = ("json_schema", "json_object", "text")
 
 
 def response_schema(response_format: Any) -> Mapping[str, Any] | None:
@@ -398,18 +348,9 @@ def response_schema(response_format: Any) -> Mapping[str, Any] | None:
     Returns:
         None if text is wanted; an empty schema if any JSON object will do.
     """
-    if response_format is None:
-        return None
-    if isinstance(response_format, Mapping):
-        kind = response_format.get("type")
-        if kind == "json_schema":
-            inner: Mapping[str, Any] = response_format.get("json_schema") or {}
-            schema = inner.get("schema")
-            return inner if schema is None else dict(schema)
-        if kind == "json_object":
-            return {}
-        if kind == "text":
-            return None
+    is_mapping = isinstance(response_format, Mapping)
+    if response_format is None or (is_mapping and response_format.get("type") in _FORMATS):
+        return openai_form.response_schema(response_format)
     parameters: Mapping[str, Any] = convert_to_openai_tool(response_format)["function"].get(
         "parameters", {}
     )
@@ -547,7 +488,7 @@ _CONTAINERS: Final = tuple((n, type(v)) for n, v in vars(_MESSAGE).items() if v 
 def text_chunk(text: str) -> ChatGenerationChunk:
     """A chunk of nothing but text.
 
-    Most chunks are such, and nothing in them needs validation. A copy costs half as much.
+    Most chunks have only text, and nothing in them needs validation. Copying costs half as much.
     """
     message, chunk = copy(_MESSAGE), copy(_CHUNK)
     fields = vars(message)

@@ -6,21 +6,19 @@ know `hfchat_base` look for its errors. What `ChatHuggingChat` raises is both.
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from langchain_core import exceptions as core
 
 import hfchat_base as ours
+from hfchat_base.validation import WITHOUT_EFFECT, without_effect
 
 __all__ = [
-    "UNSUPPORTED",
     "IgnoredParameterWarning",
-    "ToolLoopError",
     "as_model_error",
     "check_call_arguments",
     "check_settings",
@@ -64,14 +62,6 @@ _BY_UPSTREAM_STATUS: Final[dict[int, type[core.ModelError]]] = {
 }
 """What the status of the model's own server means; any other 4xx means a bad request."""
 
-# How the engines behind chat-ui (TGI, vLLM, llama.cpp, OpenAI's own) say that a prompt is too long.
-_OVERFLOW: Final = re.compile(
-    r"context[ _](?:length|size|window)|exceed_context|maximum context|too many (?:input )?tokens"
-    r"|`inputs` tokens",
-    re.IGNORECASE,
-)
-
-
 _made: Final[dict[tuple[type, type], type[Exception]]] = {}
 
 
@@ -107,7 +97,7 @@ def _failure_class(
     error: ours.GenerationFailed, theirs: type[core.ModelError]
 ) -> type[core.ModelError]:
     """LangChain's class for a failed generation, which says whether another attempt may succeed."""
-    if _OVERFLOW.search(str(error)):
+    if error.is_context_overflow:
         return core.ContextOverflowError
     status = error.upstream_status
     if status is None or not 400 <= status < 500:  # noqa: PLR2004
@@ -124,32 +114,6 @@ def model_errors() -> Iterator[None]:
         raise as_model_error(error).with_traceback(error.__traceback__) from error.__cause__
 
 
-UNSUPPORTED: Final = frozenset(
-    (
-        # how the model samples, which chat-ui's own settings decide (S)
-        *("temperature", "top_p", "top_k", "min_p", "typical_p", "top_a", "seed", "n", "best_of"),
-        *("frequency_penalty", "presence_penalty", "repetition_penalty", "repeat_penalty"),
-        *("logit_bias", "logprobs", "top_logprobs", "mirostat", "tfs_z", "do_sample"),
-        # how much it writes and reads
-        *("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens"),
-        *("num_ctx", "num_predict", "truncation", "include"),
-        # how it thinks
-        *("reasoning", "reasoning_effort", "thinking", "verbosity"),
-        # another provider's account, client and protocol
-        *("api_key", "api_version", "organization", "project", "user", "service_tier", "store"),
-        *("openai_api_key", "huggingfacehub_api_token", "http_client", "http_async_client"),
-        *("default_query", "extra_body", "extra_headers", "model_kwargs", "keep_alive"),
-        *(
-            "stream_options",
-            "stream_usage",
-            "use_responses_api",
-            "cache_control",
-            "safety_settings",
-        ),
-    )
-)
-"""Arguments of other chat models that a HuggingChat server offers no way to honour."""
-
 _SIMILAR: Final = 0.8
 """How similar a name has to be to a known one, from 0 to 1, to count as mistyped in a call."""
 
@@ -160,23 +124,15 @@ class IgnoredParameterWarning(UserWarning):
     """An argument has no effect, because the server offers no way to set it."""
 
 
-class ToolLoopError(ours.HuggingChatError):
-    """The model makes the same tool call, with the same result, again and again."""
-
-
-def check_settings(names: Iterable[str], known: Collection[str]) -> None:
+def check_settings(arguments: Mapping[str, Any], known: Collection[str]) -> None:
     """Check the names of a model's settings: warn about those without effect.
 
     Raises:
         InvalidRequestError: A name is neither a setting nor a known one of other chat models.
     """
-    unknown = [name for name in names if name not in known]
-    for name in unknown:
-        if name not in UNSUPPORTED:
-            raise ours.InvalidRequestError(
-                f"ChatHuggingChat has no argument {name!r}.{_suggestion(name, known)}"
-            )
-    warn_ignored(unknown)
+    unknown = {name: value for name, value in arguments.items() if name not in known}
+    ignored = without_effect("ChatHuggingChat", unknown, known)
+    warn_ignored(name for name in unknown if name in ignored)
 
 
 def check_call_arguments(names: Iterable[str], known: Collection[str]) -> None:
@@ -190,7 +146,7 @@ def check_call_arguments(names: Iterable[str], known: Collection[str]) -> None:
     """
     unknown = list(names)
     for name in unknown:
-        if name not in UNSUPPORTED and (suggestion := _suggestion(name, known)):
+        if name not in WITHOUT_EFFECT and (suggestion := _suggestion(name, known)):
             raise ours.InvalidRequestError(f"A call has no argument {name!r}.{suggestion}")
     warn_ignored(unknown)
 

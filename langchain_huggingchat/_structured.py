@@ -38,6 +38,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
+from hfchat_base import MissingRequirementsError
 from hfchat_base.tools import read_json, repair_request
 
 __all__ = ["METHODS", "Method", "OutputSchema", "StructuredOutput"]
@@ -438,10 +439,14 @@ def _validator(schema: Any, json_schema: Mapping[str, Any]) -> Callable[[Any], A
 
 def _json_schema_validator(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
     # Imported here because most programs use classes.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-    from jsonschema.validators import validator_for  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
+    try:
+        from jsonschema import Draft202012Validator  # noqa: PLC0415
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+        from jsonschema.validators import validator_for  # noqa: PLC0415
+        from referencing import Registry  # noqa: PLC0415
+    except ImportError as error:
+        what = "Validating against a JSON schema"
+        raise MissingRequirementsError.for_extra("langchain", what=what) from error
 
     kind = validator_for(schema, default=Draft202012Validator)
     try:

@@ -3,7 +3,7 @@
 How a call flows::
 
     LangChain's messages, tools, call arguments
-        │  _convert.base_messages, _convert.ToolSet
+        │  _convert.base_messages, _convert.tool_set
         ▼
     hfchat_base's messages, and the tools as instructions (hfchat_base.tools)
         │  client.stream_chat: finds the conversation that already holds the beginning of the
@@ -79,7 +79,6 @@ from langchain_huggingchat._clients import Clients
 from langchain_huggingchat._convert import (
     PROVIDER,
     ChunkMaker,
-    ToolSet,
     as_openai_tool,
     base_messages,
     check_tool_loop,
@@ -89,6 +88,7 @@ from langchain_huggingchat._convert import (
     profile_of,
     register_blocks,
     response_schema,
+    tool_set,
     with_errors,
 )
 from langchain_huggingchat._errors import (
@@ -343,8 +343,8 @@ class ChatHuggingChat(BaseChatModel):
 
     max_identical_calls: int | None = Field(default=5, ge=1)
     """How often in a row the model may make the same tool call with the same result before
-    `ToolLoopError` is raised; None for as often as it likes. Agents have no other brake than
-    their ``recursion_limit``."""
+    `~hfchat_base.errors.RepeatedToolCallError` is raised; None for no limit. An agent's
+    ``recursion_limit`` bounds all other loops."""
 
     fetch_file: Callable[[str], Upload] | None = Field(default=None, exclude=True, repr=False)
     """Fetches images that messages give as web addresses. By default from public addresses only,
@@ -376,15 +376,9 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        check_settings(
-            (
-                name
-                for name, value in values.items()
-                # Copies of a model bring private names along.
-                if value is not None and not name.startswith("_")
-            ),
-            known,
-        )
+        # Copies of a model bring private names along.
+        public = {name: value for name, value in values.items() if not name.startswith("_")}
+        check_settings(public, known)
         return {name: value for name, value in values.items() if name in known}
 
     @field_validator("cookies", mode="before")
@@ -516,7 +510,7 @@ class ChatHuggingChat(BaseChatModel):
         parallel = parallel_tool_calls is not False
         with model_errors():
             converted = [as_openai_tool(tool) for tool in check("tools", tools, TOOLS)]
-            ToolSet.from_tools(converted, tool_choice, parallel=parallel)
+            tool_set(converted, tool_choice, parallel=parallel)
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         if parallel_tool_calls is not None:
@@ -551,6 +545,7 @@ class ChatHuggingChat(BaseChatModel):
 
         Raises:
             ValueError: There is no such method, no schema, or the JSON schema is invalid.
+            MissingRequirementsError: A JSON schema needs the extra ``langchain``.
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but has to be one of {', '.join(METHODS)}.")
@@ -683,7 +678,7 @@ class ChatHuggingChat(BaseChatModel):
     ) -> tuple[ToolSession, dict[str, Any]]:
         """The session of a call, and the arguments for `stream_chat`."""
         others = {name: value for name, value in kwargs.items() if name not in _SILENTLY_IGNORED}
-        tools = ToolSet.from_tools(
+        tools = tool_set(
             check("tools", others.pop("tools", None), TOOLS) or (),
             others.pop("tool_choice", None),
             parallel=others.pop("parallel_tool_calls", None) is not False,

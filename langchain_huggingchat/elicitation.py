@@ -1,8 +1,8 @@
 """Questions that tools of the server ask in the middle of an answer.
 
-They go to the callback that the chat model was given. Without one, a model that runs inside a
-LangGraph graph with a checkpointer interrupts the graph; the value that it is resumed with is the
-reply. Elsewhere they are declined at once.
+The chat model's callback answers them. Without one, a model that runs inside a LangGraph graph with
+a checkpointer interrupts the graph; the value that the graph is resumed with is the reply.
+Elsewhere they are declined at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHECKPOINTER: Final = "__pregel_checkpointer"
 
 
 def interrupt_graph(question: ElicitationRequest) -> Mapping[str, Any] | None:
-    """Interrupt the graph that this runs in, if it does.
+    """Interrupt the graph that the model runs in, if there is one.
 
     The interrupt's value is the question as a dict. Resume with the content to accept with, or with
     None to decline. As LangGraph runs the node again when it is resumed, the model is asked again.

@@ -22,7 +22,7 @@ OUTER: Final = (
 LAYERS: Final = (
     "hfchat_base.cli",
     "langchain_huggingchat llama_index_huggingchat hfchat_base.api",
-    "hfchat_base.offline hfchat_base.testing",
+    "hfchat_base.offline hfchat_base.testing hfchat_base.notebook",
     "hfchat_base.local",
     "hfchat_base",
     "hfchat_base.client",
@@ -40,6 +40,7 @@ LAYERS: Final = (
     "hfchat_base._protocol.constants hfchat_base._protocol.limits",
     "hfchat_base.errors",
     "hfchat_base.types",
+    "hfchat_base._display",
     "hfchat_base.events hfchat_base._forks hfchat_base._version",
 )
 """From top to bottom; a module may import from its own layer and from those below."""

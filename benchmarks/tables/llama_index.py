@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms.llm import LLM
-from llama_index.llms.openai_like import OpenAILike  # type: ignore[import-untyped]
+from llama_index.llms.openai_like import OpenAILike
 
 from benchmarks.measuring import StandingLoop, Subject
 from benchmarks.report import Bars, Table

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows import conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex, Plan
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
+from hfchat_base._protocol.artifacts import NOTHING
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_conversation_id, check_message_id, check_text
 from hfchat_base.errors import (
@@ -55,6 +56,7 @@ class ChatRequest:
             its text.
         may_switch_model: Whether another model may answer if there are images and the named one
             does not accept them.
+        answer: How the answer is wanted.
     """
 
     messages: Sequence[ChatMessage]
@@ -63,6 +65,7 @@ class ChatRequest:
     mcp_servers: Sequence[McpServer] = ()
     as_history: AsHistory | None = None
     may_switch_model: bool = True
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
 def chat(
@@ -85,7 +88,10 @@ def chat(
     Raises:
         HuggingChatError: See `conversations.create` and `run.answer`.
     """
+    run.options = request.answer
     model = yield from _model_id(server, request)
+    yield from tool_servers.check(server, request.mcp_servers, web_search=request.web_search)
+    yield from settings.check(server, model, request.answer)
     if ephemeral:
         return (yield from _ephemeral(server, request, run, model))
     plan = history.plan(model, request.messages)
@@ -126,6 +132,7 @@ def _send(
         if conversation_id is None or parent_id is None:
             created = yield from conversations.create(server, model, plan.system_prompt)
             conversation_id = created.id
+            run.earlier_artifacts = NOTHING
             parent_id = created.root_message_id or created.latest().id
             if created.model and created.model != model:
                 # It was a short name; the history is known under the model's id from now on.
@@ -179,6 +186,7 @@ def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: s
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.reads_message_id = False
+    run.earlier_artifacts = NOTHING
     run.to_delete = created.id
     parent_id = created.root_message_id or created.latest().id
     message = _outgoing_message(request, plan, created.id, parent_id)

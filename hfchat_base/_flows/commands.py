@@ -60,7 +60,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Wait for the whole `Response` to what was started last; None if nothing was."""
+    """Wait for the whole `Response` to what was started last; None if nothing was.
+
+    Attributes:
+        seconds: How long to wait, or None.
+    """
+
+    seconds: float | None
 
 
 @dataclass(slots=True)
@@ -143,9 +149,9 @@ def open_stream(request: Request) -> Flow[Response]:
     return response
 
 
-def collect() -> Flow[Response | None]:
+def collect(seconds: float | None) -> Flow[Response | None]:
     """Wait for the response to what was started last, typed."""
-    response: Response | None = yield Collect()
+    response: Response | None = yield Collect(seconds)
     return response
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Notify
@@ -25,7 +26,7 @@ from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
 from hfchat_base.policy import Policy, check_count
-from hfchat_base.types import Retry, RetryReason
+from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
 _dialects: Final[dict[str, Dialect]] = {}
 
@@ -38,6 +39,7 @@ class ServerInfo:
         policy: Timeouts, retries and limits.
         max_body_bytes: The largest request body that the server accepts.
         messages_per_minute: The server's limit; None to learn it from the first refusal.
+        settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Raises:
         InvalidRequestError: `messages_per_minute` is less than 1.
@@ -50,6 +52,7 @@ class ServerInfo:
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         messages_per_minute: int | None = None,
+        settings_lock: Callable[[], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
@@ -61,6 +64,9 @@ class ServerInfo:
             messages_per_minute, window=pacing.window, margin=pacing.margin
         )
         self.catalog: Catalog | None = None
+        self.details: dict[str, ModelDetails] = {}
+        self.mcp_servers: tuple[McpServerInfo, ...] | None = None
+        self.settings_lock: Callable[[], Any] = settings_lock or (lambda: None)
 
     @property
     def dialect(self) -> Dialect | None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hfchat_base._flows import discovery
 from hfchat_base._flows.account import whoami
-from hfchat_base._flows.commands import Flow
+from hfchat_base._flows.commands import Chunk, Close, Flow, Read, open_stream, read_all
 from hfchat_base._flows.context import ServerInfo, send
-from hfchat_base._protocol import responses
+from hfchat_base._flows.timing import after
+from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import base, parse_created
-from hfchat_base._protocol.http import Response
-from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base.errors import HuggingChatError, InvalidRequestError
-from hfchat_base.types import Answer, ConversationInfo, FetchedFile
+from hfchat_base._protocol.framing import ServerSentEvents
+from hfchat_base._protocol.http import Request, Response
+from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.requests import empty_request
+from hfchat_base._protocol.stored import StoredConversation, read_running
+from hfchat_base.errors import HuggingChatError, InvalidRequestError, ProtocolError
+from hfchat_base.types import Answer, ConversationInfo, FetchedFile, RunningAnswer
 
 _log = logging.getLogger("hfchat")
 
@@ -92,6 +97,48 @@ def delete(server: ServerInfo, conversation_id: str) -> Flow[None]:
     dialect = yield from discovery.dialect(server)
     request = dialect.delete_conversation(server.endpoint, conversation_id)
     responses.check((yield from send(server, request)), request)
+
+
+def delete_all(server: ServerInfo) -> Flow[None]:
+    """Delete all conversations of the account."""
+    dialect = yield from discovery.dialect(server)
+    request = empty_request("DELETE", dialect.conversations_path, server.endpoint)
+    responses.check((yield from send(server, request)), request)
+
+
+def read_share(server: ServerInfo, share_id: str) -> Flow[StoredConversation]:
+    """Read a share, without making a conversation of it.
+
+    Raises:
+        ConversationNotFoundError: There is no such share.
+        InvalidRequestError: The server shows shares on its page only.
+    """
+    (yield from discovery.dialect(server)).require("way to read a share; import it")
+    return (yield from read(server, share_id))
+
+
+def running(server: ServerInfo) -> Flow[list[RunningAnswer]]:
+    """The account's answers that are being written now.
+
+    Raises:
+        InvalidRequestError: The server does not tell.
+    """
+    (yield from discovery.dialect(server)).require("list of running answers")
+    request = Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
+    head = yield from open_stream(request)
+    until = after(head.at, server.policy.timeouts.response)
+    if head.status != 200 or head.content_type != "text/event-stream":  # noqa: PLR2004
+        body = yield from read_all(until, ERROR_BYTES)
+        responses.check_json(replace(head, body=body), request)
+    frames = ServerSentEvents()
+    try:
+        while isinstance(chunk := (yield Read(until)), Chunk):
+            for frame in frames.feed(chunk.data):
+                if frame.event == "sync":
+                    return read_running(encodings.parse_json(frame.data, "running answers"))
+    finally:
+        yield Close()
+    raise ProtocolError("The server did not say which answers are running.")
 
 
 def delete_message(server: ServerInfo, conversation_id: str, message_id: str) -> Flow[None]:

@@ -11,6 +11,7 @@ from itertools import groupby
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, has_account
 from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import (
     Dialect,
     ModelList,
@@ -19,7 +20,12 @@ from hfchat_base._protocol.dialects import (
     model_sources,
 )
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.models import FALLBACK_DATE, FALLBACK_MODELS, Catalog
+from hfchat_base._protocol.models import (
+    FALLBACK_DATE,
+    FALLBACK_MODELS,
+    Catalog,
+    read_details,
+)
 from hfchat_base.errors import (
     HuggingChatError,
     InvalidRequestError,
@@ -28,7 +34,7 @@ from hfchat_base.errors import (
     ResponseError,
     TransportError,
 )
-from hfchat_base.types import Model, ServerStatus
+from hfchat_base.types import Model, ModelDetails, ServerStatus
 
 _log = logging.getLogger("hfchat")
 
@@ -144,6 +150,23 @@ def _active_model(server: ServerInfo) -> Flow[str | None]:
     except (ResponseError, ProtocolError, MissingAuthError) as error:
         _log.debug("the account's active model could not be read: %s", error)
         return None
+
+
+def model_details(server: ServerInfo, name: str) -> Flow[ModelDetails]:
+    """All that the server says of a model. Asked once and remembered.
+
+    Raises:
+        ModelNotFoundError: There is no model of that name.
+    """
+    model = (yield from models(server)).resolve(name)
+    if model.id not in server.details:
+        request = (yield from dialect(server)).get_model(model.id)
+        if request is None:
+            return ModelDetails(**dict(model))
+        response = responses.check_json((yield from send(server, request)), request)
+        raw = encodings.from_superjson(response.body, "model")
+        server.details[model.id] = read_details(raw)
+    return server.details[model.id]
 
 
 def default_model(server: ServerInfo) -> Flow[Model]:

@@ -230,6 +230,11 @@ class ConversationIndex:
                 return reference
         return None
 
+    def forget_all(self) -> None:
+        """Forget all conversations: they have gone."""
+        with self._lock:
+            self._places = OrderedDict()
+
     def _longest_known(
         self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
     ) -> tuple[int, _Place] | None:

@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import conversations, discovery
+from hfchat_base._flows import conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
-from hfchat_base._flows.run_state import RunState
+from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import Lock
 from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
@@ -35,8 +35,8 @@ class ConversationState:
         system_prompt: What it began with.
         message_id: Where the next message goes; None if that has to be read.
         run: The active run, or None.
-        is_unsettled: Whether a run was closed early or stopped, so that its end is not known.
-        has_stop_marker: Whether a stop came after the end: it would stop a message sent at once.
+        unsettled: A run that was closed early or stopped, so that its end is not known, and the
+            message that began it; None if there is none.
     """
 
     id: str
@@ -45,8 +45,7 @@ class ConversationState:
     system_prompt: str = ""
     message_id: str | None = None
     run: RunState | None = None
-    is_unsettled: bool = False
-    has_stop_marker: bool = False
+    unsettled: tuple[RunState, OutgoingMessage] | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @classmethod
@@ -91,6 +90,7 @@ class Options:
     files: Sequence[Attachment] = ()
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
 def say(
@@ -181,6 +181,9 @@ def _run(
     is_retry: bool,
 ) -> Flow[Answer]:
     yield from _ensure_vision_model(server, state, options)
+    run.options = options.answer
+    yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
+    yield from settings.check(server, state.model, run.options)
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,
@@ -196,8 +199,8 @@ def _run(
         answer = yield from run_answer(server, message, run, model=state.model)
         ended = True
     finally:
-        state.is_unsettled = run.stop_requested or (not ended and run.is_running)
-        state.has_stop_marker = ended and run.stop_came_late
+        is_unsettled = run.stop_requested or (not ended and run.is_running)
+        state.unsettled = (run, message) if is_unsettled else None
         # Where the conversation stands after a failure is for the server to say.
         state.message_id = run.accumulator.message_id
     state.title = answer.title or state.title
@@ -225,8 +228,9 @@ def _settle(server: ServerInfo, state: ConversationState) -> Flow[None]:
     Raises:
         ConversationBusyError: The run did not finish in time.
     """
-    if not state.is_unsettled:
+    if state.unsettled is None:
         return
+    run, message = state.unsettled
     settling = server.policy.settling
     for _ in range(settling.looks):
         stored = yield from conversations.read(server, state.id)
@@ -239,10 +243,11 @@ def _settle(server: ServerInfo, state: ConversationState) -> Flow[None]:
             "The server is still writing the previous answer of this conversation. Wait for it, or"
             " use another conversation."
         )
-    state.is_unsettled = False
-    if state.has_stop_marker:
+    state.unsettled = None
+    answer = run.stored_answer(stored, message)
+    if run.stop_requested and (answer is None or not answer.interrupted):
+        # The stop came after the end, seen or unseen: it would stop a message sent at once (S).
         yield from sleep(STOP_MARKER_SECONDS)
-        state.has_stop_marker = False
 
 
 def _last(server: ServerInfo, state: ConversationState, role: Role) -> Flow[str]:

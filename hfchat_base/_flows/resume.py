@@ -195,6 +195,7 @@ def _take_stored(run: RunState, message: Message) -> list[Event]:
         run.finished()
         return events + run.accumulator.take(FinalAnswer(message.content, message.interrupted))
     # The run failed, so the stored text is a part at most.
-    if message.content.startswith(known.text) and message.content != known.text:
-        events += run.accumulator.take(TextDelta(message.content[len(known.text) :]))
+    seen = run.accumulator.streamed_text
+    if message.content.startswith(seen) and message.content != seen:
+        events += run.accumulator.take(TextDelta(message.content[len(seen) :]))
     return events

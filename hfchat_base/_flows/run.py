@@ -16,12 +16,24 @@ import logging
 import uuid
 from dataclasses import replace
 
-from hfchat_base._flows import context, conversations, discovery, resume
-from hfchat_base._flows.commands import Deliver, Flow, collect, open_stream
+from hfchat_base._flows import (
+    context,
+    conversations,
+    discovery,
+    resume,
+    settings,
+)
+from hfchat_base._flows.commands import Deliver, Flow, Start, now, open_stream
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._flows.stream_reader import LineReader, follow, read_refusal
-from hfchat_base._flows.timing import Deadlines
+from hfchat_base._flows.stream_reader import (
+    LineReader,
+    collect_conversation,
+    follow,
+    read_early,
+    read_refusal,
+)
+from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
@@ -61,9 +73,13 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
+        yield from settings.let_go(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
+    finally:
+        if run.settings_hold is not None:
+            run.settings_hold.release()
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
@@ -109,6 +125,7 @@ def _send(
     dialect = yield from discovery.dialect(server)
     request = dialect.send_message(server.endpoint, message, max_body_bytes=server.max_body_bytes)
     deadlines: Deadlines | None = None
+    yield from settings.hold(server, run)
     try:
         head = yield from _open(server, run, request, attempts)
         deadlines = Deadlines(server.policy, head.at)
@@ -192,24 +209,19 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     """Find out the answer's ID, which the stream does not carry.
 
     The conversation was requested while the answer came. It is read again only if the answer was
-    not in it. The answer is whole by now, so a failure here is ignored.
+    not in it. The answer is whole by now, so a failure here is ignored, and both together are
+    waited for no longer than one response: the answer would wait as well.
     """
-    try:
-        dialect = yield from discovery.dialect(server)
-        response = yield from collect()
-        if response is not None:
-            request = dialect.get_conversation(run.conversation_id)
-            early = dialect.parse_conversation(response, request, run.conversation_id)
-            if (answer := run.stored_answer(early, message)) is not None:
-                return answer.id
-    except HuggingChatError as error:
-        _log.debug("the id of an answer could not be read while it came: %s", error)
-    try:
-        stored = yield from conversations.read(server, run.conversation_id)
-        return (run.stored_answer(stored, message) or stored.latest()).id
-    except HuggingChatError as error:
-        _log.debug("the id of an answer could not be read: %s", error)
+    until = after((yield from now()), server.policy.timeouts.response)
+    early = yield from read_early(server, run, until)
+    if early is not None and (answer := run.stored_answer(early, message)) is not None:
+        return answer.id
+    dialect = yield from discovery.dialect(server)
+    yield Start(dialect.get_conversation(run.conversation_id))
+    stored = yield from collect_conversation(server, run, until)
+    if stored is None or not stored.messages:
         return None
+    return (run.stored_answer(stored, message) or stored.latest()).id
 
 
 def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
@@ -217,9 +229,13 @@ def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
     if not run.can_be_stopped:
         return False
     run.request_stop()
-    yield from conversations.stop(
-        server, run.conversation_id, run.generation_id, run.accumulator.streamed_units
-    )
+    try:
+        yield from conversations.stop(
+            server, run.conversation_id, run.generation_id, run.accumulator.streamed_units
+        )
+    except HuggingChatError:
+        run.stop_failed()
+        raise
     return True
 
 
@@ -233,6 +249,10 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
             yield from stop_run(server, run)
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
+    try:
+        yield from settings.restore(server, run)
+    except HuggingChatError as error:
+        _log.warning("the account's settings could not be restored: %s", error)
     if run.to_delete is not None:
         conversation_id, run.to_delete = run.to_delete, None
         try:

@@ -22,14 +22,63 @@ characters and everything else in events (R: ``disconnect_and_resume``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from hfchat_base._protocol.accumulator import Accumulator
+from hfchat_base._protocol.artifacts import NOTHING, ArtifactHistory, history_of
 from hfchat_base._protocol.dialects import Dialect, OutgoingMessage
 from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base.errors import MessageNotFoundError
 from hfchat_base.events import Event, FinalAnswer, Status, TextDelta
-from hfchat_base.types import Answer, FinishReason, Message
+from hfchat_base.types import Answer, ArtifactsOption, FinishReason, Message, ReasoningEffort
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How an answer is wanted, as far as it is no part of the message. None: not said.
+
+    Attributes:
+        artifacts: See `hfchat_base.types.ArtifactsOption`.
+        reasoning_effort: How long the model may think.
+        provider: Who runs the model.
+        bill_to: The organisation that pays.
+        restores_settings: Whether the account gets back what it had before.
+    """
+
+    artifacts: ArtifactsOption | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    provider: str | None = None
+    bill_to: str | None = None
+    restores_settings: bool | None = None
+
+    @property
+    def changes_account(self) -> bool:
+        """Whether they are settings of the account, which are written before the message."""
+        wanted = (self.reasoning_effort, self.provider, self.bill_to)
+        return isinstance(self.artifacts, bool) or any(value is not None for value in wanted)
+
+    def over(self, defaults: AnswerOptions) -> AnswerOptions:
+        """These options, and the defaults for what they do not say."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return AnswerOptions(
+            **{n: getattr(defaults, n) if v is None else v for n, v in values.items()}
+        )
+
+
+@dataclass(slots=True)
+class SettingsHold:
+    """The account's settings, held for a message (`_flows/settings.py`).
+
+    Attributes:
+        release: Lets them go; may be called again.
+        before: What is to be restored: names of settings with their values.
+    """
+
+    release: Callable[[], None]
+    before: dict[str, Any] = field(default_factory=dict)
 
 
 class State(Enum):
@@ -58,6 +107,11 @@ class RunState:
         generation_id: Its own id; None on servers that do not name runs.
         reads_message_id: Whether to find out the answer's id at the end.
         to_delete: A conversation to delete when the caller is done with it, whatever happens.
+        options: How the answer is wanted.
+        settings_hold: The account's settings, as far as they are held for it.
+        model: The id of the model that answers.
+        early: The conversation as it was read while the answer came, or None.
+        earlier_artifacts: The artifacts of the messages before, if they are known.
     """
 
     def __init__(self, *, reads_message_id: bool = True) -> None:
@@ -66,9 +120,16 @@ class RunState:
         self.generation_id: str | None = None
         self.reads_message_id = reads_message_id
         self.to_delete: str | None = None
+        self.options = AnswerOptions()
+        self.earlier_artifacts: ArtifactHistory | None = None
+        self.early: StoredConversation | None = None
+        self.settings_hold: SettingsHold | None = None
+        self.model = ""
+        self._message: OutgoingMessage | None = None
         self._state = State.IDLE
         self._dialect: Dialect | None = None
         self._stop_requested = False
+        self._stop_failed = False
         self._open_elicitation: str | None = None
         self._questions = 0
         self._asked_for_id = False
@@ -84,12 +145,17 @@ class RunState:
         """Prepare for a message that is about to be sent."""
         self._state = State.IDLE
         self._dialect = dialect
+        self._message = message
+        self.model = model
+        self.early = None
         self.conversation_id = message.conversation_id
         self.generation_id = message.generation_id if dialect.names_runs else None
         self.accumulator = Accumulator(
             model=model,
             conversation_id=message.conversation_id,
             generation_id=self.generation_id,
+            raw_artifacts=self.options.artifacts == "raw",
+            history=self.earlier_artifacts,
         )
         self._asked_for_id = False
         self._forget_seen()
@@ -119,6 +185,11 @@ class RunState:
     def request_stop(self) -> None:
         """This client asks the server to stop."""
         self._stop_requested = True
+        self._stop_failed = False
+
+    def stop_failed(self) -> None:
+        """The server may not have heard of the stop, so it can be asked again."""
+        self._stop_failed = True
 
     def ask_for_message_id(self) -> bool:
         """Whether to ask for the answer's id now; once a run, and not if it is known."""
@@ -141,6 +212,7 @@ class RunState:
         elicitation_id, self._open_elicitation = self._open_elicitation or "", None
         self.generation_id = generation_id
         self._asked_for_id = False
+        self.early = None
         self._forget_seen()
         return elicitation_id
 
@@ -172,6 +244,20 @@ class RunState:
         if self._dialect is None:
             return None
         return self._dialect.find_answer(stored, message, self.generation_id)
+
+    def artifacts_before(self, stored: StoredConversation) -> ArtifactHistory:
+        """The artifacts of the messages that the run answers, in the stored conversation."""
+        message = self._message
+        if message is None:
+            return NOTHING
+        answer = self.stored_answer(stored, message)
+        try:
+            path = stored.path_to((answer and answer.parent_id) or message.message_id)
+        except MessageNotFoundError:
+            return NOTHING
+        if answer is None and message.is_retry and message.text is None:
+            path = path[:-1]  # the answer that is done again
+        return history_of(path)
 
     @property
     def seen_characters(self) -> int:
@@ -228,10 +314,5 @@ class RunState:
         With the final answer it is over, whatever may follow: a stop that comes then would abort
         the next run (S).
         """
-        return self.is_running and self.final is None and not self._stop_requested
-
-    @property
-    def stop_came_late(self) -> bool:
-        """Whether the answer was whole before the server heard of the stop."""
-        final = self.final
-        return self._stop_requested and final is not None and not final.interrupted
+        is_asked = self._stop_requested and not self._stop_failed
+        return self.is_running and self.final is None and not is_asked

@@ -7,10 +7,12 @@ streams.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from hfchat_base._flows import conversations, discovery, settings
 from hfchat_base._flows.commands import (
     Chunk,
     Close,
@@ -19,6 +21,8 @@ from hfchat_base._flows.commands import (
     Flow,
     Read,
     Start,
+    collect,
+    now,
     read_all,
     send,
 )
@@ -26,21 +30,26 @@ from hfchat_base._flows.context import OVERLOADED, Attempts, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import encodings, responses
+from hfchat_base._protocol.artifacts import NOTHING
 from hfchat_base._protocol.decoder import decode_line, decode_text
 from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.framing import LineBuffer, ServerSentEvents
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     GenerationFailed,
     HuggingChatError,
     ProtocolError,
+    ResponseError,
     StreamStalled,
     StreamTruncated,
     TransportError,
     UpstreamRateLimitError,
 )
 from hfchat_base.events import ElicitationRequest, Event, Status, TextDelta
+
+_log = logging.getLogger("hfchat")
 
 _UNAUTHORIZED = 401
 _OUT_OF_CREDITS = 402
@@ -161,7 +170,7 @@ def follow(server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlin
         yield Deliver(run.take(rest))
 
 
-def _take_chunks(  # noqa: C901 - the loop of every token, which makes few calls
+def _take_chunks(  # noqa: C901, PLR0912 - the loop of every token, which makes few calls
     server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines
 ) -> Flow[bool]:
     """Deliver the events of all chunks; tell whether the next progress is overdue."""
@@ -176,15 +185,21 @@ def _take_chunks(  # noqa: C901 - the loop of every token, which makes few calls
                     events += take_text(event)
                     progress_at = progress_at or result.at
                     continue
+                if run.accumulator.wants_history:
+                    events += yield from _take_artifacts(server, run)
                 events += run.take(event)
                 if isinstance(event, ElicitationRequest):
                     yield Deliver(events)
                     events = []
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
+                    if run.settings_hold is not None and event.status == "started":
+                        yield from settings.let_go(server, run)
                     _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at
+            if run.accumulator.wants_history:
+                events += yield from _take_artifacts(server, run)
         except HuggingChatError:
             yield Deliver(events)
             raise
@@ -208,6 +223,51 @@ def _ask_for_message_id(server: ServerInfo, run: RunState) -> Flow[None]:
     """
     if run.ask_for_message_id() and server.dialect is not None:
         yield Start(server.dialect.get_conversation(run.conversation_id))
+
+
+def _take_artifacts(server: ServerInfo, run: RunState) -> Flow[list[Event]]:
+    """Find out which artifacts there were before the first one of an answer.
+
+    An update changes the latest version, and a version has a number. The conversation is read in
+    any case while the answer comes, so this is no request more.
+    """
+    yield from _ask_for_message_id(server, run)
+    until = after((yield from now()), server.policy.timeouts.response)
+    stored = yield from read_early(server, run, until)
+    if stored is None:
+        try:
+            stored = yield from conversations.read(server, run.conversation_id)
+        except HuggingChatError as error:
+            _log.warning("the artifacts before an answer could not be read: %s", error)
+            return run.accumulator.take_history(NOTHING)
+    return run.accumulator.take_history(run.artifacts_before(stored))
+
+
+def read_early(
+    server: ServerInfo, run: RunState, until: float | None
+) -> Flow[StoredConversation | None]:
+    """The conversation as it was while the answer came; None if it could not be read in time."""
+    stored = yield from collect_conversation(server, run, until)
+    if stored is not None:
+        run.early = stored
+    return run.early
+
+
+def collect_conversation(
+    server: ServerInfo, run: RunState, until: float | None
+) -> Flow[StoredConversation | None]:
+    """The run's conversation, which was requested before; None if it cannot be read in time."""
+    try:
+        left = None if until is None else max(0.0, until - (yield from now()))
+        response = yield from collect(left)
+        if response is None:
+            return None
+        dialect = yield from discovery.dialect(server)
+        request = dialect.get_conversation(run.conversation_id)
+        return dialect.parse_conversation(response, request, run.conversation_id)
+    except HuggingChatError as error:
+        _log.debug("the conversation could not be read while an answer came: %s", error)
+        return None
 
 
 def _take_status(
@@ -279,8 +339,9 @@ def _answer_elicitation(
     )
     try:
         response = yield from _reply(server, request)
-    except TransportError as error:
-        # It is not the answer's connection that was lost, so there is nothing to resume.
+    except (TransportError, ResponseError) as error:
+        # Neither was the answer's connection lost, so there is nothing to resume, nor was its
+        # message refused, so there is nothing to send again.
         raise StreamTruncated(
             "The reply to a tool's question could not be sent, and the answer waits for it. What"
             " had arrived is in .partial.",

@@ -13,6 +13,9 @@ The rules for the final text (R: ``tool_call``, ``stop_generating``, ``upstream_
 * in a run that this client stopped it may be a prefix of what was streamed; what was streamed
   stays.
 
+They hold for the text as the server has it. Artifacts are taken out of it behind them, unless they
+are to stay in it (`_protocol/artifacts.py`).
+
 Pages named in the result of a server-run tool.
 
 Current servers have no event for sources: a search is a tool over MCP whose result is text or
@@ -27,8 +30,17 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from hfchat_base._protocol.artifacts import (
+    NOTHING,
+    RECENT_CHARACTERS,
+    ArtifactHistory,
+    ArtifactSplitter,
+    render,
+)
 from hfchat_base._protocol.thinking import Delta, ThinkSplitter, split
 from hfchat_base.events import (
+    Artifact,
+    ArtifactStarted,
     Event,
     File,
     FinalAnswer,
@@ -70,6 +82,17 @@ class _Pieces(list[str]):
         self._measured = len(self)
         return self._characters
 
+    def before(self, count: int) -> str:
+        """The end of the text as it stood before its last characters."""
+        pieces: list[str] = []
+        size = 0
+        for piece in reversed(self):
+            pieces.append(piece)
+            size += len(piece)
+            if size >= count + RECENT_CHARACTERS:
+                break
+        return "".join(reversed(pieces))[: size - count]
+
     def settle(self) -> None:
         """Put the newest pieces together, if they are many."""
         if len(self) - self._settled >= _MANY_PIECES:
@@ -86,10 +109,18 @@ class Accumulator:
         model: The model that was asked.
         conversation_id: Where the run is stored.
         generation_id: The run's own id, or None (legacy).
+        raw_artifacts: Whether artifacts stay in the text as the tags that they are.
+        history: The artifacts of the messages before; None if they have to be asked for.
     """
 
     def __init__(
-        self, *, model: str = "", conversation_id: str = "", generation_id: str | None = None
+        self,
+        *,
+        model: str = "",
+        conversation_id: str = "",
+        generation_id: str | None = None,
+        raw_artifacts: bool = False,
+        history: ArtifactHistory | None = None,
     ) -> None:
         self.message_id: str | None = None
         self.final: FinalAnswer | None = None
@@ -99,10 +130,14 @@ class Accumulator:
         self._generation_id = generation_id
         self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
-        self._text = _Pieces()
+        self._earlier = history or NOTHING
+        self._text = _Pieces()  # as the server has it
+        self._artifacts = None if raw_artifacts else ArtifactSplitter(self._text.before, history)
+        self._shown: _Pieces | None = None  # as the caller has it; None while that is the same
         self._reasoning = _Pieces()
         self._said_before_tool = 0  # how many characters of text came before the last tool call
-        self._overriding_text: str | None = None
+        self._overriding_text: str | None = None  # as the caller has it, with these artifacts:
+        self._overriding_artifacts: tuple[Artifact, ...] = ()
         self._files: list[AnswerFile] = []
         self._sources: dict[str, Source] = {}
         self._tools: dict[str, ToolRun] = {}
@@ -111,8 +146,13 @@ class Accumulator:
 
     @property
     def streamed_text(self) -> str:
-        """The text that was handed out so far, without the thinking."""
+        """The text that was streamed so far as the server has it, without the thinking."""
         return self._text.whole()
+
+    @property
+    def wants_history(self) -> bool:
+        """Whether an artifact has begun, and `take_history` has to say what was there before."""
+        return self._artifacts is not None and self._artifacts.wants_history
 
     @property
     def streamed_units(self) -> int:
@@ -125,7 +165,9 @@ class Accumulator:
         self.streamed_characters += len(text)
         if not text.isascii():
             self._surrogate_pairs += utf16_units(text) - len(text)
-        if self._splitter.passes(text):
+        # What `ArtifactSplitter.passes` says, without a call for each token.
+        has_no_artifact = "<" not in text and (self._artifacts is None or self._artifacts.is_plain)
+        if has_no_artifact and self._splitter.passes(text):
             self._text.append(text)
             return [event]
         return self._keep(self._splitter.feed(text))
@@ -146,15 +188,25 @@ class Accumulator:
         self._note(event)
         return [event]
 
+    def take_history(self, history: ArtifactHistory) -> list[Event]:
+        """Say which artifacts were there before, and return what was held back for that."""
+        if self._artifacts is None:
+            return []
+        self._earlier = history
+        return self._show(list(self._artifacts.take_history(history)))
+
     def end(self) -> list[Event]:
         """Say that nothing more comes, and return text that was held back."""
-        return self._keep(self._splitter.end_of_segment())
+        return self._keep(self._splitter.end_of_segment()) + self._end_artifacts()
 
     def answer(self, finish_reason: FinishReason | None = None) -> Answer:
         """What the run adds up to by now."""
-        text = self._overriding_text
+        text, artifacts = self._overriding_text, self._overriding_artifacts
+        if text is None:
+            text, artifacts = self._shown_so_far()
         return Answer(
-            text=self.streamed_text if text is None else text,
+            text=text,
+            artifacts=artifacts,
             reasoning=self._reasoning.whole(),
             files=tuple(self._files),
             sources=tuple(self._sources.values()),
@@ -169,26 +221,80 @@ class Accumulator:
         )
 
     def _keep(self, deltas: list[Delta]) -> list[Event]:
+        events: list[Event] = []
         for delta in deltas:
-            (self._text if delta.__class__ is TextDelta else self._reasoning).append(delta.text)
-        return deltas  # type: ignore[return-value]  # a list of some of the events
+            if delta.__class__ is TextDelta:
+                events += self._keep_text(delta)
+            else:
+                self._reasoning.append(delta.text)
+                events.append(delta)
+        return events
+
+    def _keep_text(self, delta: TextDelta) -> list[Event]:
+        self._text.append(delta.text)
+        splitter = self._artifacts
+        if splitter is None or splitter.passes(delta.text):
+            return [delta]
+        events: list[Event] = list(splitter.feed(delta.text))
+        if self._shown is not None or not splitter.first_characters:
+            return self._show(events)
+        self._show_apart(splitter.first_characters)
+        begin = next((i for i, e in enumerate(events) if isinstance(e, ArtifactStarted)), None)
+        if begin is not None:
+            self._show(events[begin:])
+        return events
+
+    def _show_apart(self, artifact_characters: int) -> None:
+        """From the first artifact's tag on, keep two texts: the server's and the caller's."""
+        whole = self._text.whole()
+        self._shown = _Pieces([whole[: len(whole) - artifact_characters]])
+
+    def _show(self, events: list[Event]) -> list[Event]:
+        """Keep the text of events as the caller gets it."""
+        if self._shown is not None:
+            self._shown += [event.text for event in events if isinstance(event, TextDelta)]
+        return events
+
+    def _end_artifacts(self) -> list[Event]:
+        if self._artifacts is None:
+            return []
+        events = self._show(list(self._artifacts.end()))
+        if self._shown is None and self._artifacts.first_characters:
+            self._show_apart(self._artifacts.first_characters)
+        return events
+
+    def _shown_so_far(self) -> tuple[str, tuple[Artifact, ...]]:
+        if self._artifacts is None or self._shown is None:
+            return self.streamed_text, ()
+        if self._artifacts.wants_history:
+            return self._rendered(self.streamed_text)
+        return self._shown.whole(), self._artifacts.all_artifacts()
+
+    def _rendered(self, text: str) -> tuple[str, tuple[Artifact, ...]]:
+        """A whole text as the caller gets it, and its artifacts."""
+        return (text, ()) if self._artifacts is None else render(text, self._earlier)[:2]
 
     def _finish(self, event: FinalAnswer) -> list[Event]:
-        events = self.end()
+        # An artifact goes on in what was not streamed, so it is not ended here.
+        events = self._keep(self._splitter.end_of_segment())
         text, reasoning = split(event.text)
-        self.final = FinalAnswer(text, event.interrupted)
         if not self._reasoning and reasoning:
             self._reasoning.append(reasoning)
             events.append(ReasoningDelta(reasoning))
         streamed = self.streamed_text
+        overriding: str | None = None
         if self._tools and not text.startswith(streamed):
             before = streamed[: self._said_before_tool]
             if not streamed.rstrip().endswith(text.strip()):
                 rest = self._go_on(streamed, before + text, events)
-                self._overriding_text = None if rest else before + text
+                overriding = None if rest else before + text
         elif text != streamed and not self._go_on(streamed, text, events):
             stopped_short = event.interrupted and streamed.startswith(text)
-            self._overriding_text = None if stopped_short else text
+            overriding = None if stopped_short else text
+        events += self._end_artifacts()
+        if overriding is not None:
+            self._overriding_text, self._overriding_artifacts = self._rendered(overriding)
+        self.final = FinalAnswer(self._rendered(text)[0], event.interrupted)
         return [*events, self.final]
 
     def _go_on(self, streamed: str, whole: str, events: list[Event]) -> bool:
@@ -196,12 +302,11 @@ class Accumulator:
         if not whole.startswith(streamed):
             return False
         if rest := whole[len(streamed) :]:
-            self._text.append(rest)
-            events.append(TextDelta(rest))
+            events += self._keep_text(TextDelta(rest))
         return True
 
     def _begin_tool(self, event: ToolCall) -> list[Event]:
-        events = self.end()
+        events = self._keep(self._splitter.end_of_segment())  # an artifact goes on behind it
         self._said_before_tool = self._text.characters()
         self._tools[event.uuid] = ToolRun(
             uuid=event.uuid, name=event.name, arguments=event.arguments

@@ -32,6 +32,15 @@ KEEP_ALIVE_SECONDS: Final = 0.1
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 """The largest attachment, decoded (R: ``file_too_large``)."""
 
+MAX_AUDIO_BYTES: Final = 25 * 1024 * 1024
+"""The largest recording that is turned into text (S)."""
+
+AUDIO_TYPES: Final = (
+    *("audio/webm", "audio/ogg", "audio/wav", "audio/flac", "audio/mpeg", "audio/mp4"),
+    "audio/x-wav",
+)
+"""The kinds of recordings that are (S)."""
+
 MAX_BODY_BYTES: Final = 15_728_640
 """The largest request body on HuggingChat (S: ``BODY_SIZE_LIMIT``)."""
 

@@ -57,6 +57,10 @@ _LARGEST_NUMBER: Final = 2**53
 # stricter parsers refuse, and is the standard library's fastest way to parse one decoded line.
 _scan = json.JSONDecoder().raw_decode
 
+_DEEPEST: Final = 100
+"""How deep the arguments of a tool may be nested: pydantic writes no JSON of more than 255 levels,
+and an answer holds them a few levels down."""
+
 # Nearly every line is a token in exactly this form (R), and then there is nothing to parse: no
 # escape but the padding, and no quote or control character, which JSON would not allow either.
 _plain_token = re.compile(
@@ -170,7 +174,26 @@ def _object(raw: Raw, key: str) -> Raw:
 
 def _object_or_empty(raw: Raw, key: str) -> Raw:
     value = raw.get(key)
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    if _is_deep(value):
+        raise _FieldError(f"has {key!r} that are nested more than {_DEEPEST} levels deep")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether a value is nested deeper than it could be written as JSON again."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _objects(raw: Raw, key: str) -> Iterator[Raw]:

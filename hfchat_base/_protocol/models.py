@@ -9,13 +9,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from hfchat_base._protocol.encodings import Items, Wire
-from hfchat_base.errors import ModelNotFoundError
-from hfchat_base.types import Model
+from hfchat_base.errors import ModelNotFoundError, ProtocolError
+from hfchat_base.types import Model, ModelDetails, ModelProvider, PromptExample
 
 FALLBACK_DATE: Final = "2026-08-15"
 """When the fallback list was true (S: the settings that HuggingChat was deployed with)."""
@@ -168,7 +168,97 @@ class _ModelEntry(Wire):
         )
 
 
+class _Example(Wire):
+    """A prompt that the page offers."""
+
+    title: str = ""
+    prompt: str = ""
+
+
+class _Price(Wire):
+    """What a million tokens cost, in dollars; a router writes whole numbers at times."""
+
+    input: Annotated[float, Strict(strict=False)] | None = None
+    output: Annotated[float, Strict(strict=False)] | None = None
+
+
+class _Provider(Wire):
+    """Who runs a model; in snake case, as the inference router sends it (S)."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    provider: str = Field(min_length=1)
+    status: str = ""
+    context_length: int | None = None
+    pricing: _Price | None = None
+    supports_tools: bool = False
+    supports_structured_output: bool = False
+
+    def to_provider(self) -> ModelProvider:
+        price = self.pricing or _Price()
+        return ModelProvider(
+            name=self.provider,
+            status=self.status,
+            context_length=self.context_length,
+            input_price=price.input,
+            output_price=price.output,
+            supports_tools=self.supports_tools,
+            supports_structured_output=self.supports_structured_output,
+        )
+
+
+class _Parameters(Wire):
+    """What a server sets for a model; in snake case (R)."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    max_tokens: int | None = None
+    stop_sequences: Items[str] | None = None
+
+
+class _ModelPage(_ModelEntry):
+    """All that is known of one model."""
+
+    supports_artifacts: bool = False
+    logo_url: str = ""
+    website_url: str = ""
+    prompt_examples: Items[_Example] | None = None
+    providers: Items[_Provider] | None = None
+    parameters: _Parameters | None = None
+
+    def to_details(self) -> ModelDetails:
+        providers = tuple(provider.to_provider() for provider in self.providers or [])
+        lengths = [provider.context_length for provider in providers if provider.context_length]
+        parameters = self.parameters or _Parameters()
+        return ModelDetails(
+            **dict(self.to_model()),
+            supports_artifacts=self.supports_artifacts,
+            context_length=max(lengths, default=None),
+            max_output_tokens=parameters.max_tokens,
+            stop_sequences=tuple(parameters.stop_sequences or ()),
+            providers=providers,
+            prompt_examples=tuple(
+                PromptExample(title=example.title, prompt=example.prompt)
+                for example in self.prompt_examples or []
+            ),
+            logo_url=self.logo_url,
+            website_url=self.website_url,
+        )
+
+
 _ENTRIES: Final = TypeAdapter(Items[_ModelEntry])
+
+
+def read_details(raw: Any) -> ModelDetails:
+    """Read all that is known of one model.
+
+    Raises:
+        ProtocolError: It is not a model.
+    """
+    try:
+        return _ModelPage.model_validate(raw).to_details()
+    except ValidationError:
+        raise ProtocolError("The server's description of a model cannot be read.") from None
 
 
 def read_models(raw: Any) -> tuple[Model, ...]:

@@ -17,7 +17,15 @@ from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationErro
 from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base._protocol.thinking import split
 from hfchat_base.errors import MessageNotFoundError, ProtocolError
-from hfchat_base.types import ConversationInfo, Message, MessageFile, MessageState, Role, User
+from hfchat_base.types import (
+    ConversationInfo,
+    Message,
+    MessageFile,
+    MessageState,
+    Role,
+    RunningAnswer,
+    User,
+)
 
 
 def _only_text(value: Any) -> Any:
@@ -187,6 +195,14 @@ class _User(Wire):
     avatar_url: str = ""
 
 
+class _Running(Wire):
+    """An answer that is being written."""
+
+    conversation_id: str = Field(min_length=1)
+    title: str = ""
+
+
+_RUNNING: Final = TypeAdapter(Items[_Running])
 _ROWS: Final = TypeAdapter(Items[_Row])
 
 
@@ -226,6 +242,13 @@ def read_infos(raw: Any) -> Iterator[ConversationInfo]:
                 model=row.model or row.model_id,
                 updated_at=row.updated_at,
             )
+
+
+def read_running(raw: Any) -> list[RunningAnswer]:
+    """Read which answers are being written."""
+    found = raw.get("running") if isinstance(raw, dict) else None
+    rows = _RUNNING.validate_python(found) if isinstance(found, list) else []
+    return [RunningAnswer(conversation_id=row.conversation_id, title=row.title) for row in rows]
 
 
 def read_user(raw: Any) -> User | None:

@@ -77,12 +77,12 @@ class AsyncTransport:
             TransportError: There is none.
         """
         async with await self.start(request) as stream:
-            return await stream.finish()
+            return await stream.finish(self._response_timeout)
 
     async def start(self, request: Request) -> AsyncStream:
         """Send a request without waiting for its response."""
         await self._resolve_credentials()
-        return AsyncStream(self, request, is_stream=False, timeout=self._response_timeout)
+        return AsyncStream(self, request, is_stream=False)
 
     async def open(self, request: Request) -> tuple[AsyncStream, Response]:
         """Send a request and wait for the head of the response.
@@ -109,6 +109,11 @@ class AsyncTransport:
     def now(self) -> float:
         """Seconds on the monotonic clock that all deadlines are on."""
         return time.monotonic()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more but what is sent last."""
+        return self._closed
 
     @property
     def has_account(self) -> bool:
@@ -259,7 +264,6 @@ class AsyncStream:
         transport: Where the connections are.
         request: What to send.
         is_stream: See `Exchange`.
-        timeout: Seconds for the whole response, for `finish`.
     """
 
     def __init__(
@@ -268,10 +272,8 @@ class AsyncStream:
         request: Request,
         *,
         is_stream: bool,
-        timeout: float | None = None,
     ) -> None:
         self._request = request
-        self._timeout = timeout
         self._transport = transport  # which would close the connection if it was dropped
         self._acurl = transport.curl()
         self._exchange = transport.exchange(request, is_stream=is_stream)
@@ -317,18 +319,18 @@ class AsyncStream:
             if not await self._waker.wait(until):
                 return TimedOut(time.monotonic())
 
-    async def finish(self) -> Response:
-        """Wait for the whole response.
+    async def finish(self, timeout: float | None) -> Response:
+        """Wait for the whole response, at most `timeout` seconds.
 
         Raises:
             TransportError: There is none, or not in time.
         """
-        head = await self.open(self._timeout)
-        until = deadline(self._timeout)
+        until = deadline(timeout)
+        head = await self.open(timeout)
         pieces: list[bytes] = []
         while (chunk := await self.read(until)) is not None:
             if isinstance(chunk, TimedOut):
-                raise no_answer(self._request, self._timeout)
+                raise no_answer(self._request, timeout)
             pieces.append(chunk.data)
         return replace(head, body=b"".join(pieces))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from hfchat_base._flows.commands import (
     Chunk,
@@ -43,6 +43,10 @@ pause_factor: float = 1.0
 
 OnRetry = Callable[[Retry], object]
 
+_CALLS_THE_CALLER: Final = (Elicit, Notify)
+"""What is carried out by a function of the caller. Whatever that raises is for the caller, and no
+error of the transport, which the flow might recover from."""
+
 
 class SyncResponseStream(Protocol):
     """An open response of the synchronous transport."""
@@ -55,7 +59,7 @@ class SyncExchange(Protocol):
     """A request that was started, of the synchronous transport."""
 
     def work(self) -> None: ...
-    def finish(self) -> Response: ...
+    def finish(self, timeout: float | None) -> Response: ...
     def close(self) -> None: ...
 
 
@@ -107,31 +111,34 @@ class SyncInterpreter(Generic[T]):
 
         Raises:
             HuggingChatError: What the flow raises.
+            Exception: Whatever a function of the caller raises.
         """
         outcome: Any = None
         error: HuggingChatError | None = None
-        try:
-            while True:
+        while True:
+            try:
                 command = self._flow.throw(error) if error else self._flow.send(outcome)
-                outcome = error = None
-                if command.__class__ is Deliver:
-                    if command.events:
-                        return command.events
-                    continue
-                try:
-                    if command.__class__ is Read:
-                        if self._started is not None:
-                            self._started.work()
-                        outcome = self._stream.read(command.until) if self._stream else None
-                        if outcome is None:
-                            self.drop()
-                    else:
-                        outcome = self._perform(command)
-                except HuggingChatError as raised:
-                    error = raised
-        except StopIteration as stop:
-            self.result = stop.value
-            return None
+            except StopIteration as stop:
+                self.result = stop.value
+                return None
+            outcome = error = None
+            if command.__class__ is Deliver:
+                if command.events:
+                    return command.events
+                continue
+            try:
+                if command.__class__ is Read:
+                    if self._started is not None:
+                        self._started.work()
+                    outcome = self._stream.read(command.until) if self._stream else None
+                    if outcome is None:
+                        self.drop()
+                else:
+                    outcome = self._perform(command)
+            except HuggingChatError as raised:
+                if command.__class__ in _CALLS_THE_CALLER:
+                    raise
+                error = raised
 
     def _perform(self, command: Any) -> Any:  # noqa: C901, PLR0911 - a table of commands
         match command:
@@ -145,8 +152,8 @@ class SyncInterpreter(Generic[T]):
                 self._drop_started()
                 with suppress(HuggingChatError):  # the stream beside it matters more
                     self._started = self._transport.start(request)
-            case Collect():
-                return self._collect()
+            case Collect(seconds):
+                return self._collect(seconds)
             case Close():
                 self.drop()
             case Sleep():
@@ -161,9 +168,9 @@ class SyncInterpreter(Generic[T]):
                 self._transport.on_retry(retry)
         return None
 
-    def _collect(self) -> Response | None:
+    def _collect(self, seconds: float | None) -> Response | None:
         try:
-            return self._started.finish() if self._started else None
+            return self._started.finish(seconds) if self._started else None
         finally:
             self._drop_started()
 
@@ -220,7 +227,7 @@ class AsyncResponseStream(Protocol):
 class AsyncExchange(Protocol):
     """A request that was started, of the asynchronous transport."""
 
-    async def finish(self) -> Response: ...
+    async def finish(self, timeout: float | None) -> Response: ...
     def close(self) -> None: ...
 
 
@@ -269,29 +276,32 @@ class AsyncInterpreter(Generic[T]):
 
         Raises:
             HuggingChatError: What the flow raises.
+            Exception: Whatever a function of the caller raises.
         """
         outcome: Any = None
         error: HuggingChatError | None = None
-        try:
-            while True:
+        while True:
+            try:
                 command = self._flow.throw(error) if error else self._flow.send(outcome)
-                outcome = error = None
-                if command.__class__ is Deliver:
-                    if command.events:
-                        return command.events
-                    continue
-                try:
-                    if command.__class__ is Read:
-                        outcome = await self._stream.read(command.until) if self._stream else None
-                        if outcome is None:
-                            self.drop()
-                    else:
-                        outcome = await self._perform(command)
-                except HuggingChatError as raised:
-                    error = raised
-        except StopIteration as stop:
-            self.result = stop.value
-            return None
+            except StopIteration as stop:
+                self.result = stop.value
+                return None
+            outcome = error = None
+            if command.__class__ is Deliver:
+                if command.events:
+                    return command.events
+                continue
+            try:
+                if command.__class__ is Read:
+                    outcome = await self._stream.read(command.until) if self._stream else None
+                    if outcome is None:
+                        self.drop()
+                else:
+                    outcome = await self._perform(command)
+            except HuggingChatError as raised:
+                if command.__class__ in _CALLS_THE_CALLER:
+                    raise
+                error = raised
 
     async def _perform(self, command: Any) -> Any:  # noqa: C901, PLR0911 - a table of commands
         match command:
@@ -305,8 +315,8 @@ class AsyncInterpreter(Generic[T]):
                 self._drop_started()
                 with suppress(HuggingChatError):  # the stream beside it matters more
                     self._started = await self._transport.start(request)
-            case Collect():
-                return await self._collect()
+            case Collect(seconds):
+                return await self._collect(seconds)
             case Close():
                 self.drop()
             case Sleep():
@@ -321,9 +331,9 @@ class AsyncInterpreter(Generic[T]):
                 self._transport.on_retry(retry)
         return None
 
-    async def _collect(self) -> Response | None:
+    async def _collect(self, seconds: float | None) -> Response | None:
         try:
-            return await self._started.finish() if self._started else None
+            return await self._started.finish(seconds) if self._started else None
         finally:
             self._drop_started()
 

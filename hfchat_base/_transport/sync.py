@@ -89,12 +89,12 @@ class SyncTransport:
         """
         timeout = self._response_timeout if last_seconds is None else last_seconds
         is_last = last_seconds is not None
-        with SyncStream(self, request, is_stream=False, is_last=is_last, timeout=timeout) as stream:
-            return stream.finish()
+        with SyncStream(self, request, is_stream=False, is_last=is_last) as stream:
+            return stream.finish(timeout)
 
     def start(self, request: Request) -> SyncStream:
         """Send a request without waiting for its response."""
-        stream = SyncStream(self, request, is_stream=False, timeout=self._response_timeout)
+        stream = SyncStream(self, request, is_stream=False)
         stream.work()
         return stream
 
@@ -126,6 +126,11 @@ class SyncTransport:
     def now(self) -> float:
         """Seconds on the monotonic clock that all deadlines are on."""
         return time.monotonic()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more but what is sent last."""
+        return self._closed
 
     @property
     def has_account(self) -> bool:
@@ -200,7 +205,6 @@ class SyncStream:
         request: What to send.
         is_stream: See `Exchange`.
         is_last: Whether it may be sent by a client that was closed.
-        timeout: Seconds for the whole response, for `finish`.
     """
 
     def __init__(
@@ -210,11 +214,9 @@ class SyncStream:
         *,
         is_stream: bool,
         is_last: bool = False,
-        timeout: float | None = None,
     ) -> None:
         self._transport = transport
         self._request = request
-        self._timeout = timeout
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._running = ffi.new("int *")
         self._pending = ffi.new("int *")
@@ -262,18 +264,18 @@ class SyncStream:
         if not self._exchange.is_done:
             self._perform()
 
-    def finish(self) -> Response:
-        """Wait for the whole response.
+    def finish(self, timeout: float | None) -> Response:
+        """Wait for the whole response, at most `timeout` seconds.
 
         Raises:
             TransportError: There is none, or not in time.
         """
-        head = self.open(self._timeout)
-        until = deadline(self._timeout)
+        until = deadline(timeout)
+        head = self.open(timeout)
         pieces: list[bytes] = []
         while (chunk := self.read(until)) is not None:
             if isinstance(chunk, TimedOut):
-                raise no_answer(self._request, self._timeout)
+                raise no_answer(self._request, timeout)
             pieces.append(chunk.data)
         return replace(head, body=b"".join(pieces))
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from hfchat_base import HuggingChatError, __version__
+from hfchat_base.cli.api import api
 from hfchat_base.cli.ask import ask
 from hfchat_base.cli.chat import chat
 from hfchat_base.cli.conversations import conversations
@@ -150,5 +151,5 @@ def main(
 for _command in (demo, ask, chat, models):
     app.command(cls=PlainCommand)(_command)
 app.add_typer(conversations, name="conversations")
-for _command in (login, logout, whoami, doctor, serve):
+for _command in (login, logout, whoami, doctor, serve, api):
     app.command(cls=PlainCommand)(_command)

@@ -12,13 +12,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
+from hfchat_base.hosts import is_host
 from hfchat_base.local.middleware import (
     AuthMiddleware,
     DisconnectMiddleware,
     HostMiddleware,
     RecordingMiddleware,
     VaryMiddleware,
-    is_host,
 )
 from hfchat_base.local.models import Generation
 from hfchat_base.local.routes.conversations import ConversationRoutes

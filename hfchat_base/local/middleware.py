@@ -7,15 +7,13 @@ connections for tests, and `AuthMiddleware` finds the session and requires a log
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from hfchat_base.hosts import HostGuard
 from hfchat_base.local.routes.http import (
     SESSION_COOKIE,
     InternalError,
@@ -124,55 +122,10 @@ class RecordingMiddleware:
         return bytes(kept), False
 
 
-_HOST: Final = re.compile(
-    r"(?P<name>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
-    re.IGNORECASE | re.ASCII,
-)
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_FOREIGN_SITES: Final = ("cross-site", "same-site")
-_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-
-
-class _Host(NamedTuple):
-    """A host as in a URL: name or address in lower case, and the port, if there is one."""
-
-    name: str
-    port: int | None
-
-    @classmethod
-    def parsed(cls, text: str) -> _Host | None:
-        """Parse ``name``, ``name:port`` or an IPv6 address in brackets; None otherwise."""
-        found = _HOST.fullmatch(text)
-        if found is None:
-            return None
-        name = found["name"].lower()
-        if name.startswith("["):
-            address = _address(name[1:-1])
-            if address is None:
-                return None
-            name = f"[{address.compressed}]"
-        return cls(name, int(found["port"]) if found["port"] else None)
-
-
-def is_host(text: str) -> bool:
-    """Return whether a text is a host, such as ``chat.example`` or ``192.0.2.7:8090``."""
-    return _Host.parsed(text) is not None
-
-
-def is_host_name(text: str) -> bool:
-    """Return whether a text is the name of a host, and neither an address nor has a port."""
-    host = _Host.parsed(text)
-    return host is not None and host.port is None and _address(host.name.strip("[]")) is None
-
-
 class HostMiddleware:
     """Rejects requests for other hosts than the server's own, and from pages of other origins.
 
-    Every web page that a user opens can send requests to the user's loopback addresses: forms and
-    other simple requests; and if its host name resolves to 127.0.0.1 (DNS rebinding), the browser
-    treats the server as a part of the page. But the browser names the host that a request is for,
-    and the page that it comes from, and the page cannot change that. So both must be the server's
-    own, on every route.
+    `hfchat_base.hosts` says why.
 
     The server's own hosts are ``localhost``, all loopback addresses, and the address that the
     connection was made to, each with the port that it was made to.
@@ -184,7 +137,7 @@ class HostMiddleware:
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] = ()) -> None:
         self._app = app
-        self._further_hosts = {host for text in hosts if (host := _Host.parsed(text)) is not None}
+        self._guard = HostGuard(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -193,85 +146,25 @@ class HostMiddleware:
 
     def _rejection(self, scope: Scope) -> Response | None:
         """Return the response that rejects a request, or None."""
-        path: bytes = scope.get("raw_path") or scope["path"].encode()
-        if not path.startswith(b"/") or not _is_well_formed(path):
-            return text_response("Malformed URI", status=400)
+        rejection = self._guard.check(scope)
         headers = Headers(scope=scope)
-        hosts = headers.getlist("host")
-        host = _Host.parsed(hosts[0]) if len(hosts) == 1 else None
-        if host is None:
+        if rejection is None:
+            return None
+        if rejection == "malformed_path":
+            return text_response("Malformed URI", status=400)
+        if rejection == "no_host":
             return text_response("Exactly one Host header is required", status=400)
-        if not self._is_own(host, scope):
+        if rejection == "foreign_host":
             return text_response(
                 "This server does not accept requests for this host. Add the host with"
                 " LocalServer(hosts=[...]) or hfchat serve --host-name.",
                 status=403,
             )
-        if not _is_same_origin(headers.getlist("origin"), host):
+        if rejection == "foreign_origin":
             return plain_error_response(
                 headers, 403, f"Invalid referer for {scope['method']} request"
             )
-        if _is_foreign_fetch(scope["method"], headers):
-            return plain_error_response(headers, 403, "Requests from other sites are rejected")
-        return None
-
-    def _is_own(self, host: _Host, scope: Scope) -> bool:
-        if host in self._further_hosts or _Host(host.name, None) in self._further_hosts:
-            return True
-        address, port = scope.get("server") or ("", None)
-        host_port = host.port or _DEFAULT_PORTS[scope.get("scheme", "http")]
-        if host_port != port:
-            return False
-        if host.name == "localhost":
-            return True
-        named = _address(host.name.strip("[]"))
-        return named is not None and (named.is_loopback or named == _address(address))
-
-
-def _is_same_origin(origins: list[str], host: _Host) -> bool:
-    """Return whether a request comes from a page of the host that it is for, or from no page."""
-    origins = [origin for origin in origins if origin]
-    if not origins:
-        return True
-    scheme, separator, rest = origins[0].partition("://")
-    page = _Host.parsed(rest)
-    default = _DEFAULT_PORTS.get(scheme)
-    if len(origins) > 1 or not separator or page is None or default is None:
-        return False
-    return (page.name, page.port or default) == (host.name, host.port or default)
-
-
-def _is_foreign_fetch(method: str, headers: Headers) -> bool:
-    """Return whether a page of another site sends the request; following a link is allowed."""
-    if headers.get("sec-fetch-site") not in _FOREIGN_SITES:
-        return False
-    follows_link = (
-        method in ("GET", "HEAD")
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
-    )
-    return not follows_link
-
-
-def _is_well_formed(path: bytes) -> bool:
-    """Return whether ``decodeURI`` accepts a path."""
-    if _BAD_ESCAPE.search(path):
-        return False
-    try:
-        unquote_to_bytes(path).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an IP address; an IPv4 address mapped to IPv6 counts as IPv4."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+        return plain_error_response(headers, 403, "Requests from other sites are rejected")
 
 
 _FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded", "text/plain")

@@ -53,7 +53,8 @@ def default_models(
     """List the scripted models.
 
     * ``echo/base`` repeats the message. ``echo/vision`` also lists the images that it gets.
-    * ``think/reasoner`` sends its reasoning separately, ``think/tags`` in ``<think>`` tags.
+    * ``think/reasoner`` sends its reasoning separately, ``think/tags`` in ``<think>`` tags;
+      ``think/effort`` is marked as one that can reason.
     * ``tools/agent`` calls the first tool with ``{"query": <the last user text>}``, then repeats
       the output of the tool.
     * ``slow/drip`` sends ``tok0`` to ``tok39``, slowly. ``long/flood`` sends ``tok0`` … as fast as
@@ -105,6 +106,7 @@ def default_models(
         _scripted("broken/filtered", _filtered),
         _scripted("image/painter", _paint),
         replace(_scripted("router/omni", _route), is_router=True),
+        replace(_scripted("think/effort", _reason), supports_reasoning=True),
     ]
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from hfchat_base.hosts import is_host_name, listening_socket
 from hfchat_base.local.app import build_app, create_state
-from hfchat_base.local.middleware import is_host_name
 from hfchat_base.local.models import Generation
 from hfchat_base.local.routes.http import SESSION_COOKIE
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from hfchat_base.local.models import LocalModel
     from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
     from hfchat_base.local.tools import ToolServer
-
-_BACKLOG = 1024
 
 
 class LocalServer:
@@ -231,7 +228,7 @@ class ServerThread:
     """
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
-        self._socket = _listening(host, port)
+        self._socket = listening_socket(host, port)
         # The unspecified address stands for all addresses of this machine; a URL needs one of them.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
         name = f"[{host}]" if ":" in host else host
@@ -283,22 +280,3 @@ class ServerThread:
         for task in list(self._uvicorn.server_state.tasks):
             task.cancel()
         self._uvicorn.stop_requested.set()
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Open a listening socket.
-
-    The protocol is given explicitly, because asyncio disables Nagle's algorithm only then; with it,
-    every response of two writes takes 40 ms.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener

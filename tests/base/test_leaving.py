@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from hfchat_base import AsyncHuggingChat, HuggingChat, StreamError, Timeouts
+from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
 from tests.support import leaving
-from tests.support.faults.kinds import Stall
+from tests.support.faults.caller import until
+from tests.support.faults.kinds import Instead, Stall
 from tests.support.faults.server import STOP, FaultServer
+from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -79,6 +83,116 @@ async def test_close_while_another_task_reads(
         await reader
     assert caught.value.partial is not None
     assert leaving.stops(server) == 1
+
+
+def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServer) -> None:
+    """The same with threads: the run is stopped, and whoever reads is told of it."""
+    stream = client.stream_chat("go", model="slow/drip")
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(stream.result)
+        until(lambda: stream.answer.text)
+        stream.close()
+        with pytest.raises(StreamError, match="closed") as caught:
+            reading.result()
+    assert caught.value.partial is not None
+    leaving.assert_stopped_once(server)
+
+
+def test_result_of_a_closed_stream(client: HuggingChat) -> None:
+    """What had arrived when a stream was closed is never returned as the whole answer."""
+    stream = client.stream_chat("go", model="slow/drip")
+    next(stream)
+    stream.close()
+    with pytest.raises(StreamError, match="closed before its end"):
+        stream.result()
+
+
+async def test_result_of_a_closed_stream_asynchronously(async_client: AsyncHuggingChat) -> None:
+    """The same, asynchronously."""
+    stream = async_client.stream_chat("go", model="slow/drip")
+    await anext(stream)
+    await stream.close()
+    with pytest.raises(StreamError, match="closed before its end"):
+        await stream.result()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> None:
+    """A run that a first stop did not end is stopped again when its stream is left."""
+    with FaultServer(server.base_url) as proxy:
+        proxy.on(STOP, Instead(response(b"", status="500 No")))
+        if is_async:
+            async with (
+                AsyncHuggingChat(proxy.url) as async_client,
+                async_client.stream_chat("go", model="slow/drip") as async_stream,
+            ):
+                await anext(async_stream)
+                with pytest.raises(ServerError):
+                    await async_stream.stop()
+        else:
+            with (
+                HuggingChat(proxy.url) as client,
+                client.stream_chat("go", model="slow/drip") as stream,
+            ):
+                next(stream)
+                with pytest.raises(ServerError):
+                    stream.stop()
+        assert proxy.count(STOP) == 2
+    leaving.assert_stopped_once(server)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_run_that_had_ended_unseen(server: LocalServer, *, is_async: bool) -> None:
+    """A stop that comes after the end of a run that nobody read does not stop the next message."""
+
+    async def wait_for_end(messages: Callable[[], Any]) -> None:
+        for _ in range(600):
+            found = messages()
+            stored = await found if isawaitable(found) else found
+            if all(message.is_complete for message in stored):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the run does not end")
+
+    if is_async:
+        async with AsyncHuggingChat(server.base_url) as async_client:
+            async_conversation = await async_client.create_conversation("slow/drip")
+            async with async_conversation.stream("one") as async_stream:
+                await anext(async_stream)
+                await wait_for_end(async_conversation.messages)
+            said = await async_conversation.send("two")
+    else:
+        with HuggingChat(server.base_url) as client:
+            conversation = client.create_conversation("slow/drip")
+            with conversation.stream("one") as stream:
+                next(stream)
+                await wait_for_end(conversation.messages)
+            said = conversation.send("two")
+    assert said.text.endswith("tok39")
+
+
+async def test_client_that_was_closed_first_asynchronously(server: LocalServer) -> None:
+    """A stream whose client is closed holds what had arrived, and its run is stopped."""
+    tasks = asyncio.all_tasks()
+    async with AsyncHuggingChat(server.base_url) as client:
+        stream = client.stream_chat("go", model="slow/drip")
+        while not stream.answer.text:
+            await anext(stream)
+    with pytest.raises(StreamError, match="client was closed") as caught:
+        await stream.result()
+    assert caught.value.partial is not None
+    assert caught.value.partial.text
+    await leaving.assert_stopped_once_async(server, tasks)
+
+
+async def test_stream_that_is_closed_after_its_client(server: LocalServer) -> None:
+    """Its run is stopped all the same."""
+    tasks = asyncio.all_tasks()
+    async with AsyncHuggingChat(server.base_url) as client:
+        stream = client.stream_chat("go", model="slow/drip")
+        await anext(stream)
+    await stream.close()
+    await leaving.assert_stopped_once_async(server, tasks)
 
 
 async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,11 +29,11 @@ EXPORTED = {
     "AuthResult", "RequestLogin", "login", "login_async", "login_with_cookies",
     "login_with_cookies_async",
     # data
-    "Answer", "AnswerFile", "AnswerReference", "ChatMessage", "ConversationInfo", "FetchedFile",
-    "McpServer", "McpServerConfig", "Message", "MessageFile", "Model", "OnElicitation", "Retries",
-    "Retry", "Timeouts", "ToolRun",
-        "TurnOptions", "Upload", "User",
+    "Answer", "AnswerFile", "AnswerReference", "Artifact", "ChatMessage", "ConversationInfo",
+    "FetchedFile", "McpServer", "McpServerConfig", "Message", "MessageFile", "Model",
+    "OnElicitation", "Retries", "Retry", "Timeouts", "ToolRun", "TurnOptions", "Upload", "User",
     # events
+    "ArtifactDelta", "ArtifactEnded", "ArtifactStarted",
     "ElicitationRequest", "ElicitationResolved", "Event", "File", "FinalAnswer", "ReasoningDelta",
     "ReasoningStatus", "RouterMetadata", "Source", "Sources", "Status", "TextDelta", "Title",
     "ToolCall", "ToolError", "ToolEta", "ToolProgress", "ToolResult", "Unknown", "WebSearchUpdate",

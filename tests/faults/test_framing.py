@@ -202,6 +202,11 @@ def test_fault_08_told_once(
         b'{"type":"stream","token":"a"}{"type":"stream","token":"b"}',
         b'{"type":"x","deep":' + b"[" * 2000 + b"]" * 2000 + b"} trailing",
         b"[" * 200_000,
+        b'{"type":"tool","subtype":"call","uuid":"u","call":{"name":"n","parameters":'
+        + b'{"a":' * 101
+        + b"1"
+        + b"}" * 101
+        + b"}}",
     ],
     ids=lambda line: line[:24].decode(errors="replace"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,17 +13,21 @@ from hfchat_base import (
     FinalAnswer,
     GenerationFailed,
     GenerationInterrupted,
+    HuggingChatError,
+    ProtocolError,
     RateLimitError,
+    ServerError,
     StreamStalled,
     StreamTruncated,
     Timeouts,
     Title,
     ToolError,
+    TransportError,
     UpstreamRateLimitError,
 )
 from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
-from tests.support.faults.server import REPLY, SEND, STOP, FaultServer
+from tests.support.faults.server import REPLY, RESUME, SEND, STOP, FaultServer
 from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
@@ -30,6 +35,13 @@ if TYPE_CHECKING:
 
 ASKING = "http://127.0.0.1:9201/mcp"
 """The local server's tool server that asks the user a question."""
+
+QUESTION = {
+    "type": "elicitation",
+    "subtype": "request",
+    "toolUuid": "u",
+    "request": {"elicitationId": "0" * 8, "message": "Which day?", "fields": []},
+}
 
 HASTY = Timeouts(progress=0.15)
 
@@ -225,25 +237,69 @@ def test_fault_20_question_asked_once(current_proxy: FaultServer, caller: Caller
 
 def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> None:
     """A run that ends with an open question is not an empty answer."""
-    question = {
-        "type": "elicitation",
-        "subtype": "request",
-        "toolUuid": "u",
-        "request": {"elicitationId": "0" * 8, "message": "Which day?", "fields": []},
-    }
     resume = response(b'{"ok":true,"resume":true}', content_type="application/json")
     current_proxy.on(REPLY, Instead(resume))
     again = lines(STARTED, token("Booked."), final("Booked."), FINISHED)
     current_proxy.on(
         SEND,
-        Instead(response(lines(STARTED, question, FINISHED), chunk_bytes=99)),
+        Instead(response(lines(STARTED, QUESTION, FINISHED), chunk_bytes=99)),
         Instead(response(again, chunk_bytes=99)),
     )
     outcome = caller.ask(current_proxy.url)
     assert (outcome.answer.text, outcome.error) == ("Booked.", None)
     assert current_proxy.count(SEND) == 2
-    assert b"resumeElicitationId" in current_proxy.requests[-2].body
+    _, again_sent = [asked for asked in current_proxy.requests if re.match(SEND, asked.name)]
+    assert b"resumeElicitationId" in again_sent.body
 
 
 def _asking() -> dict[str, str]:
     return {"name": "asking", "url": ASKING}
+
+
+_ASKING = response(lines(STARTED, token("half"), QUESTION, FINISHED))
+
+
+@pytest.mark.parametrize("error", [TransportError("mine"), ServerError("mine"), ProtocolError("m")])
+def test_fault_20_callback_that_raises_an_error_of_ours(
+    current_proxy: FaultServer, caller: Caller, error: HuggingChatError
+) -> None:
+    """An error of hfchat that a callback raises, such as of another client, is none of the run."""
+
+    def on_elicitation(_: ElicitationRequest) -> None:
+        raise error
+
+    current_proxy.on(SEND, Instead(_ASKING))
+    outcome = caller.ask(current_proxy.url, on_elicitation=on_elicitation)
+    assert outcome.error is error
+    assert current_proxy.count(SEND) == 1
+    assert current_proxy.count(RESUME) == 0
+
+
+def test_fault_20_callback_that_raises_stop_iteration(
+    current_proxy: FaultServer, caller: Caller
+) -> None:
+    """A `next` without an item in a callback does not make a whole answer of what had arrived."""
+
+    def on_elicitation(_: ElicitationRequest) -> None:
+        next(iter(()))
+
+    current_proxy.on(SEND, Instead(_ASKING))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        caller.ask(current_proxy.url, on_elicitation=on_elicitation)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "429 Slow", "500 No", "503 Unavailable"])
+@pytest.mark.parametrize("is_over", [False, True])
+def test_fault_20_reply_refused(
+    current_proxy: FaultServer, caller: Caller, status: str, *, is_over: bool
+) -> None:
+    """A reply that is refused ends the answer with what had arrived; no message is sent again."""
+    asking = lines(STARTED, token("half"), *([FINISHED] if is_over else []), QUESTION)
+    current_proxy.on(SEND, Instead(response(asking)))
+    current_proxy.on(REPLY, Instead(response(b"", status=status)), always=True)
+    outcome = caller.ask(current_proxy.url)
+    assert isinstance(outcome.error, StreamTruncated)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "half"
+    assert current_proxy.count(SEND) == 1
+    assert current_proxy.count(RESUME) == 0

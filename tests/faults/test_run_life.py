@@ -16,14 +16,16 @@ from hfchat_base import (
     ConversationNotFoundError,
     HuggingChat,
     HuggingChatError,
+    Retry,
     StreamTruncated,
     TextDelta,
+    Timeouts,
     TransportError,
 )
 from tests.support import leaving
 from tests.support.faults.answers import STARTED, lines, token
 from tests.support.faults.caller import refused, steps, until
-from tests.support.faults.kinds import Babble, Cut, CutAt, Instead
+from tests.support.faults.kinds import Babble, Cut, CutAt, Fault, Instead, Stall
 from tests.support.faults.server import (
     CREATE,
     MODELS,
@@ -61,6 +63,41 @@ def test_fault_31_arrived_and_lost_before_the_head(
     assert (outcome.text, outcome.error) == ("You said: hello", None)
     assert current_proxy.count(SEND) == 1
     assert len(current_server.prompts) == 1
+
+
+UNREADABLE: dict[str, Fault] = {
+    "late": Stall(0),
+    "late body": Stall(120),
+    "overloaded": Instead(response(b"", status="503 Unavailable", headers={"retry-after": "60"})),
+    "gone": Instead(response(b"", status="404 Not Found")),
+    "page": Instead(response(b"<html>", content_type="text/html")),
+    "cut": Cut(90),
+}
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_answer_does_not_wait_for_its_id(proxy: FaultServer, caller: Caller, fault: str) -> None:
+    """An answer whose id cannot be read is whole all the same; its id is not asked for for long.
+
+    That it is asked for twice, without a pause, and each time within what is left of the time of
+    one response, is what bounds the waiting.
+    """
+
+    def work(conversation: Any) -> Any:
+        proxy.reset()
+        proxy.on(READ, UNREADABLE[fault], always=True)
+        return conversation.send("hello")
+
+    retries: list[Retry] = []
+    said = caller.do(
+        proxy.url,
+        steps(lambda client: client.create_conversation("echo/base"), work),
+        timeouts=Timeouts(response=0.5),
+        on_retry=retries.append,
+    )
+    assert (said.text, said.message_id) == ("You said: hello", None)
+    assert proxy.count(READ) <= 2
+    assert retries == []
 
 
 @pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Unavailable", "504 Timeout"])

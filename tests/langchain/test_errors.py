@@ -10,8 +10,9 @@ from langchain_core import exceptions as core
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 import hfchat_base as ours
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import LocalServer
-from langchain_huggingchat import ChatHuggingChat, IgnoredParameterWarning, ToolLoopError, _errors
+from langchain_huggingchat import ChatHuggingChat, IgnoredParameterWarning, _errors
 from langchain_huggingchat._errors import as_model_error
 
 
@@ -74,7 +75,7 @@ async def test_tool_loop(server: LocalServer) -> None:
     """A model that makes the same call with the same result over and over is stopped."""
     model = ChatHuggingChat(base_url=server.base_url)
     history = loop(*["no"] * 5)
-    with pytest.raises(ToolLoopError, match="called check 5 times in a row"):
+    with pytest.raises(RepeatedToolCallError, match="called check 5 times in a row"):
         model.invoke(history)
     with pytest.raises(core.ModelError) as caught:
         await model.ainvoke(history)

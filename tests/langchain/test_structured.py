@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import typing
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, RootModel
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import NotRequired, TypedDict
 
+from hfchat_base import MissingRequirementsError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
 from langchain_huggingchat._structured import METHODS, Method
@@ -342,6 +344,16 @@ def test_typed_dict_as_it_is_shown(server: LocalServer, model: ChatHuggingChat) 
     assert {"type": "null"} in shown["properties"]["count"]["anyOf"]
     assert shown["properties"]["parts"]["items"]["properties"] == {"size": {"type": "integer"}}
     assert shown["required"] == ["kind", "parts"]
+
+
+def test_json_schema_without_its_validator(
+    model: ChatHuggingChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where jsonschema is not installed, a class works, and a JSON schema names the extra."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    assert model.with_structured_output(Person).invoke(ASKED) == Person(**ADA)
+    with pytest.raises(MissingRequirementsError, match=r"hfchat\[langchain\]"):
+        model.with_structured_output(Person.model_json_schema())
 
 
 def test_invalid_json_schema(model: ChatHuggingChat) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,17 +26,3 @@ def test_example_answers_from_its_texts(reader_server: LocalServer) -> None:
     assert "The ferry to Skerrow leaves Port Ellin at noon." in done.stdout
     assert "> Where is the market?\nPort Ellin has a market on Saturdays." in done.stdout
     assert "A return ticket is 14 euros." in done.stdout
-
-
-def test_llamahub_metadata() -> None:
-    """The classes that LlamaHub is told of are where it is told to look."""
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    path = re.search(r'^import_path = "(.+)"$', text, re.MULTILINE)
-    authors = re.search(
-        r"^\[tool\.llamahub\.class_authors\]\n((?:\w+ = .+\n)+)", text, re.MULTILINE
-    )
-    assert path
-    assert authors
-    module = importlib.import_module(path[1])
-    for line in authors[1].splitlines():
-        assert hasattr(module, line.partition(" = ")[0])

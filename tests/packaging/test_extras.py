@@ -58,6 +58,32 @@ with LocalServer() as server, HuggingChat(server.base_url, "hf-chat=guest") as c
     print(client.chat("hello").text)
 """
 
+_API = """
+import asyncio, json
+from hfchat_base import AsyncHuggingChat
+from hfchat_base.api import create_app
+import uvicorn
+sent = []
+async def receive():
+    if not sent:
+        sent.append(True)
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+    await asyncio.Event().wait()
+async def ask():
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
+        "headers": [(b"host", b"localhost")], "server": ("127.0.0.1", 80),
+    }
+    answer = bytearray()
+    async def send(message):
+        answer.extend(message.get("body", b""))
+    async with AsyncHuggingChat() as client:
+        await create_app(client, key=None)(scope, receive, send)
+    print(json.loads(answer)["choices"][0]["message"]["content"])
+asyncio.run(ask())
+"""
+
 _DEMO = """
 import os
 from hfchat_base import HuggingChat
@@ -98,14 +124,23 @@ with HuggingChat() as client:
     print(client.chat("hello").text)
 """
 
+_NOTEBOOK = """
+from hfchat_base import HuggingChat
+from hfchat_base.notebook import watch
+with HuggingChat() as client:
+    watch(client.stream_chat("hello"))
+"""
+
 USES: Final[Mapping[str, str]] = {
     "": _BASE,
     "langchain": _LANGCHAIN,
     "llama-index": _LLAMA_INDEX,
     "local": _LOCAL,
+    "api": _API,
     "demo": _DEMO,
     "browser": _BROWSER,
     "keyring": _KEYRING,
+    "notebook": _NOTEBOOK,
 }
 """A use of what each extra gives, which prints an answer; the first is always there."""
 
@@ -113,6 +148,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "langchain": "import langchain_huggingchat",
     "llama-index": "import llama_index.llms.huggingchat",
     "local": "import hfchat_base.local",
+    "api": "import hfchat_base.api",
     "demo": "import hfchat_base.local.demo as demo; demo.demo_model()",
     "browser": """
 import hfchat_base, sys
@@ -123,6 +159,7 @@ import hfchat_base, os
 os.environ["HUGGINGCHAT_KEYRING"] = "1"
 hfchat_base.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
 """,
+    "notebook": "import hfchat_base.notebook; hfchat_base.notebook._View()",
 }
 """A use of each extra that fails without it."""
 
@@ -176,7 +213,7 @@ def user(
 
 def provides(environment: Environment, extra: str) -> bool:
     """Whether an extra is in an environment."""
-    implied = {"demo": ["demo", "local"], "all": [*USES, "cli"]}
+    implied = {"local": ["local", "api"], "demo": ["demo", "local", "api"], "all": [*USES, "cli"]}
     return extra in ("", *implied.get(environment.extra, [environment.extra]))
 
 
@@ -222,6 +259,7 @@ def test_command(environment: Environment, user: dict[str, str]) -> None:
     [
         ("serve", "local"),
         ("serve --demo", "local"),
+        ("api", "api"),
         ("demo", "all"),
         ("login --from-browser firefox", "browser"),
     ],

@@ -21,6 +21,7 @@ _EXTRAS: Final = {
     "cli": "typer",
     "browser": "rookie_cookies",
     "keyring": "keyring",
+    "notebook": "IPython",
 }
 """A module that each extra brings. The extra `local` is part of the group `test`."""
 
@@ -31,6 +32,9 @@ _NEEDS: Final = {
     "langchain": ("langchain",),
     "llama_index": ("llama-index",),
     "local/demo": ("demo",),
+    "api/test_judges.py": ("langchain", "llama-index"),
+    "api/test_command.py": ("cli",),
+    "api/test_langchain_standard.py": ("langchain",),
     "base/cli": ("cli",),
     "base/cli/test_demo.py": ("langchain", "llama-index"),
     "base/auth/test_sources.py": ("browser",),

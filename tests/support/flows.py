@@ -77,7 +77,7 @@ class _ScriptedExchange:
     def work(self) -> None:
         """There is nothing to do before."""
 
-    def finish(self) -> Response:
+    def finish(self, timeout: float | None) -> Response:  # noqa: ARG002 - nothing is waited for
         return self._send()
 
     def close(self) -> None:

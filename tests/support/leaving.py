@@ -192,7 +192,7 @@ async def assert_stopped_once_async(
 
 
 def _farewells() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "hfchat-farewell"]
+    return [thread for thread in threading.enumerate() if thread.name == "hfchat-cleanup"]
 
 
 async def _read(pieces: AsyncGenerator[Any, None]) -> None:

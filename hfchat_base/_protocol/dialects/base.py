@@ -12,8 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
+
+from pydantic.alias_generators import to_camel
 
 from hfchat_base._protocol import encodings, limits
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
@@ -33,6 +35,13 @@ from hfchat_base._protocol.responses import check_json
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, ProtocolError
 from hfchat_base.types import Attachment, ConversationInfo, McpServer, Message, Model, User
+
+_NOT_FOUND: Final = 404
+
+
+def setting_key(name: str) -> str:
+    """A setting's name as servers spell it."""
+    return to_camel(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,56 @@ class Dialect(ABC):
 
         Raises:
             HuggingChatError: The server refused, or what it sent cannot be read.
+        """
+
+    @abstractmethod
+    def parse_settings(self, response: Response, request: Request) -> dict[str, Any]:
+        """Read those of the account's settings that can be changed, under the server's own names.
+
+        Raises:
+            HuggingChatError: The server refused, or what it sent cannot be read.
+        """
+
+    @abstractmethod
+    def change_settings(self, endpoint: Endpoint, settings: Mapping[str, Any]) -> Request:
+        """Write all settings. Those that are left out go back to their defaults (S)."""
+
+    @abstractmethod
+    def get_billing_organizations(self) -> Request | None:
+        """Ask who may pay for the account's answers; None if this generation has no such thing."""
+
+    def parse_billing_organizations(self, response: Response, request: Request) -> list[str]:
+        """Read who may pay; nobody else outside of HuggingChat, which answers with 404 (S)."""
+        if response.status == _NOT_FOUND:
+            return []
+        check_json(response, request)
+        raw = encodings.from_superjson(response.body, "organisations")
+        found = raw.get("organizations") if isinstance(raw, dict) else None
+        items = found if isinstance(found, list) else []
+        names = [item.get("preferred_username") for item in items if isinstance(item, dict)]
+        return [name for name in names if isinstance(name, str) and name]
+
+    # --- what the server has ----------------------------------------------------------------------
+
+    @abstractmethod
+    def get_model(self, model: str) -> Request | None:
+        """Ask for all that is known of one model; None if this generation only has the list."""
+
+    @property
+    @abstractmethod
+    def conversations_path(self) -> str:
+        """Where all conversations of an account are deleted."""
+
+    @abstractmethod
+    def get_mcp_servers(self) -> Request | None:
+        """Ask for the server's own MCP servers; None if this generation has none."""
+
+    @abstractmethod
+    def require(self, what: str) -> None:
+        """Refuse what only current servers have.
+
+        Raises:
+            InvalidRequestError: This generation does not have it.
         """
 
     # --- conversations ----------------------------------------------------------------------------

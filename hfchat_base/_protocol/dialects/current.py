@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from hfchat_base._protocol import encodings, limits, pages
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER, Generation
@@ -35,6 +36,9 @@ from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.secret import reveal
 from hfchat_base.types import ConversationInfo, Message, User
 
+_NOT_WRITTEN: Final = ("welcomeModalSeen", "welcomeModalSeenAt")
+"""What is read with the settings and is none: written back, it would be taken for news (S)."""
+
 
 class CurrentDialect(Dialect):
     """chat-ui 0.20."""
@@ -61,6 +65,40 @@ class CurrentDialect(Dialect):
         """Read the model that the account has chosen, out of its settings."""
         check_json(response, request)
         return active_model_in(encodings.from_superjson(response.body, "settings"))
+
+    def parse_settings(self, response: Response, request: Request) -> dict[str, Any]:
+        """Read those of the account's settings that can be changed."""
+        check_json(response, request)
+        raw = encodings.from_superjson(response.body, "settings")
+        if not isinstance(raw, dict):
+            raise ProtocolError("The server's settings cannot be read.")
+        return {key: value for key, value in raw.items() if key not in _NOT_WRITTEN}
+
+    def change_settings(self, endpoint: Endpoint, settings: Mapping[str, Any]) -> Request:
+        """Write all settings; one without a value is left out, as null is refused (S)."""
+        body = {key: value for key, value in settings.items() if value is not None}
+        return json_request("POST", "/api/v2/user/settings", endpoint, body)
+
+    def get_billing_organizations(self) -> Request | None:
+        """Ask who may pay for the account's answers."""
+        return Request("GET", "/api/v2/user/billing-orgs", ACCEPT_JSON)
+
+    def get_model(self, model: str) -> Request | None:
+        """Ask for all that is known of one model."""
+        path = f"/api/v2/models/{quote(model)}"
+        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
+
+    @property
+    def conversations_path(self) -> str:
+        """Where all conversations of an account are deleted."""
+        return "/api/v2/conversations"
+
+    def get_mcp_servers(self) -> Request | None:
+        """Ask for the server's own MCP servers."""
+        return Request("GET", "/api/mcp/servers", ACCEPT_JSON)
+
+    def require(self, what: str) -> None:
+        """All of it is there."""
 
     def conversation_path(self, conversation_id: str) -> str:
         """Where a conversation is changed and deleted."""

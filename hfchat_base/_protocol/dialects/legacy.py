@@ -5,6 +5,7 @@ Much of its data comes as SvelteKit's ``__data.json``, in devalue.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
@@ -22,7 +23,13 @@ from hfchat_base._protocol.dialects.base import (
 )
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import read_models
-from hfchat_base._protocol.requests import ACCEPT_ANY, ACCEPT_JSON, Endpoint, empty_request
+from hfchat_base._protocol.requests import (
+    ACCEPT_ANY,
+    ACCEPT_JSON,
+    Endpoint,
+    empty_request,
+    json_request,
+)
 from hfchat_base._protocol.responses import check, check_data, check_json
 from hfchat_base._protocol.stored import (
     StoredConversation,
@@ -30,10 +37,23 @@ from hfchat_base._protocol.stored import (
     read_infos,
     read_user,
 )
-from hfchat_base.errors import InvalidRequestError
+from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.types import ConversationInfo, Message, User
 
 _UNAUTHORIZED: Final = 401
+
+_SETTINGS: Final = frozenset(
+    (
+        "activeModel",
+        "customPrompts",
+        "directPaste",
+        "disableStream",
+        "hideEmojiOnSidebar",
+        "shareConversationsWithModelAuthors",
+        "tools",
+    )
+)
+"""The settings that can be written (S)."""
 
 
 class LegacyDialect(Dialect):
@@ -64,6 +84,43 @@ class LegacyDialect(Dialect):
         check_data(response, request, _PAGE_DATA)
         nodes = encodings.from_sveltekit_data(response.body, _PAGE_DATA)
         return next((m for node in nodes if (m := active_model_in(node.get("settings")))), None)
+
+    def parse_settings(self, response: Response, request: Request) -> dict[str, Any]:
+        """Read those of the account's settings that can be changed."""
+        check_data(response, request, _PAGE_DATA)
+        nodes = encodings.from_sveltekit_data(response.body, _PAGE_DATA)
+        found = next((s for node in nodes if isinstance(s := node.get("settings"), dict)), None)
+        if found is None:
+            raise ProtocolError("The server's settings cannot be read.")
+        return {key: value for key, value in found.items() if key in _SETTINGS}
+
+    def change_settings(self, endpoint: Endpoint, settings: Mapping[str, Any]) -> Request:
+        """Write all settings; one without a value is left out, as null is refused (S)."""
+        body = {key: value for key, value in settings.items() if value is not None}
+        return json_request("POST", "/settings", endpoint, body)
+
+    def get_billing_organizations(self) -> Request | None:
+        """There are none."""
+        return None
+
+    def get_model(self, model: str) -> Request | None:  # noqa: ARG002 - there is only the list
+        """There is only the list."""
+        return None
+
+    @property
+    def conversations_path(self) -> str:
+        """Where all conversations of an account are deleted."""
+        return "/api/conversations"
+
+    def get_mcp_servers(self) -> Request | None:
+        """There are none."""
+        return None
+
+    def require(self, what: str) -> None:
+        """Refuse what only current servers have."""
+        raise InvalidRequestError(
+            f"This server speaks the protocol of mid-2025, which has no {what}."
+        )
 
     def conversation_path(self, conversation_id: str) -> str:
         """Where a conversation is changed and deleted."""

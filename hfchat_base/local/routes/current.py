@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -16,6 +15,7 @@ from hfchat_base.local.routes.http import (
     HTTPError,
     InternalError,
     base_path_of,
+    change_settings,
     get_session,
     html_response,
     import_share,
@@ -79,6 +79,9 @@ class CurrentRoutes:
                 methods=["DELETE"],
             ),
             Route("/api/mcp/servers", self.tool_servers),
+            Route("/api/mcp/health", self.check_tool_server, methods=["POST"]),
+            Route("/api/transcribe", self.transcribe, methods=["POST"]),
+            Route("/api/v2/generations/live", self.running),
             Route("/api/models", self.v1_models),
             Route("/api/user", v1_user),
             Route("/api/conversations", self.v1_conversations),
@@ -124,14 +127,7 @@ class CurrentRoutes:
         Raises:
             InternalError: A value has the wrong type.
         """
-        body = await json_body(request)
-        if not isinstance(body, dict):
-            raise InternalError("settings are not an object")
-        try:
-            self._state.settings.write(get_session(request).owner, body)
-        except ValidationError as error:
-            raise InternalError("a setting has the wrong type") from error
-        return Response()
+        return await change_settings(request, self._state)
 
     async def flags(self, _request: Request) -> Response:
         """Return the feature flags."""
@@ -213,6 +209,43 @@ class CurrentRoutes:
         """List the server's own tool servers."""
         servers = self._state.tool_servers
         return json_response([server.entry() for server in servers if server.base])
+
+    async def check_tool_server(self, request: Request) -> Response:
+        """Connect to a tool server, and say which tools it has."""
+        body = await json_body(request)
+        url = body.get("url") if isinstance(body, dict) else None
+        if not url:
+            return json_response({"ready": False, "error": "URL is required"}, status=400)
+        found = next((server for server in self._state.tool_servers if server.url == url), None)
+        if found is None:
+            error = f"Cannot connect to {url}. Please verify the server is running and accessible."
+            report = {"ready": False, "error": error, "authRequired": False}
+            return json_response(report, status=503)
+        tools = [
+            {"name": tool.name, "description": tool.description, "inputSchema": tool.parameters}
+            for tool in found.tools
+        ]
+        return json_response({"ready": True, "tools": tools, "authRequired": False})
+
+    async def transcribe(self, _request: Request) -> Response:
+        """Turn speech into text: this server has no model for it.
+
+        Raises:
+            HTTPError: Always.
+        """
+        raise HTTPError(503, "Transcription is not configured")
+
+    async def running(self, request: Request) -> Response:
+        """Say which of the user's answers are being written: once, and not again (R: ``live``)."""
+        owner = get_session(request).owner
+        running = []
+        for run in self._state.active_runs:
+            found = self._state.conversations.get(owner, str(run.conversation_id))
+            if found is not None:
+                running.append({"conversationId": str(found.id), "title": found.title})
+        sync = json_text({"running": running, "ended": []})
+        text = f"event: sync\ndata: {sync}\n\nevent: idle\ndata: {{}}\n\n"
+        return text_response(text, media="text/event-stream")
 
     async def v1_models(self, _request: Request) -> Response:
         """List the models in the older form."""

@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote, unquote
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from hfchat_base.local.wire import json_text, now, superjson_text, whole_number
@@ -313,6 +314,22 @@ def own_conversation(request: Request, state: ServerState) -> Conversation:
     if found is None:
         raise HTTPError(404, "Conversation not found")
     return found
+
+
+async def change_settings(request: Request, state: ServerState) -> Response:
+    """Store the user's settings; a setting that is left out is reset to its default.
+
+    Raises:
+        InternalError: A value has the wrong type.
+    """
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        raise InternalError("settings are not an object")
+    try:
+        state.settings.write(get_session(request).owner, body)
+    except ValidationError as error:
+        raise InternalError("a setting has the wrong type") from error
+    return Response()
 
 
 def readable_conversation(request: Request, state: ServerState) -> tuple[Conversation, bool]:

@@ -15,6 +15,7 @@ from hfchat_base.local.routes.http import (
     HTTPError,
     InternalError,
     base_path_of,
+    change_settings,
     get_session,
     html_response,
     is_object_id,
@@ -62,13 +63,15 @@ class LegacyRoutes:
             Route("/__data.json", self.home_data),
             Route("/conversation/{id}/__data.json", self.conversation_data),
             Route("/api/models", self.models),
-            Route("/api/conversations", self.conversations),
+            Route("/api/conversations", self.conversations, methods=["GET"]),
             Route("/api/conversation/{id}", self.conversation),
             Route(
                 "/api/conversation/{id}/message/{message}",
                 self.delete_message,
                 methods=["DELETE"],
             ),
+            Route("/settings", self.change_settings, methods=["POST"]),
+            Route("/api/conversations", self.delete_all, methods=["DELETE"]),
             Route("/api/user", v1_user),
             Route("/api/tools/search", self.tools),
             Route("/api/assistants", self.assistants),
@@ -116,6 +119,15 @@ class LegacyRoutes:
         if not is_object_id(conversation_id) or found is None:
             return json_response({"message": "Conversation not found"}, status=404)
         return json_response(self._api_document(found))
+
+    async def change_settings(self, request: Request) -> Response:
+        """Store the user's settings (S)."""
+        return await change_settings(request, self._state)
+
+    async def delete_all(self, request: Request) -> Response:
+        """Delete all of the user's conversations (S)."""
+        self._state.conversations.delete_all(get_session(request).owner)
+        return Response()
 
     async def delete_message(self, request: Request) -> Response:
         """Delete a message and its descendants; a missing one counts as deleted.
@@ -209,6 +221,7 @@ def layout_document(request: Request, state: ServerState) -> JsonObject:
     session = get_session(request)
     recent, _ = state.conversations.page(session.owner, 0)
     user = user_document(session.user)
+    settings = state.settings.read(session.owner)
     return {
         "nConversations": state.conversations.count(session.owner),
         "conversations": [
@@ -226,14 +239,14 @@ def layout_document(request: Request, state: ServerState) -> JsonObject:
             "searchEnabled": False,
             "ethicsModalAccepted": False,
             "ethicsModalAcceptedAt": None,
-            "activeModel": state.models[0].id,
+            "activeModel": settings["activeModel"],
             "hideEmojiOnSidebar": False,
-            "shareConversationsWithModelAuthors": True,
-            "customPrompts": {},
+            "shareConversationsWithModelAuthors": settings["shareConversationsWithModelAuthors"],
+            "customPrompts": settings["customPrompts"],
             "assistants": [],
             "tools": [],
             "disableStream": False,
-            "directPaste": False,
+            "directPaste": settings["directPaste"],
         },
         "models": [model.page_entry() for model in state.models],
         "oldModels": [],

@@ -222,7 +222,7 @@ def _pickled(thing: object) -> bytes:
     [
         (["--debug", "ask", "hello", "--model", "echo/base"], "You said: hello"),
         (["--debug", "ask", "hello", "--model", "nothing/such"], "ModelNotFoundError"),
-        (["--debug", "whoami"], "does not know this session"),
+        (["--debug", "whoami"], "has expired"),
         (["--debug", "doctor"], "does not know this session"),
         (["--debug", "conversations", "list"], ""),
         (["--debug", "models", "--base-url", "http://127.0.0.1:9"], "Traceback"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import (
+    Answer,
     ElicitationRequest,
     ElicitationResolved,
     Event,
@@ -30,6 +31,7 @@ from hfchat_base import (
     ToolEta,
     ToolProgress,
     ToolResult,
+    ToolRun,
     Unknown,
     WebSearchUpdate,
 )
@@ -263,3 +265,16 @@ def test_the_usual_form_takes_nothing_that_json_does_not(token: bytes) -> None:
         except ProtocolError:
             outcomes.append(None)
     assert outcomes[0] == outcomes[1]
+
+
+def test_deepest_arguments_can_be_written_as_json() -> None:
+    """An answer whose tool was called with the deepest arguments that are read has a JSON form."""
+    arguments: dict[str, Any] = {}
+    for _ in range(99):
+        arguments = {"a": arguments}
+    call = {"name": "n", "parameters": arguments}
+    raw = {"type": "tool", "subtype": "call", "uuid": "u", "call": call}
+    event = decode_line(json.dumps(raw).encode(), 1)
+    assert isinstance(event, ToolCall)
+    said = Answer(tool_runs=(ToolRun(uuid="u", name="n", arguments=event.arguments),))
+    assert Answer.model_validate_json(said.model_dump_json()) == said

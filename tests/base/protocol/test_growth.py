@@ -11,6 +11,7 @@ import pytest
 from langchain_core.language_models.chat_models import generate_from_stream
 
 from hfchat_base._protocol.accumulator import Accumulator
+from hfchat_base._protocol.artifacts import NOTHING, ArtifactSplitter
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._protocol.thinking import ThinkSplitter
 from hfchat_base.events import (
@@ -64,6 +65,50 @@ def copied(tokens: list[str]) -> int:
         splitter.feed(Measured(token))
     splitter.end_of_segment()
     return Measured.copied
+
+
+def split_artifacts(tokens: list[str]) -> None:
+    """Take artifacts out of a text that comes in tokens."""
+    splitter = ArtifactSplitter(lambda _count: "", NOTHING)
+    for token in tokens:
+        splitter.feed(Measured(token))
+    splitter.end()
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        lambda count: ["<"] * count,
+        lambda count: ["<artifact", *[" title"] * count],
+        lambda count: ["a <artif\n" * count],
+        lambda count: ['<artifact id="a">x</artifact>\n'] * count,
+        lambda count: ['<artifact id="a">', *["\n"] * count],
+        lambda count: ['<artifact id="a">\n', *[" "] * count],
+        lambda count: ['<artifact id="a">\n', *["`"] * count],
+        lambda count: ['<artifact id="a">\n', *["ab </"] * count],
+        lambda count: ['<artifact id="a" type="update">', *["<old_str>a</old_str>"] * count],
+    ],
+    ids=[
+        "brackets",
+        "an endless tag",
+        "halves of tags",
+        "artifacts",
+        "newlines",
+        "spaces",
+        "backticks",
+        "halves of closing tags",
+        "an update",
+    ],
+)
+def test_artifacts_are_taken_out_in_linear_time(tokens: Callable[[int], list[str]]) -> None:
+    """However they come, each character is looked at a fixed number of times."""
+
+    def work(count: int) -> int:
+        Measured.copied = 0
+        instructions = count_instructions(lambda: split_artifacts(tokens(count)))
+        return Measured.copied + instructions
+
+    assert work(1600) <= MOST * work(400)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""The base client's errors as OpenAI's: their status, type and code, in one table.
+
+Clients of OpenAI try again by themselves after 408, 409, 429 and 5xx. The base client has done so
+already where it is safe, and a run that failed half-way has cost its credits. So ``x-should-retry``
+tells them not to, unless the server has said when to come back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+import hfchat_base as base
+
+__all__ = ["Failure", "RequestError"]
+
+
+class RequestError(Exception):
+    """A request that this endpoint itself refuses.
+
+    Attributes:
+        failure: What to answer.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        kind = "authentication_error" if status == 401 else "invalid_request_error"  # noqa: PLR2004
+        self.failure = Failure(status, message, kind, code, param)
+
+
+_Row = tuple[type[BaseException], int, str, str | None]
+
+_TABLE: Final[tuple[_Row, ...]] = (
+    (base.LoginRequired, 401, "authentication_error", "login_required"),
+    (base.SessionExpired, 401, "authentication_error", "session_expired"),
+    (base.MissingAuthError, 401, "authentication_error", "login_required"),
+    (base.OutOfCreditsError, 402, "insufficient_quota", "insufficient_quota"),
+    (base.AccessDeniedError, 403, "permission_error", "access_denied"),
+    (base.OriginRejectedError, 403, "permission_error", "origin_rejected"),
+    (base.ModelNotFoundError, 404, "invalid_request_error", "model_not_found"),
+    (base.ConversationNotFoundError, 404, "invalid_request_error", "conversation_not_found"),
+    (base.MessageNotFoundError, 404, "invalid_request_error", "message_not_found"),
+    (base.FileNotAvailableError, 404, "invalid_request_error", "file_not_found"),
+    (base.ConversationBusyError, 409, "conflict_error", "conversation_busy"),
+    (base.FileTooLargeError, 413, "invalid_request_error", "file_too_large"),
+    (base.MessageTooLongError, 400, "invalid_request_error", "context_length_exceeded"),
+    (base.InvalidRequestError, 400, "invalid_request_error", None),
+    (base.RateLimitError, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (base.ServerError, 502, "server_error", "upstream_error"),
+    (base.ConnectTimeout, 504, "server_error", "timeout"),
+    (base.StreamStalled, 504, "server_error", "timeout"),
+    (base.StreamTruncated, 502, "server_error", "upstream_disconnected"),
+    (base.GenerationInterrupted, 502, "server_error", "generation_interrupted"),
+    (base.GenerationFailed, 502, "server_error", "generation_failed"),
+    (base.TransportError, 502, "server_error", "upstream_unreachable"),
+    (base.HuggingChatError, 502, "server_error", "upstream_error"),
+)
+"""Each error, the status that it is answered with, OpenAI's type and a code; the first fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error in OpenAI's form.
+
+    Attributes:
+        status: The HTTP status.
+        message: What went wrong, for people.
+        type: OpenAI's name for its kind.
+        code: What programs know it by, or None.
+        param: The field of the request that is wrong, or None.
+        retry_after: Seconds after which to try again, or None.
+    """
+
+    status: int
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def from_error(cls, error: BaseException) -> Failure:
+        """Find out what to answer for an error; one that nobody has foreseen is told no details."""
+        if isinstance(error, RequestError):
+            return error.failure
+        if isinstance(error, base.GenerationFailed) and error.is_context_overflow:
+            return cls(400, str(error), "invalid_request_error", "context_length_exceeded")
+        for kind, status, type_, code in _TABLE:
+            if isinstance(error, kind):
+                retry_after = error.retry_after if isinstance(error, base.ResponseError) else None
+                return cls(status, str(error), type_, code, None, retry_after)
+        return cls(500, "An internal error occurred.", "server_error", "internal_error")
+
+    @classmethod
+    def from_validation(cls, error: ValidationError) -> Failure:
+        """Say which field of a request is wrong, without its value."""
+        first = error.errors(include_url=False, include_input=False)[0]
+        # Names of classes among the place stand for the choices of a union.
+        place = ".".join(
+            str(p) for p in first["loc"] if not (isinstance(p, str) and p[:1].isupper())
+        )
+        message = f"{place}: {first['msg']}" if place else first["msg"]
+        return cls(400, message, "invalid_request_error", None, place or None)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body of a response, and the data of an event."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that go with it."""
+        headers: dict[str, str] = {}
+        if self.status == 401:  # noqa: PLR2004
+            headers["www-authenticate"] = "Bearer"
+        if self.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(self.retry_after))
+        elif self.status == 429 or self.status >= 500:  # noqa: PLR2004
+            headers["x-should-retry"] = "false"
+        return headers

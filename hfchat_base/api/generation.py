@@ -1,0 +1,172 @@
+"""One answer from beginning to end: asked for, again if a call has to come, and its pieces.
+
+What both forms of the API are made of. `hfchat_base.tools.ToolSession` knows when an answer is
+whole; the base client finds the conversation that has the beginning of the history.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final, Union
+
+from hfchat_base.api.history import Prompt
+from hfchat_base.client import AsyncHuggingChat
+from hfchat_base.events import Event
+from hfchat_base.tools import (
+    FunctionCall,
+    InvalidToolCall,
+    Piece,
+    ToolSession,
+    assistant_text,
+    call_text,
+)
+from hfchat_base.types import Answer, ChatMessage, FetchedFile, Source, ToolRun
+
+__all__ = ["ApiPiece", "Generation"]
+
+ApiPiece = Union[str, FunctionCall, Event]
+"""A str is text, a `FunctionCall` a call; the rest are events as they came."""
+
+
+class Generation:
+    """An answer while it is made.
+
+    Args:
+        client: Who answers.
+        prompt: What is asked.
+
+    Attributes:
+        answer: What the base client has of the answer so far.
+        files: The files of the answer.
+        sources: The pages that it leans on.
+        tool_runs: The tools that the server ran for it.
+        calls: The calls that the caller has to run.
+    """
+
+    def __init__(self, client: AsyncHuggingChat, prompt: Prompt) -> None:
+        self.prompt: Final = prompt
+        self.answer = Answer()
+        self.files: list[FetchedFile] = []
+        self.sources: list[Source] = []
+        self.tool_runs: list[ToolRun] = []
+        self.calls: list[FunctionCall] = []
+        self._texts: list[str] = []
+        self._client = client
+        self._session = ToolSession(
+            prompt.messages,
+            prompt.tools.config,
+            stops=prompt.stops,
+            response_schema=prompt.schema,
+            streams=prompt.streams,
+        )
+
+    @property
+    def text(self) -> str:
+        """The text of the answer so far."""
+        return "".join(self._texts)
+
+    @property
+    def model(self) -> str:
+        """The model that answers; the one that was asked for until that is known."""
+        return self.answer.model or self.prompt.model or ""
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What OpenAI's forms have no place for."""
+        answer, details = self.answer, dict[str, Any]()
+        if answer.conversation_id and not self._client.ephemeral:
+            details["conversation_id"] = answer.conversation_id
+            details["conversation_url"] = (
+                f"{self._client.base_url}/conversation/{answer.conversation_id}"
+            )
+            details["message_id"] = answer.message_id
+        if answer.title:
+            details["title"] = answer.title
+        if answer.router:
+            details["router"] = dict(answer.router)
+        if self.tool_runs:
+            details["tool_runs"] = [run.model_dump(mode="json") for run in self.tool_runs]
+        if missing := [file.as_missing() for file in self.files if file.data is None]:
+            details["missing_files"] = missing
+        return details
+
+    def data_urls(self) -> list[str]:
+        """The files of the answer, as far as they could be fetched."""
+        return [
+            f"data:{one.file.mime};base64,{base64.b64encode(one.data).decode()}"
+            for one in self.files
+            if one.data is not None
+        ]
+
+    def history(self) -> Sequence[ChatMessage]:
+        """The answer as the message that a caller sends back."""
+        text = assistant_text(self.text, self.calls)
+        return [ChatMessage("assistant", text)] if text else []
+
+    async def pieces(self) -> AsyncGenerator[ApiPiece, None]:
+        """Ask, and yield the answer as it comes. Leaving early stops the server's run.
+
+        Raises:
+            HuggingChatError: The server refused, or the answer did not end well.
+        """
+        session = self._session
+        while session.goes_on:
+            async with self._client.stream_chat(
+                session.messages,
+                model=self.prompt.model,
+                web_search=self.prompt.web_search,
+                mcp_servers=self.prompt.mcp_servers,
+                as_history=self._as_history,
+            ) as stream:
+                async for event in stream:
+                    for piece in session.take(event):
+                        if not self.answer.model:
+                            self.answer = stream.answer
+                        yielded = self._noted(piece)
+                        if yielded is not None:
+                            yield yielded
+                    if session.is_stopped:
+                        break
+                self.answer = answer = stream.answer
+                for piece in session.end(answer):
+                    yielded = self._noted(piece)
+                    if yielded is not None:
+                        yield yielded
+                self.sources += answer.sources
+                self.tool_runs += answer.tool_runs
+                self.files += await self._client.fetch_files(answer)
+
+    def _noted(self, piece: Piece) -> ApiPiece | None:
+        """Note a piece; None if it says nothing new.
+
+        OpenAI's forms have no place for a call that cannot be used, so it is shown as text, if the
+        session has not done so.
+        """
+        if piece.__class__ is str:
+            self._texts.append(piece)
+        elif isinstance(piece, FunctionCall):
+            self.calls.append(piece)
+        elif isinstance(piece, InvalidToolCall):
+            return self._shown(piece)
+        return piece
+
+    def _shown(self, call: InvalidToolCall) -> str | None:
+        if call.text in self.text:
+            return None
+        text = ("\n" if self._texts else "") + call_text(call)
+        self._texts.append(text)
+        return text
+
+    def _as_history(self, answer: Answer) -> Sequence[ChatMessage]:
+        """The history under which the answer will be continued: with what the caller got of it."""
+        known = self._session.as_history(answer)
+        if self._session.goes_on:
+            return known
+        calls = self._session.calls
+        text = self._session.text
+        for call in calls:
+            if isinstance(call, InvalidToolCall) and call.text not in text:
+                text += ("\n" if text else "") + call_text(call)
+        valid = [call for call in calls if isinstance(call, FunctionCall)]
+        return [*known[:-1], ChatMessage("assistant", assistant_text(text, valid))]

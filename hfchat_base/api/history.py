@@ -1,0 +1,349 @@
+"""A request of either form → what the base client is asked: messages, tools, options.
+
+Calls and their results become text in the form that the model was asked for (`hfchat_base.tools`),
+so that the history that a client sends back is the one under which its conversation is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hfchat_base.api.schema import (
+    ChatCompletionsRequest,
+    ChatMessageParam,
+    Content,
+    ContentPart,
+    InputItem,
+    Request,
+    ResponsesRequest,
+)
+from hfchat_base.errors import InvalidRequestError
+from hfchat_base.files import Upload, fetch_public_file
+from hfchat_base.tools import FunctionCall, InvalidToolCall, assistant_text, result_text
+from hfchat_base.tools.openai_form import ToolSet, response_schema
+from hfchat_base.types import ChatMessage, McpServer, Role
+from hfchat_base.validation import check_servers
+
+__all__ = ["Prompt", "prompt_of_chat", "prompt_of_response"]
+
+_ROLES: Final[Mapping[str, Role]] = {"system": "system", "developer": "system", "user": "user"}
+_MOST_WEB_FILES: Final = 16
+_SERVER_ITEMS: Final = frozenset(
+    (
+        "reasoning",
+        "web_search_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "image_generation_call",
+        "compaction",
+    )
+)
+"""Items of earlier answers that are no part of what is sent to a model."""
+
+_CUSTOM_INPUT: Final = "input"
+"""The one argument of the function that stands for a tool that takes free text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is asked of the base client.
+
+    Attributes:
+        messages: The whole history.
+        model: Id or short name of the model, or None for the default.
+        tools: The tools that the client or the server runs.
+        stops: Stop sequences.
+        schema: The JSON schema that the answer has to fit, an empty one for any; None for text.
+        mcp_servers: MCP servers for the server to use.
+        web_search: Whether the server is to search the web.
+        streams: Whether the answer is sent while it comes.
+        custom_tools: The names of the tools that take free text in place of JSON.
+    """
+
+    messages: Sequence[ChatMessage]
+    model: str | None
+    tools: ToolSet
+    stops: Sequence[str] = ()
+    schema: Mapping[str, Any] | None = None
+    mcp_servers: Sequence[McpServer] = ()
+    web_search: bool = False
+    streams: bool = False
+    custom_tools: frozenset[str] = field(default_factory=frozenset)
+
+
+async def prompt_of_chat(request: ChatCompletionsRequest) -> Prompt:
+    """Read a request of Chat Completions.
+
+    Raises:
+        InvalidRequestError: Something in it cannot be sent to a HuggingChat server.
+    """
+    if request.n not in (None, 1):
+        raise InvalidRequestError("A HuggingChat server gives one answer at a time: n has to be 1.")
+    if request.functions:
+        raise InvalidRequestError("functions is the old form of tools: use tools.")
+    reader = _Reader()
+    await reader.fetch(message.content for message in request.messages)
+    messages = [reader.chat_message(message) for message in request.messages]
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or ()
+    return _prompt(
+        request,
+        messages,
+        stops=stops,
+        response_format=request.response_format,
+        web_search=request.web_search_options is not None,
+    )
+
+
+async def prompt_of_response(
+    request: ResponsesRequest, previous: Sequence[ChatMessage] = ()
+) -> tuple[Prompt, Sequence[ChatMessage]]:
+    """Read a request of Responses.
+
+    Args:
+        request: The request.
+        previous: The history of the response that it continues, without instructions.
+
+    Returns:
+        What to ask; and the whole history without the instructions, which belong to one request.
+
+    Raises:
+        InvalidRequestError: Something in it cannot be sent to a HuggingChat server.
+    """
+    if request.background:
+        raise InvalidRequestError("Responses cannot be made in the background here.")
+    if request.conversation is not None:
+        raise InvalidRequestError(
+            "There are no conversations of OpenAI's here: use previous_response_id."
+        )
+    items = request.input
+    if isinstance(items, str):
+        items = [InputItem(role="user", content=items)]
+    reader = _Reader()
+    await reader.fetch(content for item in items for content in (item.content, item.output))
+    history = [*previous, *reader.items(items)]
+    instructions = (
+        [ChatMessage("system", request.instructions)] if request.instructions is not None else []
+    )
+    prompt = _prompt(
+        request,
+        [*instructions, *history],
+        response_format=request.text.format if request.text else None,
+    )
+    return prompt, history
+
+
+def _prompt(
+    request: Request,
+    messages: Sequence[ChatMessage],
+    *,
+    stops: Sequence[str] = (),
+    response_format: Mapping[str, Any] | None,
+    web_search: bool = False,
+) -> Prompt:
+    tools = [_as_function(tool) for tool in request.tools or ()]
+    choice = request.tool_choice
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        tools, choice = _allowed(tools, choice.get("allowed_tools") or choice)
+    tool_set = ToolSet.from_openai(tools, choice, parallel=request.parallel_tool_calls is not False)
+    return Prompt(
+        messages=messages,
+        model=request.model or None,
+        tools=tool_set,
+        stops=stops,
+        schema=response_schema(response_format),
+        mcp_servers=(*check_servers(request.mcp_servers), *tool_set.mcp_servers),
+        web_search=bool(request.web_search) or web_search or tool_set.web_search,
+        streams=bool(request.stream),
+        custom_tools=frozenset(
+            str(_inner(tool).get("name"))
+            for tool in request.tools or ()
+            if tool.get("type") == "custom"
+        ),
+    )
+
+
+def _inner(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = tool.get(str(tool.get("type")))
+    return inner if isinstance(inner, Mapping) else tool
+
+
+def _as_function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool that takes free text as a function of one argument; any other one as it is."""
+    if tool.get("type") != "custom":
+        return tool
+    inner = _inner(tool)
+    description = str(inner.get("description") or "")
+    form = inner.get("format")
+    if isinstance(form, Mapping) and (definition := form.get("definition")):
+        description += f"\n\nThe input has to follow this grammar:\n{definition}"
+    return {
+        "type": "function",
+        "name": inner.get("name"),
+        "description": description,
+        "parameters": {
+            "type": "object",
+            "properties": {_CUSTOM_INPUT: {"type": "string"}},
+            "required": [_CUSTOM_INPUT],
+        },
+    }
+
+
+def _allowed(
+    tools: Sequence[Mapping[str, Any]], allowed: Mapping[str, Any]
+) -> tuple[list[Mapping[str, Any]], str]:
+    """Keep the tools that a choice allows, and its mode."""
+    names = {
+        _inner(tool).get("name") for tool in allowed.get("tools") or () if isinstance(tool, Mapping)
+    }
+    kept = [tool for tool in tools if _inner(tool).get("name") in names]
+    return kept, str(allowed.get("mode") or "auto")
+
+
+class _Reader:
+    """Turns messages and items into the base client's messages, one by one, in order."""
+
+    def __init__(self) -> None:
+        self._tool_names: dict[str, str] = {}
+        self._fetched: dict[str, Upload] = {}
+
+    async def fetch(self, contents: Iterable[Content]) -> None:
+        """Fetch the files that are given by their web address, from public addresses only."""
+        addresses = list(
+            dict.fromkeys(
+                address
+                for content in contents
+                if isinstance(content, list)
+                for part in content
+                if (address := _address(part)) and not address.startswith("data:")
+            )
+        )
+        if len(addresses) > _MOST_WEB_FILES:
+            raise InvalidRequestError(
+                f"A request may name {_MOST_WEB_FILES} files by their web address, not"
+                f" {len(addresses)}: give their bytes as data URLs."
+            )
+        for address in addresses:
+            self._fetched[address] = await asyncio.to_thread(fetch_public_file, address)
+
+    def chat_message(self, message: ChatMessageParam) -> ChatMessage:
+        """Turn a message of Chat Completions."""
+        text, files = self._content(message.content)
+        if message.role == "assistant":
+            functions = [(call.id, call.function) for call in message.tool_calls or ()]
+            if message.function_call:
+                functions.append(("", message.function_call))
+            calls = []
+            for call_id, function in functions:
+                if function is None:
+                    raise InvalidRequestError("A tool call needs the function that was called.")
+                self._tool_names[call_id] = function.name
+                calls.append(_call(function.name, function.arguments))
+            return ChatMessage("assistant", assistant_text(text, calls))
+        if message.role in ("tool", "function"):
+            name = self._tool_names.get(message.tool_call_id or "") or message.name or "tool"
+            return ChatMessage("user", result_text(name, text), files)
+        return ChatMessage(_ROLES[message.role], text, files)
+
+    def items(self, items: Iterable[InputItem]) -> list[ChatMessage]:
+        """Turn the items of Responses; what an assistant said and called becomes one message."""
+        messages: list[ChatMessage] = []
+        said: list[str] = []
+        called: list[FunctionCall | InvalidToolCall] = []
+
+        def end_assistant() -> None:
+            if said or called:
+                messages.append(ChatMessage("assistant", assistant_text("".join(said), called)))
+                said.clear()
+                called.clear()
+
+        for item in items:
+            if item.type in _SERVER_ITEMS:
+                continue
+            if item.type in ("function_call", "custom_tool_call"):
+                name = item.name or "tool"
+                self._tool_names[item.call_id or ""] = name
+                custom = item.type == "custom_tool_call"
+                arguments = (
+                    json.dumps({_CUSTOM_INPUT: item.input or ""}) if custom else item.arguments
+                )
+                called.append(_call(name, arguments or ""))
+            elif item.type in ("function_call_output", "custom_tool_call_output"):
+                end_assistant()
+                text, files = self._content(item.output)
+                name = self._tool_names.get(item.call_id or "") or "tool"
+                messages.append(ChatMessage("user", result_text(name, text), files))
+            elif item.type == "message" and item.role == "assistant":
+                said.append(self._content(item.content)[0])
+            elif item.type == "message" and item.role is not None:
+                end_assistant()
+                messages.append(ChatMessage(_ROLES[item.role], *self._content(item.content)))
+            else:
+                raise InvalidRequestError(f"An item of type {item.type!r} cannot be sent.")
+        end_assistant()
+        return messages
+
+    def _content(self, content: Content) -> tuple[str, tuple[Upload, ...]]:
+        if not isinstance(content, list):
+            return content or "", ()
+        texts: list[str] = []
+        files: list[Upload] = []
+        for part in content:
+            if part.type in ("text", "input_text", "output_text"):
+                texts.append(part.text or "")
+            elif part.type == "refusal":
+                texts.append(part.refusal or "")
+            elif part.type in ("image_url", "input_image", "file", "input_file"):
+                upload = self._upload(part)
+                if upload.is_image:
+                    files.append(upload)
+                else:
+                    texts.append(upload.as_document())
+            else:
+                raise InvalidRequestError(
+                    f"A HuggingChat server takes no {part.type} content, only text, images and"
+                    " text files."
+                )
+        return "\n\n".join(text for text in texts if text), tuple(files)
+
+    def _upload(self, part: ContentPart) -> Upload:
+        name = part.filename or (part.file.filename if part.file else None)
+        address = _address(part)
+        if not address:
+            raise InvalidRequestError(
+                "A file given by an ID cannot be sent: give its bytes as a data URL, or its web"
+                " address."
+            )
+        if not address.startswith("data:"):
+            return self._fetched[address]
+        return Upload.from_source(address, name=name)
+
+
+def _address(part: ContentPart) -> str | None:
+    """Where a file is: a web address or a data URL; None if the part says neither."""
+    if part.type in ("image_url", "input_image"):
+        return (
+            part.image_url
+            if isinstance(part.image_url, str) or part.image_url is None
+            else (part.image_url.url)
+        )
+    if part.type not in ("file", "input_file"):
+        return None
+    data = part.file_data or (part.file.file_data if part.file else None)
+    if data and not data.startswith("data:"):
+        return f"data:;base64,{data}"
+    return data or part.file_url
+
+
+def _call(name: str, arguments: str) -> FunctionCall | InvalidToolCall:
+    try:
+        value = json.loads(arguments or "{}")
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return FunctionCall(name, value)
+    written = f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
+    return InvalidToolCall(written, "The arguments are not a JSON object.", name)
