@@ -59,7 +59,7 @@ def dialect(server: ServerInfo) -> Flow[Dialect]:
         HuggingChatError: It could not be found out.
     """
     if server.dialect is None:
-        yield from models(server)
+        yield from models(server, refresh=True)  # a dated list says nothing of the dialect
     if server.dialect is None:
         raise ProtocolError(
             f"{server.endpoint.base_url} does not answer as a chat-ui server. Is base_url complete?"

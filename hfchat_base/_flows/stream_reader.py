@@ -307,7 +307,7 @@ def _failed(server: ServerInfo, run: RunState, status: Status) -> HuggingChatErr
         return responses.revoked(base_url, message, run.answer())
     if status.status_code == _RATE_LIMITED:
         return UpstreamRateLimitError(
-            f"The model's provider refused the request (rate limit): {message}",
+            f"The model behind the server refused the request (rate limit): {message}",
             partial=run.answer(),
         )
     return GenerationFailed(

@@ -126,7 +126,7 @@ def test_own_name_and_type() -> None:
         ("/", "cannot be read"),
         ("https://a.b/c.png", "download it"),
         ("data:image/png;base64", "malformed"),
-        ("data:image/png;base64,***", "no valid base64"),
+        ("data:image/png;base64,***", "not valid base64"),
     ],
 )
 def test_what_is_no_attachment(source: object, words: str) -> None:

@@ -163,7 +163,7 @@ def test_installers_name_what_there_is() -> None:
     )
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
     extras = {
-        e.strip() for m in re.findall(r"(?:hfchat|\"\.)\[([^\]]+)\]", text) for e in m.split(",")
+        e.strip() for m in re.findall(r"(?:hfchat|\"\.)\[([\w, -]+)\]", text) for e in m.split(",")
     }
     groups = set(re.findall(r"--(?:only-)?group[ =]([\w-]+)", text))
     assert extras
@@ -173,19 +173,19 @@ def test_installers_name_what_there_is() -> None:
 
 
 def test_hardly_anything_is_not_run() -> None:
-    """Blocks that are not run are few, and each says why."""
+    """Blocks that are not run are few, and each says why: none can run in a test."""
     skipped = {
         (name_of(page), block.code)
         for page in pages()
         for block in blocks_of(page, "python", "sh")
         if block.reason
     }
-    assert len(skipped) <= 5, skipped
+    assert len(skipped) <= 13, skipped
 
 
 def test_no_other_code() -> None:
-    """What is code is marked as Python or as commands, so that it is run."""
-    shown = {"text", "json", "toml", "yaml", "http", ""}
+    """What is code is marked as Python or as commands, so that it is run; TypeScript is shown."""
+    shown = {"text", "json", "toml", "yaml", "http", "ts", ""}
     fence = re.compile(r"^```(\w[\w-]*)$", re.MULTILINE)
     languages = {
         (name_of(page), language)

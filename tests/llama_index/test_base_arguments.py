@@ -12,6 +12,7 @@ from llama_index.core.llms import ChatMessage
 from hfchat_base import HuggingChat
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.local import LocalServer
+from hfchat_base.validation import ANSWER_OPTIONS
 from llama_index_huggingchat import HuggingChatLLM
 
 HELLO = [ChatMessage("hello there")]
@@ -81,10 +82,10 @@ def test_settings_without_effect_of_the_object(server: LocalServer) -> None:
 
 
 def test_signature() -> None:
-    """The signature shows every field, and every argument of the client."""
+    """The signature shows every field, and every argument of the client about the connection."""
     shown = inspect.signature(HuggingChatLLM).parameters
     client = inspect.signature(HuggingChat).parameters
-    assert {*HuggingChatLLM.model_fields, *client} <= set(shown)
+    assert {*HuggingChatLLM.model_fields, *client} - set(ANSWER_OPTIONS) <= set(shown)
 
 
 def test_timeout() -> None:

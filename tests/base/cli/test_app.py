@@ -132,4 +132,4 @@ def test_names_of_models_are_completed(
     monkeypatch.setenv("COMP_CWORD", "3")
     monkeypatch.setenv("_HFCHAT_COMPLETE", "complete_bash")
     result = python("from hfchat_base.cli import main; main()")
-    assert result.stdout.split() == ["think/reasoner", "think/tags"]
+    assert result.stdout.split() == ["think/reasoner", "think/tags", "think/effort"]

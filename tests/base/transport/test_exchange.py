@@ -75,7 +75,7 @@ def test_line_break_in_a_header(driver: Driver) -> None:
 
 def test_unknown_browser(driver: Driver) -> None:
     """A browser that curl_cffi does not know is refused."""
-    with pytest.raises(InvalidRequestError, match=r"impersonate|no browser"):
+    with pytest.raises(InvalidRequestError, match=r"does not support the browser"):
         driver.send("http://127.0.0.1:9", GET, impersonate="netscape4")
 
 

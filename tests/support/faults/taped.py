@@ -17,7 +17,15 @@ from hfchat_base import HuggingChat
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, LocalTool, ToolServer
 from hfchat_base.local.backends import Reasoning, Text, ToolCall, words
 from tests.support.faults.origins import Taping
-from tests.support.faults.server import CREATE, MODELS, READ, RESUME, SEND, FaultServer
+from tests.support.faults.server import (
+    CREATE,
+    MODELS,
+    READ,
+    RESUME,
+    SEND,
+    TOOL_SERVERS,
+    FaultServer,
+)
 from tests.support.faults.wire import Asked
 
 if TYPE_CHECKING:
@@ -110,7 +118,7 @@ def tape() -> Tape:
             fetch(proxy.url, head.encode())
     responses = {
         route: next(data for asked, data in taping.tape if re.match(route, asked.name))
-        for route in (MODELS, CREATE, SEND, RESUME, READ)
+        for route in (MODELS, TOOL_SERVERS, CREATE, SEND, RESUME, READ)
     }
     return Tape(responses, found[1])
 
