@@ -533,7 +533,7 @@ class HuggingChat(ClientBase):
         message on.
 
         Args:
-            **changes: See `SettingsChanges` and `Settings`.
+            **changes: See `~hfchat_base.types.SettingsChanges` and `~hfchat_base.types.Settings`.
 
         Returns:
             All settings, as they are now.
@@ -556,7 +556,7 @@ class HuggingChat(ClientBase):
         return self._runner.run(discovery.model_details(self.server, name))
 
     def mcp_servers(self) -> list[McpServerInfo]:
-        """List the server's own MCP servers; `mcp_servers=` of a call takes their names."""
+        """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names."""
         return list(self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:

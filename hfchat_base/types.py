@@ -139,7 +139,7 @@ class TurnOptions(TypedDict, total=False):
             "headers"}``. By default none.
         on_elicitation: Gets a tool's question; returns the content to accept with, or None to
             decline. By default questions are declined at once, so that no run waits for an hour.
-        artifacts: What to do about artifacts; see `ArtifactsOption`.
+        artifacts: What to do about artifacts; see `~hfchat_base.types.ArtifactsOption`.
         reasoning_effort: How long the model may think: ``low``, ``medium`` or ``high``.
         provider: Who runs the model: ``auto``, ``fastest``, ``cheapest`` or a provider's name
             (HuggingChat only).
