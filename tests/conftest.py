@@ -11,6 +11,7 @@ from tests.support import environment
 environment.clear()  # before anything is imported that reads it
 
 import json
+import os
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +64,11 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Take it over in the worker."""
     environment.CALLER.update(getattr(config, "workerinput", {}).get("caller", {}))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each processor: most tests wait for sockets most of the time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)

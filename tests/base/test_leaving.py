@@ -141,6 +141,7 @@ async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> 
     leaving.assert_stopped_once(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_run_that_had_ended_unseen(server: LocalServer, *, is_async: bool) -> None:
     """A stop that comes after the end of a run that nobody read does not stop the next message."""

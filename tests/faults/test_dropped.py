@@ -77,6 +77,7 @@ def run(text: str, url: str, *, warnings: str = "error") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @DRIVERS
 def test_a_thousand_clients(current_server: LocalServer, driver: str) -> None:
     """Clients that are dropped after an answer leave no descriptor and no task behind."""
@@ -95,6 +96,7 @@ else:
     run(driver + text, current_server.base_url, warnings="ignore")
 
 
+@pytest.mark.slow
 @WRAPPERS
 def test_hundreds_of_models(current_server: LocalServer, model: str) -> None:
     """One model per request, as a web service makes them, leaves nothing and warns of nothing."""

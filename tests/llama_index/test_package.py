@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hfchat_base.local import LocalServer
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_example_answers_from_its_texts(reader_server: LocalServer) -> None:
     """The example runs as a script, and what it prints is in its texts."""
     done = subprocess.run(  # noqa: S603 - our own

@@ -170,6 +170,7 @@ def test_forged_reference(server: LocalServer, cookies: Any, field: dict[str, st
     assert not any("user" in request.path.split("/")[-1] for request in server.requests)
 
 
+@pytest.mark.slow
 def test_run_in_progress(server: LocalServer, cookies: Any) -> None:
     """While a run is going on in a conversation, another client does not send to it."""
     with HuggingChat(server.base_url, cookies) as client:

@@ -105,6 +105,7 @@ def _no_collection() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_collection")
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_interrupted_at_every_step(server: RawServer, *, is_async: bool) -> None:
