@@ -66,6 +66,7 @@ from hfchat_base.client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, MODEL_VARIAB
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_servers, reveal, reveal_values
 from hfchat_base.tools import ToolSession
+from hfchat_base.types import ReasoningEffort
 from hfchat_base.validation import (
     CLIENT,
     STOPS,
@@ -112,7 +113,7 @@ _SILENTLY_IGNORED: Final = frozenset(
 
 _CALL_ARGUMENTS: Final = (
     *("model", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
-    *("mcp_servers", "web_search", "on_elicitation"),
+    *("mcp_servers", "web_search", "on_elicitation", "reasoning_effort"),
 )
 
 
@@ -130,6 +131,7 @@ class ChatHuggingChat(BaseChatModel):
     Key init args for answers:
         model: Id or short name; by default the server's default model.
         web_search: Whether the server searches the web for every answer.
+        reasoning_effort: How long the model may think: ``low``, ``medium`` or ``high``.
         mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
         stop: Stop sequences.
 
@@ -294,6 +296,10 @@ class ChatHuggingChat(BaseChatModel):
 
     web_search: bool = False
     """Whether to search the web for every answer."""
+
+    reasoning_effort: ReasoningEffort | None = None
+    """How long a model that reasons may think; by default as the account's settings say. Servers of
+    mid-2025 have no such setting, and refuse it."""
 
     mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
     """Tool servers for the server to use, names of its own or ``{"name", "url", "headers"}``."""
@@ -694,6 +700,7 @@ class ChatHuggingChat(BaseChatModel):
         )
         servers = others.pop("mcp_servers", None)
         web_search = others.pop("web_search", None)
+        effort = others.pop("reasoning_effort", None)
         options = {
             "model": others.pop("model", None) or self.model,
             "web_search": tools.web_search
@@ -705,6 +712,7 @@ class ChatHuggingChat(BaseChatModel):
             "on_elicitation": others.pop("on_elicitation", None)
             or self.on_elicitation
             or interrupt_graph,
+            "reasoning_effort": self.reasoning_effort if effort is None else effort,
             "as_history": session.as_history,
             "switch_to_vision_model": self.switch_to_vision_model,
         }
@@ -731,6 +739,7 @@ class ChatHuggingChat(BaseChatModel):
             "model": self.model,
             "base_url": self.base_url,
             "web_search": self.web_search,
+            "reasoning_effort": self.reasoning_effort,
             "mcp_servers": list(self.mcp_servers),
             "stop": self.stop,
         }

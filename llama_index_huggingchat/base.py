@@ -57,7 +57,7 @@ from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_servers
 from hfchat_base.tools import ToolChoice, ToolConfig
-from hfchat_base.types import McpServer, OnElicitation
+from hfchat_base.types import McpServer, OnElicitation, ReasoningEffort
 from hfchat_base.validation import (
     CALLBACK,
     CLIENT,
@@ -93,6 +93,7 @@ _CLIENT_DEFAULTS: Final = {
 _CALL_OPTIONS: Final = frozenset(
     (
         *("model", "web_search", "mcp_servers", "on_elicitation", "switch_to_vision_model"),
+        "reasoning_effort",
         *("stop", "tools", "tool_choice", "allow_parallel_tool_calls"),
     )
 )
@@ -168,6 +169,8 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         is_function_calling_model: Whether tools are offered by prompt. If not, LlamaIndex's agents
             reason in text (ReAct) and structured output is requested as text.
         web_search: Whether the server searches the web for every message.
+        reasoning_effort: How long a model that reasons may think: ``low``, ``medium`` or ``high``.
+            By default as the account's settings say. Servers of mid-2025 refuse it.
         mcp_servers: Tool servers that the server may use: names of its own, or
             ``{"name", "url", "headers"}``.
         on_elicitation: Receives a tool server's question; returns the content to accept with, or
@@ -209,6 +212,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         default=True, description="Offer tools by prompt; without, agents reason in text (ReAct)."
     )
     web_search: bool = Field(default=False, description="Search the web for every message.")
+    reasoning_effort: ReasoningEffort | None = Field(
+        default=None, description="How long a model that reasons may think."
+    )
     switch_to_vision_model: bool = Field(
         default=False,
         description="Let another model answer messages with images that `model` cannot see.",
@@ -239,6 +245,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         num_output: int | None = None,
         is_function_calling_model: bool = True,
         web_search: bool = False,
+        reasoning_effort: ReasoningEffort | None = None,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
         switch_to_vision_model: bool = False,
@@ -299,6 +306,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
                 web_search=web_search,
+                reasoning_effort=reasoning_effort,
                 switch_to_vision_model=switch_to_vision_model,
                 max_identical_calls=max_identical_calls,
                 ephemeral=client.ephemeral,
@@ -634,6 +642,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         options: dict[str, Any] = {
             "model": self.model,
             "web_search": self.web_search,
+            "reasoning_effort": self.reasoning_effort,
             "mcp_servers": self._mcp_servers,
             "on_elicitation": self._on_elicitation,
             "switch_to_vision_model": self.switch_to_vision_model,

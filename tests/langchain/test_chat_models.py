@@ -283,3 +283,25 @@ def test_missing_extra() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert 'pip install "hfchat[langchain]"' in done.stdout
+
+
+async def test_reasoning_effort(current_server: LocalServer) -> None:
+    """The model's effort and a call's become the account's setting before the message."""
+    model = ChatHuggingChat(
+        base_url=current_server.base_url, model="think/effort", reasoning_effort="low"
+    )
+    model.invoke("hello")
+    await model.bind(reasoning_effort="high").ainvoke("hello")
+    written = [r.json for r in current_server.requests if r.path.endswith("/user/settings")]
+    efforts = [body["reasoningEffortOverrides"] for body in written if body]
+    assert efforts == [{"think/effort": "low"}, {"think/effort": "high"}]
+    await model.aclose()
+
+
+def test_reasoning_effort_of_a_model_that_does_not_reason(current_server: LocalServer) -> None:
+    """It is refused before anything is sent."""
+    model = ChatHuggingChat(base_url=current_server.base_url, model="echo/base")
+    with pytest.raises(ours.InvalidRequestError, match="reason"):
+        model.invoke("hello", reasoning_effort="high")
+    assert current_server.prompts == []
+    model.close()

@@ -81,6 +81,16 @@ def test_settings_without_effect_of_the_object(server: LocalServer) -> None:
         HuggingChatLLM(base_url=server.base_url, temperature=0, max_tokens=100)
 
 
+async def test_reasoning_effort(current_server: LocalServer) -> None:
+    """The object's effort and a call's become the account's setting before the message."""
+    llm = HuggingChatLLM("think/effort", base_url=current_server.base_url, reasoning_effort="low")
+    llm.chat(HELLO)
+    await llm.acomplete("hello", reasoning_effort="high")
+    written = [r.json for r in current_server.requests if r.path.endswith("/user/settings")]
+    efforts = [body["reasoningEffortOverrides"] for body in written if body]
+    assert efforts == [{"think/effort": "low"}, {"think/effort": "high"}]
+
+
 def test_signature() -> None:
     """The signature shows every field, and every argument of the client about the connection."""
     shown = inspect.signature(HuggingChatLLM).parameters
