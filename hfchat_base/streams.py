@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from types import AsyncGeneratorType
-from typing import Final, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 from weakref import WeakSet
 
 from typing_extensions import Self
@@ -24,6 +24,7 @@ from hfchat_base._flows.run import clean_up_run, stop_run
 from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncTransport
+from hfchat_base._transport.base import Transport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.errors import HuggingChatError, StreamError
@@ -414,8 +415,11 @@ class AsyncAnswerStream:
             await self._events.aclose()
 
 
-class SyncRunner:
-    """Runs the flows of one client and of its conversations, blocking.
+TransportT = TypeVar("TransportT", bound=Transport)
+
+
+class _Runner(Generic[TransportT]):
+    """Runs the flows of one client and of its conversations.
 
     Args:
         server: What is known of the server.
@@ -427,7 +431,7 @@ class SyncRunner:
     def __init__(
         self,
         server: ServerInfo,
-        transport: SyncTransport,
+        transport: TransportT,
         *,
         stops_on_leave: bool,
         defaults: AnswerOptions,
@@ -436,6 +440,10 @@ class SyncRunner:
         self.transport = transport
         self.defaults = defaults
         self._stops_on_leave = stops_on_leave
+
+
+class SyncRunner(_Runner[SyncTransport]):
+    """Runs the flows of one client and of its conversations, blocking."""
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end.
@@ -461,21 +469,8 @@ class SyncRunner:
         return AnswerStream(core)
 
 
-class AsyncRunner:
-    """Runs the flows of one client and of its conversations in the event loop; see `SyncRunner`."""
-
-    def __init__(
-        self,
-        server: ServerInfo,
-        transport: AsyncTransport,
-        *,
-        stops_on_leave: bool,
-        defaults: AnswerOptions,
-    ) -> None:
-        self.server = server
-        self.transport = transport
-        self.defaults = defaults
-        self._stops_on_leave = stops_on_leave
+class AsyncRunner(_Runner[AsyncTransport]):
+    """Runs the flows of one client and of its conversations in the event loop."""
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end.

@@ -11,7 +11,6 @@ import asyncio
 import sys
 import threading
 import time
-import warnings
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,56 +18,28 @@ from curl_cffi import AsyncCurl, CurlECode, CurlError, CurlMOpt, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
-from hfchat_base._forks import Sockets, register
+from hfchat_base._forks import register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import callbacks, interpreters
+from hfchat_base._transport.base import Transport
 from hfchat_base._transport.curl import (
-    Connection,
-    Credentials,
     Exchange,
     check_multi,
     deadline,
     no_answer,
 )
-from hfchat_base._transport.interpreters import AsyncInterpreter, OnRetry
+from hfchat_base._transport.interpreters import AsyncInterpreter
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.errors import HuggingChatError
 
 T = TypeVar("T")
 
 
-class AsyncTransport:
-    """Sends requests and runs flows in the running event loop.
+class AsyncTransport(Transport):
+    """Sends requests and runs flows in the running event loop. See `Transport`."""
 
-    Args:
-        connection: How to reach the server.
-        credentials: Whose cookies to send.
-        response_timeout: Seconds for a whole response, or None.
-        head_timeout: Seconds for the head of a stream, or None.
-        on_retry: Told of every pause before another attempt.
-        warns: Whether to warn if it is dropped with connections open.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        credentials: Credentials,
-        *,
-        response_timeout: float | None,
-        head_timeout: float | None,
-        on_retry: OnRetry | None = None,
-        warns: bool = True,
-    ) -> None:
-        self._connection = connection
-        self._credentials = credentials
-        self._response_timeout = response_timeout
-        self._head_timeout = head_timeout
-        self.on_retry = on_retry
-        self._warns = warns
+    def _prepare(self) -> None:
         self._loops: dict[asyncio.AbstractEventLoop, AsyncCurl] = {}
-        self._sockets = Sockets()
-        self._closed = False
-        register(self)
 
     async def send(self, request: Request) -> Response:
         """Send a request and wait for the whole response.
@@ -106,20 +77,6 @@ class AsyncTransport:
         """
         return await AsyncInterpreter(self, flow).run()
 
-    def now(self) -> float:
-        """Seconds on the monotonic clock that all deadlines are on."""
-        return time.monotonic()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing can be sent any more but what is sent last."""
-        return self._closed
-
-    @property
-    def has_account(self) -> bool:
-        """Whether the session is one that somebody logged in with."""
-        return not self._credentials.is_guest
-
     def run_in_background(self, flow: Flow[None], seconds: float) -> None:
         """Run a flow without waiting for it, whatever becomes of the event loop.
 
@@ -156,13 +113,7 @@ class AsyncTransport:
         if not getattr(self, "_loops", None) or sys.is_finalizing():
             return
         self._release_all()
-        if self._warns:
-            warnings.warn(
-                f"A client of {self._connection.endpoint.origin} was dropped without close().",
-                ResourceWarning,
-                source=self,
-                stacklevel=1,
-            )
+        self._warn_of_drop()
 
     def after_fork(self) -> None:
         """Leave all connections to the parent of this process, and its event loop alone."""
@@ -170,7 +121,7 @@ class AsyncTransport:
         for curl in loops.values():
             curl._curlm = None  # noqa: SLF001 - its close() would speak on the connections
             curl._timeout_checker._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-        self._sockets.after_fork()
+        super().after_fork()
 
     def curl(self) -> AsyncCurl:
         """The curl of the running event loop.

@@ -48,6 +48,44 @@ _CALLS_THE_CALLER: Final = (Elicit, Notify)
 error of the transport, which the flow might recover from."""
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+StreamT = TypeVar("StreamT", bound=_Closable)
+StartedT = TypeVar("StartedT", bound=_Closable)
+
+
+class _Interpreter(Generic[T, StreamT, StartedT]):
+    """What both interpreters hold, and how they let go of it, which needs no waiting."""
+
+    def __init__(self, flow: Flow[T], on_elicitation: OnElicitation | None) -> None:
+        self.result: T | None = None
+        self._flow = flow
+        self._on_elicitation = on_elicitation
+        self._stream: StreamT | None = None
+        self._started: StartedT | None = None
+
+    def drop(self) -> None:
+        """Drop the open stream's connection now."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _drop_started(self) -> None:
+        started, self._started = self._started, None
+        if started is not None:
+            started.close()
+
+    def close(self) -> None:
+        """End the flow where it stands, and drop its connections."""
+        try:
+            self._flow.close()
+        finally:
+            self.drop()
+            self._drop_started()
+
+
 class SyncResponseStream(Protocol):
     """An open response of the synchronous transport."""
 
@@ -77,7 +115,7 @@ class SyncSender(Protocol):
     def now(self) -> float: ...
 
 
-class SyncInterpreter(Generic[T]):
+class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncExchange]):
     """Runs one flow, blocking.
 
     Args:
@@ -98,13 +136,9 @@ class SyncInterpreter(Generic[T]):
         on_elicitation: OnElicitation | None = None,
         last_seconds: float | None = None,
     ) -> None:
-        self.result: T | None = None
+        super().__init__(flow, on_elicitation)
         self._transport = transport
-        self._flow = flow
-        self._on_elicitation = on_elicitation
         self._last_seconds = last_seconds
-        self._stream: SyncResponseStream | None = None
-        self._started: SyncExchange | None = None
 
     def advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over.
@@ -197,25 +231,6 @@ class SyncInterpreter(Generic[T]):
             self.close()
         return self.result  # type: ignore[return-value]  # the flow has ended
 
-    def drop(self) -> None:
-        """Drop the open stream's connection now."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
-    def _drop_started(self) -> None:
-        started, self._started = self._started, None
-        if started is not None:
-            started.close()
-
-    def close(self) -> None:
-        """End the flow where it stands, and drop its connections."""
-        try:
-            self._flow.close()
-        finally:
-            self.drop()
-            self._drop_started()
-
 
 class AsyncResponseStream(Protocol):
     """An open response of the asynchronous transport."""
@@ -245,7 +260,7 @@ class AsyncSender(Protocol):
     def now(self) -> float: ...
 
 
-class AsyncInterpreter(Generic[T]):
+class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncExchange]):
     """Runs one flow in the event loop.
 
     Args:
@@ -264,12 +279,8 @@ class AsyncInterpreter(Generic[T]):
         *,
         on_elicitation: OnElicitation | None = None,
     ) -> None:
-        self.result: T | None = None
+        super().__init__(flow, on_elicitation)
         self._transport = transport
-        self._flow = flow
-        self._on_elicitation = on_elicitation
-        self._stream: AsyncResponseStream | None = None
-        self._started: AsyncExchange | None = None
 
     async def advance(self) -> list[Event] | None:
         """Run the flow until it has events for the caller; None once it is over.
@@ -353,22 +364,3 @@ class AsyncInterpreter(Generic[T]):
         finally:
             self.close()
         return self.result  # type: ignore[return-value]  # the flow has ended
-
-    def drop(self) -> None:
-        """Drop the open stream's connection now."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
-    def _drop_started(self) -> None:
-        started, self._started = self._started, None
-        if started is not None:
-            started.close()
-
-    def close(self) -> None:
-        """End the flow where it stands, and drop its connections."""
-        try:
-            self._flow.close()
-        finally:
-            self.drop()
-            self._drop_started()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -17,18 +16,17 @@ from curl_cffi import CurlECode, CurlError, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
-from hfchat_base._forks import Lock, Sockets, register
+from hfchat_base._forks import Lock, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import interpreters
+from hfchat_base._transport.base import Transport
 from hfchat_base._transport.curl import (
-    Connection,
-    Credentials,
     Exchange,
     deadline,
     new_multi,
     no_answer,
 )
-from hfchat_base._transport.interpreters import OnRetry, SyncInterpreter
+from hfchat_base._transport.interpreters import SyncInterpreter
 from hfchat_base.errors import HuggingChatError, TransportError
 
 T = TypeVar("T")
@@ -42,39 +40,12 @@ _MAX_IDLE: Final = 16
 _DONE: Final = 1  # CURLMSG_DONE, as libcurl documents it
 
 
-class SyncTransport:
-    """Sends requests and runs flows, blocking. Safe between threads.
+class SyncTransport(Transport):
+    """Sends requests and runs flows, blocking. Safe between threads. See `Transport`."""
 
-    Args:
-        connection: How to reach the server.
-        credentials: Whose cookies to send.
-        response_timeout: Seconds for a whole response, or None.
-        head_timeout: Seconds for the head of a stream, or None.
-        on_retry: Told of every pause before another attempt.
-        warns: Whether to warn if it is dropped with connections open.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        credentials: Credentials,
-        *,
-        response_timeout: float | None,
-        head_timeout: float | None,
-        on_retry: OnRetry | None = None,
-        warns: bool = True,
-    ) -> None:
-        self._connection = connection
-        self._credentials = credentials
-        self._response_timeout = response_timeout
-        self._head_timeout = head_timeout
-        self.on_retry = on_retry
-        self._warns = warns
+    def _prepare(self) -> None:
         self._idle: list[Any] = []
-        self._sockets = Sockets()
         self._lock = Lock()
-        self._closed = False
-        register(self)
 
     def send(self, request: Request, *, last_seconds: float | None = None) -> Response:
         """Send a request and wait for the whole response.
@@ -123,20 +94,6 @@ class SyncTransport:
         """
         return SyncInterpreter(self, flow, last_seconds=last_seconds).run()
 
-    def now(self) -> float:
-        """Seconds on the monotonic clock that all deadlines are on."""
-        return time.monotonic()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing can be sent any more but what is sent last."""
-        return self._closed
-
-    @property
-    def has_account(self) -> bool:
-        """Whether the session is one that somebody logged in with."""
-        return not self._credentials.is_guest
-
     def sleep(self, pause: Sleep) -> None:
         """Wait as a flow wants."""
         time.sleep(pause.seconds * (1.0 if pause.is_due else interpreters.pause_factor))
@@ -153,18 +110,12 @@ class SyncTransport:
         if not getattr(self, "_idle", None) or sys.is_finalizing():
             return
         self.close()
-        if self._warns:
-            warnings.warn(
-                f"A client of {self._connection.endpoint.origin} was dropped without close().",
-                ResourceWarning,
-                source=self,
-                stacklevel=1,
-            )
+        self._warn_of_drop()
 
     def after_fork(self) -> None:
         """Leave all connections to the parent of this process."""
         self._idle = []
-        self._sockets.after_fork()
+        super().after_fork()
 
     def take_multi(self, *, is_last: bool) -> Any:
         """Take a multi handle, with the connections in it; from a closed client only the last."""
