@@ -71,7 +71,8 @@ def check(server: ServerInfo, mcp_servers: Sequence[McpServer], *, web_search: b
     if (yield from discovery.dialect(server)).get_mcp_servers() is None:
         return  # what such a server can do is said where the message is made
     own = {item.get("name") for item in mcp_servers if not isinstance(item, str)}
-    for is_again in (False, True):
+    # A list that was remembered may be old; one that was asked for just now is not.
+    for is_again in (False,) if server.mcp_servers is None else (False, True):
         known = [each.name for each in (yield from list_servers(server, refresh=is_again))]
         missing = [name for name in wanted if name not in known and name not in own]
         if not missing:
