@@ -137,7 +137,7 @@ WITHOUT_EFFECT: Final = frozenset(
         # how much it writes and reads, and how it thinks
         *("max_tokens", "max_new_tokens", "max_completion_tokens", "max_output_tokens"),
         *("num_ctx", "num_predict", "truncation", "include", "response_format", "format"),
-        *("reasoning", "reasoning_effort", "thinking", "verbosity", "modalities", "strict"),
+        *("reasoning", "thinking", "verbosity", "modalities", "strict"),
         # another provider's account, client and protocol
         *("api_key", "openai_api_key", "huggingfacehub_api_token", "access_token", "hf_token"),
         *("token", "authorization", "password", "api_version", "api_type", "organization"),
