@@ -59,6 +59,7 @@ from hfchat_base.tools import (
     Piece,
     assistant_text,
     openai_form,
+    repetitions,
     result_text,
 )
 from hfchat_base.tools.openai_form import ToolSet
@@ -148,24 +149,28 @@ def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
         RepeatedToolCallError: The model has repeated a call that often since the user's last
             message.
     """
-    rounds: list[tuple[Any, list[Any]]] = []
-    for message in messages:
-        if isinstance(message, AIMessage):
-            calls = [(call["name"], call["args"]) for call in message.tool_calls]
-            rounds.append((calls, []))
-        elif isinstance(message, ToolMessage) and rounds:
-            rounds[-1][1].append((message.status, message.content))
-        else:
-            rounds = []
-    if most is None or len(rounds) < most or not rounds[-1][0]:
+    if most is None or repetitions(_rounds(messages)) < most:
         return
-    if all(one == rounds[-1] for one in rounds[-most:]):
-        names = " and ".join(dict.fromkeys(name for name, _ in rounds[-1][0]))
-        raise RepeatedToolCallError(
-            f"The model has called {names} {most} times in a row with the same arguments and the"
-            " same result. Use a larger model, describe when to stop, or raise"
-            " max_identical_calls."
-        )
+    calls, _ = next(_rounds(messages))
+    names = " and ".join(dict.fromkeys(name for name, _ in calls))
+    raise RepeatedToolCallError(
+        f"The model has called {names} {most} times in a row with the same arguments and the"
+        " same result. Use a larger model, describe when to stop, or raise"
+        " max_identical_calls."
+    )
+
+
+def _rounds(messages: Sequence[BaseMessage]) -> Iterator[tuple[list[Any], list[Any]]]:
+    """The calls of each of the last messages with their results, the newest first."""
+    results: list[Any] = []
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage):
+            results.append((message.status, message.content))
+        elif isinstance(message, AIMessage) and message.tool_calls:
+            yield [(call["name"], call["args"]) for call in message.tool_calls], results
+            results = []
+        else:
+            return
 
 
 class _Converter:

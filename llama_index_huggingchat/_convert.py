@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,7 @@ from hfchat_base.tools import (
     ToolChoice,
     ToolConfig,
     assistant_text,
+    repetitions,
     result_text,
 )
 from hfchat_base.types import AnswerReference, Role
@@ -278,25 +279,31 @@ def check_progress(messages: Sequence[ChatMessage], limit: int) -> None:
     Raises:
         RepeatedToolCallError: They had them as often as that.
     """
-    repeated: tuple[list[FunctionCall], list[str | None]] | None = None
-    count = 0
+    if repetitions(_rounds(messages)) < limit:
+        return
+    calls, _ = next(_rounds(messages))
+    call = f"{calls[0].name}({json.dumps(calls[0].arguments, ensure_ascii=False)})"
+    raise RepeatedToolCallError(
+        f"The model called {call} {limit} times in a row, and the result was the same each"
+        " time. Improve the tool's description or result, use another model, or raise"
+        " max_identical_calls."
+    )
+
+
+def _rounds(
+    messages: Sequence[ChatMessage],
+) -> Iterator[tuple[list[FunctionCall], list[str | None]]]:
+    """The calls of each of the last messages with their results, the newest first."""
     results: list[str | None] = []
     for message in reversed(messages):
         if message.role in _RESULT_ROLES:
             results.append(message.content)
             continue
         calls = [replace(call, id="") for call in tool_calls(message)]
-        if not calls or (repeated is not None and repeated != (calls, results)):
+        if not calls:
             return
-        repeated, results = (calls, results), []
-        count += 1
-        if count == limit:
-            call = f"{calls[0].name}({json.dumps(calls[0].arguments, ensure_ascii=False)})"
-            raise RepeatedToolCallError(
-                f"The model called {call} {count} times in a row, and the result was the same each"
-                " time. Improve the tool's description or result, use another model, or raise"
-                " max_identical_calls."
-            )
+        yield calls, results
+        results = []
 
 
 def openai_tool_calls(calls: Iterable[FunctionCall]) -> list[dict[str, Any]]:

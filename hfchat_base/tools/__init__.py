@@ -44,7 +44,14 @@ from hfchat_base.tools.prompts import (
     tool_instructions,
 )
 from hfchat_base.tools.session import JsonAnswer, Piece, StopCutter, ToolSession
-from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool, ToolChoice, ToolConfig
+from hfchat_base.tools.types import (
+    FunctionCall,
+    InvalidToolCall,
+    Tool,
+    ToolChoice,
+    ToolConfig,
+    repetitions,
+)
 
 __all__ = [
     "CALL_OPEN",
@@ -62,6 +69,7 @@ __all__ = [
     "call_text",
     "read_json",
     "repair_request",
+    "repetitions",
     "result_text",
     "schema_instructions",
     "tool_instructions",
