@@ -685,10 +685,6 @@ class HuggingChat(ClientBase):
         """
         return self._runner.run(conversations.fetch_files(self.server, answer))
 
-    def run_flow(self, flow: Flow[T]) -> T:
-        """Run a flow of `_flows/`."""
-        return self._runner.run(flow)
-
     def _conversation(self, stored: StoredConversation) -> Conversation:
         state = ConversationState.from_stored(stored)
         return Conversation(self._runner, self._index, state)
@@ -863,10 +859,6 @@ class AsyncHuggingChat(ClientBase):
     async def fetch_files(self, answer: Answer) -> list[FetchedFile]:
         """Fetch the files of an answer; see `HuggingChat.fetch_files`."""
         return await self._runner.run(conversations.fetch_files(self.server, answer))
-
-    async def run_flow(self, flow: Flow[T]) -> T:
-        """Run a flow of `_flows/`."""
-        return await self._runner.run(flow)
 
     def _conversation(self, stored: StoredConversation) -> AsyncConversation:
         state = ConversationState.from_stored(stored)
