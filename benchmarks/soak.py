@@ -30,9 +30,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hfchat_base import AsyncHuggingChat, HuggingChat, HuggingChatError, Retry
+from hfchat_base import AsyncHuggingChat, HuggingChat, HuggingChatError
 from hfchat_base.auth.session import Session
 from hfchat_base.local import LocalServer
+from hfchat_base.types import Retry
 from tests.support.faults.kinds import Cut, Fault, Instead, Nothing
 from tests.support.faults.origins import Behind
 from tests.support.faults.server import READ, RESUME, SEND, STOP, FaultServer

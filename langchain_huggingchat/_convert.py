@@ -37,7 +37,6 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from hfchat_base import (
     Answer,
     AnswerFile,
-    AnswerReference,
     ChatMessage,
     FetchedFile,
     InvalidRequestError,
@@ -63,7 +62,7 @@ from hfchat_base.tools import (
     result_text,
 )
 from hfchat_base.tools.openai_form import ToolSet
-from hfchat_base.types import Role
+from hfchat_base.types import AnswerReference, Role
 
 __all__ = [
     "PROVIDER",

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from langchain_core import exceptions as core
 
-import hfchat_base as ours
+from hfchat_base import errors as ours
 from hfchat_base.validation import WITHOUT_EFFECT, without_effect
 
 __all__ = [

@@ -256,7 +256,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         timeouts: hfchat_base.Timeouts | None = None,
         max_retries: int | None = None,
         retries: hfchat_base.Retries | None = None,
-        on_retry: Callable[[hfchat_base.Retry], None] | None = None,
+        on_retry: Callable[[hfchat_base.types.Retry], None] | None = None,
         messages_per_minute: int | None = None,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,

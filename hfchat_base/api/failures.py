@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-import hfchat_base as base
+from hfchat_base import errors
 
 __all__ = ["Failure", "RequestError"]
 
@@ -36,29 +36,29 @@ class RequestError(Exception):
 _Row = tuple[type[BaseException], int, str, str | None]
 
 _TABLE: Final[tuple[_Row, ...]] = (
-    (base.LoginRequired, 401, "authentication_error", "login_required"),
-    (base.SessionExpired, 401, "authentication_error", "session_expired"),
-    (base.MissingAuthError, 401, "authentication_error", "login_required"),
-    (base.OutOfCreditsError, 402, "insufficient_quota", "insufficient_quota"),
-    (base.AccessDeniedError, 403, "permission_error", "access_denied"),
-    (base.OriginRejectedError, 403, "permission_error", "origin_rejected"),
-    (base.ModelNotFoundError, 404, "invalid_request_error", "model_not_found"),
-    (base.ConversationNotFoundError, 404, "invalid_request_error", "conversation_not_found"),
-    (base.MessageNotFoundError, 404, "invalid_request_error", "message_not_found"),
-    (base.FileNotAvailableError, 404, "invalid_request_error", "file_not_found"),
-    (base.ConversationBusyError, 409, "conflict_error", "conversation_busy"),
-    (base.FileTooLargeError, 413, "invalid_request_error", "file_too_large"),
-    (base.MessageTooLongError, 400, "invalid_request_error", "context_length_exceeded"),
-    (base.InvalidRequestError, 400, "invalid_request_error", None),
-    (base.RateLimitError, 429, "rate_limit_error", "rate_limit_exceeded"),
-    (base.ServerError, 502, "server_error", "upstream_error"),
-    (base.ConnectTimeout, 504, "server_error", "timeout"),
-    (base.StreamStalled, 504, "server_error", "timeout"),
-    (base.StreamTruncated, 502, "server_error", "upstream_disconnected"),
-    (base.GenerationInterrupted, 502, "server_error", "generation_interrupted"),
-    (base.GenerationFailed, 502, "server_error", "generation_failed"),
-    (base.TransportError, 502, "server_error", "upstream_unreachable"),
-    (base.HuggingChatError, 502, "server_error", "upstream_error"),
+    (errors.LoginRequired, 401, "authentication_error", "login_required"),
+    (errors.SessionExpired, 401, "authentication_error", "session_expired"),
+    (errors.MissingAuthError, 401, "authentication_error", "login_required"),
+    (errors.OutOfCreditsError, 402, "insufficient_quota", "insufficient_quota"),
+    (errors.AccessDeniedError, 403, "permission_error", "access_denied"),
+    (errors.OriginRejectedError, 403, "permission_error", "origin_rejected"),
+    (errors.ModelNotFoundError, 404, "invalid_request_error", "model_not_found"),
+    (errors.ConversationNotFoundError, 404, "invalid_request_error", "conversation_not_found"),
+    (errors.MessageNotFoundError, 404, "invalid_request_error", "message_not_found"),
+    (errors.FileNotAvailableError, 404, "invalid_request_error", "file_not_found"),
+    (errors.ConversationBusyError, 409, "conflict_error", "conversation_busy"),
+    (errors.FileTooLargeError, 413, "invalid_request_error", "file_too_large"),
+    (errors.MessageTooLongError, 400, "invalid_request_error", "context_length_exceeded"),
+    (errors.InvalidRequestError, 400, "invalid_request_error", None),
+    (errors.RateLimitError, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (errors.ServerError, 502, "server_error", "upstream_error"),
+    (errors.ConnectTimeout, 504, "server_error", "timeout"),
+    (errors.StreamStalled, 504, "server_error", "timeout"),
+    (errors.StreamTruncated, 502, "server_error", "upstream_disconnected"),
+    (errors.GenerationInterrupted, 502, "server_error", "generation_interrupted"),
+    (errors.GenerationFailed, 502, "server_error", "generation_failed"),
+    (errors.TransportError, 502, "server_error", "upstream_unreachable"),
+    (errors.HuggingChatError, 502, "server_error", "upstream_error"),
 )
 """Each error, the status that it is answered with, OpenAI's type and a code; the first fits."""
 
@@ -88,11 +88,11 @@ class Failure:
         """Find out what to answer for an error; one that nobody has foreseen is told no details."""
         if isinstance(error, RequestError):
             return error.failure
-        if isinstance(error, base.GenerationFailed) and error.is_context_overflow:
+        if isinstance(error, errors.GenerationFailed) and error.is_context_overflow:
             return cls(400, str(error), "invalid_request_error", "context_length_exceeded")
         for kind, status, type_, code in _TABLE:
             if isinstance(error, kind):
-                retry_after = error.retry_after if isinstance(error, base.ResponseError) else None
+                retry_after = error.retry_after if isinstance(error, errors.ResponseError) else None
                 return cls(status, str(error), type_, code, None, retry_after)
         return cls(500, "An internal error occurred.", "server_error", "internal_error")
 

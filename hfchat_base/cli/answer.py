@@ -24,10 +24,7 @@ from hfchat_base import (
     ElicitationRequest,
     Event,
     InvalidRequestError,
-    OnElicitation,
     ReasoningDelta,
-    ReasoningStatus,
-    Retry,
     TextDelta,
 )
 from hfchat_base.cli.form import fill_in
@@ -39,6 +36,8 @@ from hfchat_base.cli.render import (
     wait_text,
 )
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
+from hfchat_base.events import ReasoningStatus
+from hfchat_base.types import OnElicitation, Retry
 
 __all__ = ["AnswerRunner", "Downloads", "OpenStream", "SavedFile"]
 

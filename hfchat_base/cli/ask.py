@@ -18,7 +18,6 @@ from hfchat_base import (
     HuggingChat,
     HuggingChatError,
     InvalidRequestError,
-    OnElicitation,
     Upload,
 )
 from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile
@@ -41,6 +40,7 @@ from hfchat_base.cli.options import (
 )
 from hfchat_base.cli.render import first_code_block
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
+from hfchat_base.types import OnElicitation
 
 __all__ = ["ask"]
 

@@ -16,15 +16,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base import (
-    AnswerStream,
-    Conversation,
-    HuggingChat,
-    HuggingChatError,
-    McpServer,
-    OnElicitation,
-    Upload,
-)
+from hfchat_base import AnswerStream, Conversation, HuggingChat, HuggingChatError, Upload
 from hfchat_base.cli.answer import AnswerRunner, Downloads
 from hfchat_base.cli.options import (
     DEFAULT_FOLDER,
@@ -45,6 +37,7 @@ from hfchat_base.cli.options import (
 )
 from hfchat_base.cli.prompt import Reader, make_reader
 from hfchat_base.cli.terminal import Terminal, clean_line, note, print_error
+from hfchat_base.types import McpServer, OnElicitation
 
 __all__ = ["Repl", "Settings", "chat"]
 

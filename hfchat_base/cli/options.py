@@ -16,16 +16,10 @@ import typer
 from pydantic import BaseModel, Field, ValidationError
 from typer.core import TyperCommand, TyperGroup
 
-from hfchat_base import (
-    HuggingChat,
-    HuggingChatError,
-    InvalidRequestError,
-    McpServer,
-    McpServerConfig,
-    Retry,
-)
+from hfchat_base import HuggingChat, HuggingChatError, InvalidRequestError, McpServerConfig
 from hfchat_base.auth.store import data_folder, make_private, replace_file
 from hfchat_base.client import BASE_URL_VARIABLE
+from hfchat_base.types import McpServer, Retry
 
 __all__ = [
     "DEFAULT_FOLDER",

@@ -16,16 +16,14 @@ import typer
 from rich.text import Text
 
 from hfchat_base import (
-    AuthResult,
     HuggingChat,
     InvalidRequestError,
     LoginRequired,
     MissingAuthError,
-    RequestLogin,
     TransportError,
-    login_with_cookies,
 )
 from hfchat_base.auth import login as browser_login
+from hfchat_base.auth.login import AuthResult, RequestLogin, login_with_cookies
 from hfchat_base.auth.session import Found, Session
 from hfchat_base.auth.sources import (
     COOKIE_FILE_VARIABLE,

@@ -11,12 +11,10 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from hfchat_base import (
-    ConnectTimeout,
     ConversationBusyError,
     FileTooLargeError,
     GenerationFailed,
     HuggingChatError,
-    MessageTooLongError,
     OutOfCreditsError,
     ProtocolError,
     RateLimitError,
@@ -29,6 +27,7 @@ from hfchat_base import (
     errors,
 )
 from hfchat_base.api.failures import Failure
+from hfchat_base.errors import ConnectTimeout, MessageTooLongError
 from hfchat_base.local import Limits, LocalServer
 from tests.support.api import KEY, ApiServer
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import Answer, ArtifactEnded, ChatMessage, InvalidRequestError, Status, TextDelta
+from hfchat_base import Answer, ChatMessage, InvalidRequestError, Status, TextDelta
+from hfchat_base.events import ArtifactEnded
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
-    AccessDeniedError,
     ChatMessage,
     ConversationNotFoundError,
-    FileNotAvailableError,
     FileTooLargeError,
     HuggingChat,
     HuggingChatError,
     InvalidRequestError,
     MessageNotFoundError,
-    MessageTooLongError,
     ModelNotFoundError,
     ResponseError,
     ServerError,
     Upload,
 )
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
+from hfchat_base.errors import AccessDeniedError, FileNotAvailableError, MessageTooLongError
 from hfchat_base.local import Limits, LocalServer
 from tests.support.attempts import MODEL, Operation, Try, begin
 

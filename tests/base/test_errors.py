@@ -8,7 +8,6 @@ import pytest
 
 from hfchat_base import (
     Answer,
-    ConversationFullError,
     GenerationFailed,
     MissingRequirementsError,
     ProtocolError,
@@ -16,8 +15,8 @@ from hfchat_base import (
     ResponseError,
     StreamTruncated,
     TransportError,
-    UpstreamRateLimitError,
 )
+from hfchat_base.errors import ConversationFullError, UpstreamRateLimitError
 
 
 def test_missing_requirements_name_the_command() -> None:

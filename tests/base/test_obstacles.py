@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
-    ConversationFullError,
     FileTooLargeError,
     GenerationFailed,
     HuggingChatError,
     InvalidRequestError,
     LoginRequired,
     ModelNotFoundError,
-    OriginRejectedError,
     ProtocolError,
     RateLimitError,
     ServerError,
     SessionExpired,
+)
+from hfchat_base.errors import (
+    ConversationFullError,
+    OriginRejectedError,
     TooManyConversationsError,
     UnexpectedPageError,
     UpstreamRateLimitError,

@@ -21,13 +21,13 @@ from hfchat_base import (
     ToolCall,
     ToolError,
     ToolResult,
-    UpstreamRateLimitError,
 )
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage, dialect_named
 from hfchat_base._protocol.requests import Endpoint
+from hfchat_base.errors import UpstreamRateLimitError
 from tests.support.flows import Outcome, drive, json_response
 from tests.support.recordings import SAID, Recording, all_with_streams, body_of, load
 

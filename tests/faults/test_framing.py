@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import (
-    FinalAnswer,
-    ProtocolError,
-    Status,
-    StreamTruncated,
-    TextDelta,
-    UnexpectedPageError,
-    Unknown,
-)
+from hfchat_base import FinalAnswer, ProtocolError, Status, StreamTruncated, TextDelta, Unknown
 from hfchat_base._protocol import decoder
 from hfchat_base._protocol.framing import MAX_LINE_BYTES
+from hfchat_base.errors import UnexpectedPageError
 from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
 from tests.support.faults.server import RESUME, SEND, FaultServer

@@ -9,7 +9,6 @@ import pytest
 
 from hfchat_base import (
     AsyncHuggingChat,
-    FileNotAvailableError,
     HuggingChat,
     HuggingChatError,
     InvalidRequestError,
@@ -20,6 +19,7 @@ from hfchat_base import (
     Unknown,
 )
 from hfchat_base._protocol.dialects.base import output_file
+from hfchat_base.errors import FileNotAvailableError
 from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
 from tests.support.faults.caller import create, refused, steps
 from tests.support.faults.kinds import Instead

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
-    AccessDeniedError,
-    ConversationFullError,
     ConversationNotFoundError,
     FileTooLargeError,
     HuggingChatError,
@@ -19,16 +17,20 @@ from hfchat_base import (
     LoginRequired,
     MissingAuthError,
     ModelNotFoundError,
-    OriginRejectedError,
     RateLimitError,
     Retries,
-    Retry,
     ServerError,
     SessionExpired,
-    TooManyConversationsError,
 )
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, MAX_FILE_BYTES
+from hfchat_base.errors import (
+    AccessDeniedError,
+    ConversationFullError,
+    OriginRejectedError,
+    TooManyConversationsError,
+)
 from hfchat_base.local import Limits, LocalServer
+from hfchat_base.types import Retry
 from tests.support.faults.caller import (
     WINDOW_SECONDS,
     asking,

@@ -23,8 +23,8 @@ from hfchat_base import (
     Title,
     ToolError,
     TransportError,
-    UpstreamRateLimitError,
 )
+from hfchat_base.errors import UpstreamRateLimitError
 from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
 from tests.support.faults.server import REPLY, RESUME, SEND, STOP, FaultServer

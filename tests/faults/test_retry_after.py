@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from hfchat_base import RateLimitError, ResponseError, Retries, Retry, ServerError
+from hfchat_base import RateLimitError, ResponseError, Retries, ServerError
 from hfchat_base._flows import context
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._protocol.responses import retry_after
 from hfchat_base.policy import Policy
+from hfchat_base.types import Retry
 from tests.support.faults.caller import asking, refused, steps
 from tests.support.faults.kinds import Instead
 from tests.support.faults.server import CREATE, MODELS, READ, SEND

@@ -16,12 +16,12 @@ from hfchat_base import (
     ConversationNotFoundError,
     HuggingChat,
     HuggingChatError,
-    Retry,
     StreamTruncated,
     TextDelta,
     Timeouts,
     TransportError,
 )
+from hfchat_base.types import Retry
 from tests.support import leaving
 from tests.support.faults.answers import STARTED, lines, token
 from tests.support.faults.caller import refused, steps, until

@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import (
-    FileNotAvailableError,
-    HuggingChat,
-    HuggingChatError,
-    InvalidRequestError,
-    ProxyError,
-    Retries,
-    TLSError,
-    TransportError,
-)
+from hfchat_base import HuggingChat, HuggingChatError, InvalidRequestError, Retries, TransportError
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
+from hfchat_base.errors import FileNotAvailableError, ProxyError, TLSError
 from hfchat_base.files import fetch_public_file
 from tests.support import extras
 from tests.support.faults.caller import asking, create, refused, steps

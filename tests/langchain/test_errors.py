@@ -9,7 +9,7 @@ import pytest
 from langchain_core import exceptions as core
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-import hfchat_base as ours
+from hfchat_base import errors as ours
 from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat, IgnoredParameterWarning, _errors

@@ -108,7 +108,8 @@ with HuggingChat() as client:
 
 _KEYRING = """
 import keyring, keyring.backend, os
-from hfchat_base import HuggingChat, login_with_cookies
+from hfchat_base import HuggingChat
+from hfchat_base.auth.login import login_with_cookies
 class Ring(keyring.backend.KeyringBackend):
     priority = 1
     passwords = {}
@@ -157,7 +158,7 @@ list(hfchat_base.login(browser=sys.executable, headless=True))
     "keyring": """
 import hfchat_base, os
 os.environ["HUGGINGCHAT_KEYRING"] = "1"
-hfchat_base.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
+hfchat_base.auth.login.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
 """,
     "notebook": "import hfchat_base.notebook; hfchat_base.notebook._View()",
 }

@@ -13,8 +13,8 @@ from hfchat_base import (
     InvalidRequestError,
     MissingAuthError,
     ProtocolError,
-    UnexpectedPageError,
 )
+from hfchat_base.errors import UnexpectedPageError
 from tests.support.replay import RawRequest, RawServer, Wire, whole
 
 if TYPE_CHECKING:

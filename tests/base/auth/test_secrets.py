@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from hfchat_base import HuggingChat, HuggingChatError, login_with_cookies
+from hfchat_base import HuggingChat, HuggingChatError
 from hfchat_base.auth.cookies import Cookie
-from hfchat_base.auth.login import AuthResult
+from hfchat_base.auth.login import AuthResult, login_with_cookies
 from hfchat_base.auth.session import Found
 from hfchat_base.auth.store import SessionStore, data_folder
 from hfchat_base.types import User

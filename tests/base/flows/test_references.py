@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import Answer, AnswerReference, AsyncHuggingChat, ChatMessage, HuggingChat
+from hfchat_base import Answer, AsyncHuggingChat, ChatMessage, HuggingChat
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base.local import LocalServer
+from hfchat_base.types import AnswerReference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,20 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hfchat_base import (
-    Artifact,
-    ArtifactDelta,
-    ArtifactEnded,
-    ArtifactStarted,
-    Event,
-    FinalAnswer,
-    Message,
-    TextDelta,
-    ToolCall,
-)
+from hfchat_base import Artifact, Event, FinalAnswer, Message, TextDelta, ToolCall
 from hfchat_base._protocol.accumulator import Accumulator
 from hfchat_base._protocol.artifacts import NOTHING, ArtifactHistory, render, render_messages
-from hfchat_base.events import ArtifactEdit
+from hfchat_base.events import ArtifactDelta, ArtifactEdit, ArtifactEnded, ArtifactStarted
 
 PAGE = '<artifact identifier="page" type="html" title="A page">\n<h1>Hi</h1>\n</artifact>'
 UPDATE = (

@@ -19,7 +19,6 @@ from hfchat_base import (
     FinalAnswer,
     ProtocolError,
     ReasoningDelta,
-    ReasoningStatus,
     RouterMetadata,
     Source,
     Sources,
@@ -28,14 +27,13 @@ from hfchat_base import (
     Title,
     ToolCall,
     ToolError,
-    ToolEta,
     ToolProgress,
     ToolResult,
     ToolRun,
     Unknown,
-    WebSearchUpdate,
 )
 from hfchat_base._protocol.decoder import EXCERPT_CHARACTERS, decode_line
+from hfchat_base.events import ReasoningStatus, ToolEta, WebSearchUpdate
 
 CALL = {"name": "search", "parameters": {"q": "x"}}
 

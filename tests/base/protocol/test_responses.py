@@ -11,28 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import (
-    AccessDeniedError,
-    ConversationFullError,
     ConversationNotFoundError,
-    FileNotAvailableError,
     FileTooLargeError,
     HuggingChatError,
     InvalidRequestError,
     LoginRequired,
     MessageNotFoundError,
-    MessageTooLongError,
     ModelNotFoundError,
-    OriginRejectedError,
     ProtocolError,
     RateLimitError,
     ServerError,
     SessionExpired,
-    TooManyConversationsError,
-    UnexpectedPageError,
 )
 from hfchat_base._protocol.constants import RATE_LIMIT_WINDOW_SECONDS
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.responses import check, check_data, check_json, refusal
+from hfchat_base.errors import (
+    AccessDeniedError,
+    ConversationFullError,
+    FileNotAvailableError,
+    MessageTooLongError,
+    OriginRejectedError,
+    TooManyConversationsError,
+    UnexpectedPageError,
+)
 from tests.support.flows import json_response, page_response
 from tests.support.recordings import body_of, load
 

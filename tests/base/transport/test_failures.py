@@ -15,13 +15,12 @@ from hfchat_base import (
     HuggingChat,
     HuggingChatError,
     ProtocolError,
-    ProxyError,
     Timeouts,
-    TLSError,
     TransportError,
 )
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
+from hfchat_base.errors import ProxyError, TLSError
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
 from tests.support.transports import GET, Driver
 

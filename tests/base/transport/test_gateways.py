@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hfchat_base import HuggingChat, ProxyError, TLSError, User
+from hfchat_base import HuggingChat, User
+from hfchat_base.errors import ProxyError, TLSError
 from tests.support.replay import RawRequest, RawServer, Wire, whole
 from tests.support.socks import SocksProxy
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfchat_base import HuggingChatError, ProtocolError, ProxyError, TransportError
+from hfchat_base import HuggingChatError, ProtocolError, TransportError
 from hfchat_base._protocol.http import Request
+from hfchat_base.errors import ProxyError
 from tests.support.replay import RawRequest, RawServer, Wire, says, whole
 from tests.support.transports import GET, Driver
 
