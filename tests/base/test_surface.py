@@ -41,8 +41,8 @@ EXPORTED = {
     "GenerationInterrupted", "HuggingChatError", "InvalidRequestError", "LoginRequired",
     "MessageNotFoundError", "MissingAuthError", "MissingRequirementsError",
     "ModelNotFoundError", "OutOfCreditsError", "ProtocolError",
-    "RateLimitError", "ResponseError", "ServerError", "SessionExpired", "StreamError", "StreamStalled",
-    "StreamTruncated", "TransportError",
+    "RateLimitError", "ResponseError", "ServerError", "SessionExpired", "StreamError",
+    "StreamStalled", "StreamTruncated", "TransportError",
     "__version__",
 }  # fmt: skip
 
