@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
 
-from hfchat_base._flows import account, chat, conversations, discovery, settings, tool_servers
+from hfchat_base._flows import account, conversations, discovery, histories, settings, tool_servers
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
@@ -282,7 +282,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        ask = chat.ChatRequest(
+        ask = histories.ChatRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -292,7 +292,9 @@ class ClientBase(ABC):
             answer_options(answer).over(self._defaults),
         )
         return (
-            lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
+            lambda run: histories.answer_history(
+                self.server, self._index, ask, run, ephemeral=self.ephemeral
+            ),
             on_elicitation,
         )
 

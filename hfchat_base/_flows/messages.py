@@ -1,7 +1,7 @@
 """Messages in a conversation that a caller holds: send, answer again, edit.
 
 What lives here is what such a conversation remembers between its messages, and the guard that only
-one run is active in it. `run.py` reads the answer; `chat.py` handles whole histories.
+one run is active in it. `run.py` reads the answer; `histories.py` handles whole histories.
 """
 
 from __future__ import annotations

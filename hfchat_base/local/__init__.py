@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise MissingRequirementsError.for_extra("local", what="The local server") from error
 
-from hfchat_base.local.app import create_app
+from hfchat_base.local.asgi import create_app
 from hfchat_base.local.backends import (
     ChatRequest,
     FunctionBackend,

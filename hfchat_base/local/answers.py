@@ -1,7 +1,7 @@
 """How a model's output becomes the events of an answer, in both generations.
 
 Plain answers, thinking, and rounds of tool calls. Not here: status events, the title, storage and
-the stream (`runs.py`), and what the model is sent (`prompts.py`).
+the stream (`runs.py`), and what the model is sent (`model_input.py`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ from hfchat_base.local.backends import (
     Text,
     ToolCall,
 )
-from hfchat_base.local.prompts import chat_messages, search_events, with_sources, with_system_text
+from hfchat_base.local.database import StoredFile
+from hfchat_base.local.model_input import (
+    chat_messages,
+    search_events,
+    with_sources,
+    with_system_text,
+)
 from hfchat_base.local.state import SentPrompt
-from hfchat_base.local.store import StoredFile
 from hfchat_base.local.tools import ToolContext, ToolError
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 

@@ -13,8 +13,8 @@ from hfchat_base.local.models import Generation
 from hfchat_base.local.scripted import SEARCH_RESULTS
 
 if TYPE_CHECKING:
+    from hfchat_base.local.database import Files, StoredFile
     from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.store import Files, StoredFile
     from hfchat_base.local.wire import JsonObject
 
 _CLIPBOARD: Final = "application/vnd.chatui.clipboard"

@@ -68,7 +68,7 @@ class ChatRequest:
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-def chat(
+def answer_history(
     server: ServerInfo,
     history: ConversationIndex,
     request: ChatRequest,
