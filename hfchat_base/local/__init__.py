@@ -37,7 +37,7 @@ from hfchat_base.local.backends import (
     OpenAIBackend,
     UpstreamError,
 )
-from hfchat_base.local.models import LocalModel, openai_models
+from hfchat_base.local.local_model import LocalModel, openai_models
 from hfchat_base.local.scripted import default_models, scripted_tool_servers
 from hfchat_base.local.server import LocalServer
 from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from hfchat_base.local.backends import Piece
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.tools import ElicitationAnswer, ElicitationField, LocalTool, ToolServer
 

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
 from hfchat_base.hosts import is_host
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.middleware import (
     AuthMiddleware,
     DisconnectMiddleware,
@@ -20,7 +21,6 @@ from hfchat_base.local.middleware import (
     RecordingMiddleware,
     VaryMiddleware,
 )
-from hfchat_base.local.models import Generation
 from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.tools import ToolServer
 
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from hfchat_base.local.answers import RunRequest
 from hfchat_base.local.database import StopMarker, StoredFile, TreeError
-from hfchat_base.local.models import Generation
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.database import Conversation
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import RunLog, ServerState
 
 RESUME_CAP_SECONDS: Final = 300.0
