@@ -19,11 +19,11 @@ from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
 
-from hfchat_base._flows import account, conversations, discovery, histories, settings, tool_servers
+from hfchat_base._flows import conversations, discovery, histories, settings
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
-from hfchat_base._flows.messages import ConversationState
+from hfchat_base._flows.messages import ConversationState, transcribe
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.artifacts import render_messages
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
@@ -329,12 +329,12 @@ class ClientBase(ABC):
 
     def _check_mcp_server(self, url: str, headers: Mapping[str, str] | None) -> Flow[McpCheck]:
         check_servers([{"name": "server", "url": url, "headers": headers or {}}])
-        return tool_servers.check_server(self.server, url, headers or {})
+        return discovery.check_mcp_server(self.server, url, headers or {})
 
     def _transcribe(self, audio: FileInput) -> Flow[str]:
         # An `Upload` of one's own may be larger than what is attached to a message.
         upload = audio if isinstance(audio, Upload) else Upload.from_source(audio)
-        return account.transcribe(self.server, upload)
+        return transcribe(self.server, upload)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
         return conversations.import_share(self.server, check_share_id(share))
@@ -455,7 +455,7 @@ class HuggingChat(ClientBase):
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return self._runner.run(account.whoami(self.server))
+        return self._runner.run(discovery.whoami(self.server))
 
     def logout(self) -> None:
         """End the session on the server, and delete the saved one that it came from.
@@ -464,7 +464,7 @@ class HuggingChat(ClientBase):
             TransportError: The server could not be told; the saved session is deleted all the same.
         """
         try:
-            self._runner.run(account.logout(self.server))
+            self._runner.run(discovery.logout(self.server))
         finally:
             self._session.forget()
 
@@ -559,7 +559,7 @@ class HuggingChat(ClientBase):
 
     def mcp_servers(self) -> list[McpServerInfo]:
         """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names."""
-        return list(self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
         """Have the server look whether it can use an MCP server, and which tools that has.
@@ -615,7 +615,7 @@ class HuggingChat(ClientBase):
         Raises:
             InvalidRequestError: The server is a legacy one, which does not tell.
         """
-        return self._runner.run(account.features(self.server))
+        return self._runner.run(discovery.features(self.server))
 
     def delete_all_conversations(self) -> None:
         """Delete all conversations of the account. They cannot be brought back."""
@@ -750,12 +750,12 @@ class AsyncHuggingChat(ClientBase):
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return await self._runner.run(account.whoami(self.server))
+        return await self._runner.run(discovery.whoami(self.server))
 
     async def logout(self) -> None:
         """End the session on the server; see `HuggingChat.logout`."""
         try:
-            await self._runner.run(account.logout(self.server))
+            await self._runner.run(discovery.logout(self.server))
         finally:
             self._session.forget()
 
@@ -801,7 +801,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def mcp_servers(self) -> list[McpServerInfo]:
         """List the server's own MCP servers; see `HuggingChat.mcp_servers`."""
-        return list(await self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
 
     async def check_mcp_server(
         self, url: str, headers: Mapping[str, str] | None = None
@@ -823,7 +823,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def features(self) -> ServerFeatures:
         """Read what the server has switched on; see `HuggingChat.features`."""
-        return await self._runner.run(account.features(self.server))
+        return await self._runner.run(discovery.features(self.server))
 
     async def delete_all_conversations(self) -> None:
         """Delete all conversations of the account; see `HuggingChat.delete_all_conversations`."""

@@ -18,10 +18,9 @@ import pytest
 
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import Deadlines, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow
-from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from hfchat_base.policy import Policy, Resuming
