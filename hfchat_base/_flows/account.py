@@ -13,7 +13,6 @@ from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.requests import ACCEPT_JSON
 from hfchat_base.errors import (
-    FileTooLargeError,
     InvalidRequestError,
     ProtocolError,
     SessionExpired,
@@ -62,11 +61,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def max_audio_bytes(server: ServerInfo) -> int:
+    """The largest recording that the server takes: it is a request's whole body."""
+    return min(MAX_AUDIO_BYTES, server.max_body_bytes)
+
+
 def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
-    """Turn a recording into text.
+    """Turn a recording, of `max_audio_bytes` at most, into text.
 
     Raises:
-        FileTooLargeError: It is over 25 MiB.
         InvalidRequestError: The server takes no such recording, or none at all.
     """
     mime = audio.mime.partition(";")[0].strip().lower()
@@ -74,11 +77,6 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
         raise InvalidRequestError(
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
             f" {', '.join(AUDIO_TYPES)}."
-        )
-    if len(audio.data) > MAX_AUDIO_BYTES:
-        raise FileTooLargeError(
-            f"{audio.name!r} has {len(audio.data):,} bytes; a server transcribes at most"
-            f" {MAX_AUDIO_BYTES:,}."
         )
     (yield from discovery.dialect(server)).require("transcription")
     headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
