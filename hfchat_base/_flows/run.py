@@ -24,7 +24,7 @@ from hfchat_base._flows import (
     settings,
 )
 from hfchat_base._flows.commands import Deliver, Flow, Start, now, open_stream
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import Deadlines, ServerInfo, after
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import (
     LineReader,
@@ -33,7 +33,6 @@ from hfchat_base._flows.stream_reader import (
     read_early,
     read_refusal,
 )
-from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response

@@ -1,7 +1,7 @@
 """How a model's output becomes the events of an answer, in both generations.
 
 Plain answers, thinking, and rounds of tool calls. Not here: status events, the title, storage and
-the stream (`runs.py`), and what the model is sent (`prompts.py`).
+the stream (`runs.py`), and what the model is sent (`model_input.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from hfchat_base.local.backends import (
     Text,
     ToolCall,
 )
-from hfchat_base.local.prompts import (
+from hfchat_base.local.database import StoredFile
+from hfchat_base.local.model_input import (
     ARTIFACTS_PROMPT,
     chat_messages,
     search_events,
@@ -32,7 +33,6 @@ from hfchat_base.local.prompts import (
     with_system_text,
 )
 from hfchat_base.local.state import SentPrompt
-from hfchat_base.local.store import StoredFile
 from hfchat_base.local.tools import ToolContext, ToolError
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from hfchat_base.local.backends import Piece
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import ServerState
     from hfchat_base.local.tools import ElicitationAnswer, ElicitationField, LocalTool, ToolServer
 

@@ -1,7 +1,7 @@
 """The backends of models: a backend streams pieces of an answer for a chat request.
 
 Here: the request, the pieces, `ModelBackend` (the protocol), `FunctionBackend` and `OpenAIBackend`.
-Not here: how a conversation becomes a request (`prompts.py`), and the scripted models
+Not here: how a conversation becomes a request (`model_input.py`), and the scripted models
 (`scripted.py`).
 """
 

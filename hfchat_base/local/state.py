@@ -16,8 +16,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from hfchat_base.local.models import Generation
-from hfchat_base.local.store import (
+from hfchat_base.local.database import (
     BoundedStore,
     Conversations,
     Files,
@@ -25,13 +24,14 @@ from hfchat_base.local.store import (
     Settings,
     StopMarker,
 )
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.tools import Elicitations
 from hfchat_base.local.wire import text_size
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.tools import ToolServer
     from hfchat_base.local.wire import JsonObject
 

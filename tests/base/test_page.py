@@ -17,9 +17,9 @@ from hfchat_base import (
     Upload,
 )
 from hfchat_base.types import ModelProvider, PromptExample
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from pathlib import Path

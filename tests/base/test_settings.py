@@ -11,9 +11,9 @@ import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, InvalidRequestError
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from tests.support.attempts import Operation, Try

@@ -11,9 +11,9 @@ import pytest
 from hfchat_base import HuggingChat, HuggingChatError
 from hfchat_base._flows.run_state import SettingsHold
 from hfchat_base._flows.settings import SettingsLock
+from tests.support.faults.fault_server import SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead, Nothing
-from tests.support.faults.server import SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     import socket

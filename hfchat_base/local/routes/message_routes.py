@@ -18,8 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hfchat_base.local.answers import RunRequest
-from hfchat_base.local.models import Generation
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.database import StopMarker, StoredFile, TreeError
+from hfchat_base.local.local_model import Generation
+from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
     get_session,
@@ -30,9 +31,8 @@ from hfchat_base.local.routes.http import (
     own_conversation,
     wants_page,
 )
-from hfchat_base.local.routes.pages import wrong_method_page
+from hfchat_base.local.routes.documents import wrong_method_page
 from hfchat_base.local.runs import Run
-from hfchat_base.local.store import StopMarker, StoredFile, TreeError
 from hfchat_base.local.tools import ElicitationAction, ElicitationError, selected_servers
 from hfchat_base.local.wire import JsonObject, JsString, json_text, now, utf16_length, whole_number
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.database import Conversation
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import RunLog, ServerState
-    from hfchat_base.local.store import Conversation
 
 RESUME_CAP_SECONDS: Final = 300.0
 """After this long a resumed stream closes without an end event (S)."""

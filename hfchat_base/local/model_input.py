@@ -9,12 +9,12 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from hfchat_base.local.models import Generation
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.scripted import SEARCH_RESULTS
 
 if TYPE_CHECKING:
-    from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.store import Files, StoredFile
+    from hfchat_base.local.database import Files, StoredFile
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.wire import JsonObject
 
 _CLIPBOARD: Final = "application/vnd.chatui.clipboard"
