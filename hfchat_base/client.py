@@ -23,10 +23,15 @@ from hfchat_base._flows import conversations, discovery, histories, settings
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
-from hfchat_base._flows.messages import ConversationState, transcribe
+from hfchat_base._flows.messages import ConversationState, max_audio_bytes, transcribe
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.artifacts import render_messages
-from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.constants import (
+    DEFAULT_BASE_URL,
+    MAX_BODY_BYTES,
+    SESSION_COOKIE,
+    Generation,
+)
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import check_conversation_id, check_share_id
 from hfchat_base._protocol.responses import login_command
@@ -93,8 +98,12 @@ MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     """Find the lock of an account's settings, without the client, which can be dropped then."""
-    cookies = [cookie.value for cookie in session.cookies()]
-    return settings.lock_for(base_url, cookies or [str(id(session))])
+    cookies = session.cookies()
+    # Gateways set cookies of their own, some anew with every response.
+    known_by = [each.value for each in cookies if each.name == SESSION_COOKIE] or [
+        each.value for each in cookies
+    ]
+    return settings.lock_for(base_url, known_by or [str(id(session))])
 
 
 class ClientBase(ABC):
@@ -333,8 +342,7 @@ class ClientBase(ABC):
         return discovery.check_mcp_server(self.server, url, headers or {})
 
     def _transcribe(self, audio: FileInput) -> Flow[str]:
-        # An `Upload` of one's own may be larger than what is attached to a message.
-        upload = audio if isinstance(audio, Upload) else Upload.from_source(audio)
+        upload = Upload.from_source(audio, max_bytes=max_audio_bytes(self.server))
         return transcribe(self.server, upload)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
@@ -579,7 +587,8 @@ class HuggingChat(ClientBase):
 
         Args:
             audio: A path, bytes, an open file, a data URL or an `Upload`: WebM, Ogg, WAV, FLAC,
-                MPEG or MP4, of 10 MiB at most, or 25 MiB as an `Upload`.
+                MPEG or MP4. Servers take 25 MiB, but no more than a request's body may have
+                (`max_body_bytes`: 15 MiB on HuggingChat).
 
         Returns:
             What was said; empty if nothing was.

@@ -25,7 +25,6 @@ from hfchat_base._protocol.requests import ACCEPT_JSON, check_message_id, check_
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     ConversationBusyError,
-    FileTooLargeError,
     InvalidRequestError,
     ProtocolError,
 )
@@ -274,11 +273,15 @@ def _last(server: ServerInfo, state: ConversationState, role: Role) -> Flow[str]
     raise InvalidRequestError(msg)
 
 
+def max_audio_bytes(server: ServerInfo) -> int:
+    """The largest recording that the server takes: it is a request's whole body."""
+    return min(MAX_AUDIO_BYTES, server.max_body_bytes)
+
+
 def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
-    """Turn a recording into text.
+    """Turn a recording, of `max_audio_bytes` at most, into text.
 
     Raises:
-        FileTooLargeError: It is over 25 MiB.
         InvalidRequestError: The server takes no such recording, or none at all.
     """
     mime = audio.mime.partition(";")[0].strip().lower()
@@ -286,11 +289,6 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
         raise InvalidRequestError(
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
             f" {', '.join(AUDIO_TYPES)}."
-        )
-    if len(audio.data) > MAX_AUDIO_BYTES:
-        raise FileTooLargeError(
-            f"{audio.name!r} has {len(audio.data):,} bytes; a server transcribes at most"
-            f" {MAX_AUDIO_BYTES:,}."
         )
     (yield from discovery.dialect(server)).require("transcription")
     headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}

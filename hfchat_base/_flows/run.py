@@ -77,8 +77,8 @@ def answer(
         error.partial = run.answer()
         raise
     finally:
-        if run.settings_hold is not None:
-            run.settings_hold.release()
+        if run.settings_hold is not None and not run.settings_hold.before:
+            run.settings_hold.release()  # else cleaning up restores them first
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
@@ -249,7 +249,7 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
     try:
-        yield from settings.restore(server, run)
+        yield from settings.let_go(server, run)
     except HuggingChatError as error:
         _log.warning("the account's settings could not be restored: %s", error)
     if run.to_delete is not None:

@@ -26,6 +26,7 @@ from hfchat_base.local.backends import (
 )
 from hfchat_base.local.database import StoredFile
 from hfchat_base.local.model_input import (
+    ARTIFACTS_PROMPT,
     chat_messages,
     search_events,
     with_sources,
@@ -63,6 +64,8 @@ class RunRequest:
         path: The stored messages from the root to the one to answer.
         tool_servers: The tool servers that the message has switched on.
         web_search: Whether the legacy web search is on.
+        artifacts: Whether the model is told how to write artifacts (current).
+        reasoning_effort: How long it may think, or None (current).
         stop_requested: Set when a legacy run is to end after its next token.
     """
 
@@ -72,17 +75,20 @@ class RunRequest:
     path: list[JsonObject]
     tool_servers: Sequence[ToolServer] = ()
     web_search: bool = False
+    artifacts: bool = False
+    reasoning_effort: str | None = None
     stop_requested: bool = field(default=False, init=False)
 
     def prompt(self) -> list[JsonObject]:
         """Build the messages for the model."""
-        return chat_messages(
+        messages = chat_messages(
             self.path,
             conversation_id=self.conversation_id,
             model=self.model,
             files=self.state.files,
             generation=self.state.generation,
         )
+        return with_system_text(messages, ARTIFACTS_PROMPT) if self.artifacts else messages
 
     @asynccontextmanager
     async def call_model(
@@ -97,8 +103,11 @@ class RunRequest:
         Yields:
             The stream of its pieces.
         """
-        request = ChatRequest(self.model.id, messages, tools or [])
-        self.state.records.add_prompt(SentPrompt(request.model, request.messages, request.tools))
+        effort = self.reasoning_effort
+        request = ChatRequest(self.model.id, messages, tools or [], reasoning_effort=effort)
+        self.state.records.add_prompt(
+            SentPrompt(request.model, request.messages, request.tools, effort)
+        )
         stream = self.model.backend.stream(request)
         try:
             yield stream

@@ -154,11 +154,13 @@ class SentPrompt:
         model: The model's id.
         messages: Chat messages in OpenAI's form.
         tools: The tools that it may call, in OpenAI's form.
+        reasoning_effort: How long it may think, or None if nobody has said so.
     """
 
     model: str
     messages: list[JsonObject]
     tools: list[JsonObject]
+    reasoning_effort: str | None = None
 
 
 class Records:
