@@ -12,7 +12,6 @@ import hmac
 import json
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import PurePath
@@ -30,10 +29,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfchat_base.api.chat_completions import ChatCompletion
 from hfchat_base.api.failures import Failure, RequestError
-from hfchat_base.api.generation import Generation
+from hfchat_base.api.generation import Generation, fit
 from hfchat_base.api.history import prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
 from hfchat_base.api.schema import ChatCompletionsRequest, Request, ResponsesRequest
+from hfchat_base.api.stored_responses import StoredResponses
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.hosts import HostGuard, is_host
@@ -50,7 +50,6 @@ which takes 15 MB."""
 _DISCARDED_BODIES: Final = 4
 """So many times the largest body is still read, so that its sender hears why it is refused."""
 
-_MOST_RESPONSES: Final = 1024
 _BUFFERED_BYTES: Final = 64 * 1024
 """So much of an answer waits for a slow client; then reading it from the server waits, too."""
 
@@ -242,7 +241,7 @@ class _Routes:
         self._client = client
         self._ephemeral_client: AsyncHuggingChat | None = None
         self._max_body_bytes = max_body_bytes
-        self._histories: OrderedDict[str, Sequence[ChatMessage]] = OrderedDict()
+        self._stored = StoredResponses()
 
     async def close(self) -> None:
         """Close what was opened beside the client."""
@@ -277,36 +276,27 @@ class _Routes:
     async def chat_completions(self, request: HttpRequest) -> Response:
         """Answer in the form of Chat Completions."""
         body = await self._read(request, ChatCompletionsRequest)
-        generation = Generation(await self._client_of(request), await prompt_of_chat(body))
+        client = await self._client_of(request)
+        generation = Generation(client, await fit(await prompt_of_chat(body), client))
         includes_usage = bool(body.stream_options and body.stream_options.include_usage)
         form = ChatCompletion(generation, includes_usage=includes_usage)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(body))
+        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(generation))
 
     async def responses(self, request: HttpRequest) -> Response:
         """Answer in the form of Responses."""
         body = await self._read(request, ResponsesRequest)
         previous: Sequence[ChatMessage] = ()
         if body.previous_response_id is not None:
-            known = self._histories.get(body.previous_response_id)
-            if known is None:
-                raise RequestError(
-                    "There is no such previous response: it is not one of this process, was not"
-                    " stored, or is too old. Send the whole input.",
-                    status=404,
-                    code="previous_response_not_found",
-                    param="previous_response_id",
-                )
-            previous = known
-        prompt, history = await prompt_of_response(body, previous)
-        generation = Generation(await self._client_of(request), prompt)
+            previous = self._stored.history(body.previous_response_id)
+        prompt, history = await prompt_of_response(body, previous, self._stored.item)
+        client = await self._client_of(request)
+        generation = Generation(client, await fit(prompt, client))
 
-        def remember(response_id: str) -> None:
-            self._histories[response_id] = [*history, *generation.history()]
-            while len(self._histories) > _MOST_RESPONSES:
-                self._histories.popitem(last=False)
+        def remember(response_id: str, items: Sequence[Mapping[str, Any]]) -> None:
+            self._stored.add(response_id, [*history, *generation.history()], items)
 
         form = ResponseObject(generation, body, remember=None if body.store is False else remember)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(body))
+        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(generation))
 
     async def _client_of(self, request: HttpRequest) -> AsyncHuggingChat:
         """The client for a request, with the list of models read, so that names can be checked."""
@@ -497,9 +487,9 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(generation: Generation) -> dict[str, str]:
     headers = dict(_USAGE_HEADERS)
-    if ignored := request.ignored:
+    if ignored := generation.prompt.ignored:
         headers[_IGNORED_HEADER] = ", ".join(ignored)
     return headers
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any, Final, Union
 
-from hfchat_base.api.history import Prompt
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
+from hfchat_base.api.history import EFFORT_FIELD, Prompt
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.events import Event
 from hfchat_base.tools import (
@@ -23,10 +25,42 @@ from hfchat_base.tools import (
 )
 from hfchat_base.types import Answer, ChatMessage, FetchedFile, Source, ToolRun
 
-__all__ = ["ApiPiece", "Generation"]
+__all__ = ["ApiPiece", "Generation", "fit"]
 
 ApiPiece = Union[str, FunctionCall, Event]
 """A str is text, a `FunctionCall` a call; the rest are events as they came."""
+
+
+async def fit(prompt: Prompt, client: AsyncHuggingChat) -> Prompt:
+    """Leave out what was offered or wished for and what the server or the model does not have.
+
+    What was asked for in so many words stays, and is refused by the client if it cannot be had.
+
+    Args:
+        prompt: What is asked.
+        client: Who answers; its list of models has been read.
+    """
+    ignored = list(prompt.ignored)
+    web_search, effort = prompt.web_search, prompt.effort
+    if prompt.offers_web_search and not web_search:
+        web_search = await _has_web_search(client)
+        if not web_search:
+            ignored.append("tools.web_search")
+    if effort is not None:
+        name = prompt.model or client.default_model
+        model_id = client.model_aliases.get(name, name)
+        thinkers = {model.id for model in await client.get_models() if model.supports_reasoning}
+        if model_id not in thinkers:
+            ignored.append(EFFORT_FIELD)
+            effort = None
+    return replace(prompt, web_search=web_search, effort=effort, ignored=sorted(ignored))
+
+
+async def _has_web_search(client: AsyncHuggingChat) -> bool:
+    if client.generation == "legacy":
+        return True
+    servers = await client.mcp_servers(refresh=False)
+    return any(server.name == WEB_SEARCH_SERVER for server in servers)
 
 
 class Generation:
@@ -117,6 +151,7 @@ class Generation:
                 model=self.prompt.model,
                 web_search=self.prompt.web_search,
                 mcp_servers=self.prompt.mcp_servers,
+                reasoning_effort=self.prompt.effort,
                 as_history=self._as_history,
             ) as stream:
                 async for event in stream:

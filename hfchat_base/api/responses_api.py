@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -37,8 +37,8 @@ class ResponseObject:
     Args:
         generation: The answer while it is made.
         request: What was asked, which the answer repeats.
-        remember: Gets the answer's id once it is whole, so that it can be continued; None if it
-            will not be.
+        remember: Gets the answer's id and its items once it is whole, so that they can be referred
+            to; None if they will not be.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ResponseObject:
         generation: Generation,
         request: ResponsesRequest,
         *,
-        remember: Callable[[str], None] | None,
+        remember: Callable[[str, Sequence[Mapping[str, Any]]], None] | None,
     ) -> None:
         self._generation = generation
         self._request = request
@@ -98,7 +98,7 @@ class ResponseObject:
             for event in self._add(_image(url.partition(",")[2])):
                 yield event
         if self._remember is not None:
-            self._remember(self._id)
+            self._remember(self._id, self._output)
 
     def _take(self, piece: ApiPiece) -> Iterator[Event]:
         if isinstance(piece, str):
@@ -139,7 +139,7 @@ class ResponseObject:
             "type": "function_call",
             "status": "completed",
             "call_id": call.id,
-            "name": call.name,
+            **self._tool_name(call),
             "arguments": arguments,
         }
         begun = {**item, "status": "in_progress", "arguments": ""}
@@ -148,7 +148,7 @@ class ResponseObject:
             item,
             begun,
             (f"{what}.delta", {"delta": arguments}),
-            (f"{what}.done", {"name": call.name, "arguments": arguments}),
+            (f"{what}.done", {"name": item["name"], "arguments": arguments}),
         )
 
     def _custom_call(self, call: FunctionCall) -> Iterator[Event]:
@@ -159,7 +159,7 @@ class ResponseObject:
             "type": "custom_tool_call",
             "status": "completed",
             "call_id": call.id,
-            "name": call.name,
+            **self._tool_name(call),
             "input": text,
         }
         what = "response.custom_tool_call_input"
@@ -169,6 +169,10 @@ class ResponseObject:
             (f"{what}.delta", {"delta": text}),
             (f"{what}.done", {"input": text}),
         )
+
+    def _tool_name(self, call: FunctionCall) -> dict[str, str]:
+        namespace, name = self._generation.prompt.namespaces.get(call.name, (None, call.name))
+        return {"name": name} if namespace is None else {"namespace": namespace, "name": name}
 
     def _add(
         self, item: dict[str, Any], begun: dict[str, Any] | None = None, *between: Event

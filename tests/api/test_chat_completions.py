@@ -233,6 +233,44 @@ def test_settings_without_effect_are_named(http: httpx.Client) -> None:
     assert answer.headers["hfchat-usage"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": HELLO, "reasoning_effort": "high"}),
+        ("/v1/responses", {"input": "Hello", "reasoning": {"effort": "high"}}),
+    ],
+)
+def test_reasoning_effort(
+    http: httpx.Client, current_server: LocalServer, path: str, body: dict[str, Any]
+) -> None:
+    """A model that reasons gets the effort, which is a setting of the account."""
+    answer = http.post(path, json={"model": "think/effort", **body})
+    assert answer.status_code == 200
+    assert "hfchat-ignored" not in answer.headers
+    written = [r for r in current_server.requests if r.path.endswith("/settings") and r.body]
+    assert json.loads(written[-1].body)["reasoningEffortOverrides"] == {"think/effort": "high"}
+
+
+@pytest.mark.parametrize(("model", "effort"), [("echo/base", "high"), ("think/effort", "xhigh")])
+def test_reasoning_effort_without_effect(
+    http: httpx.Client, current_server: LocalServer, model: str, effort: str
+) -> None:
+    """Where the model does not reason, or chat-ui has no such effort, it is named as ignored."""
+    body = {"model": model, "messages": HELLO, "reasoning_effort": effort}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200
+    assert answer.headers["hfchat-ignored"] == "reasoning_effort"
+    assert not [r for r in current_server.requests if r.path.endswith("/settings") and r.body]
+
+
+def test_unknown_reasoning_effort_is_refused(client: openai.OpenAI) -> None:
+    """An effort that OpenAI does not have either is a bad request that names the field."""
+    effort: Any = "huge"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="echo/base", messages=HELLO, reasoning_effort=effort)
+    assert refused.value.param == "reasoning_effort"
+
+
 def test_more_than_one_answer_is_refused(client: openai.OpenAI) -> None:
     """A server gives one answer at a time."""
     with pytest.raises(openai.BadRequestError):
