@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -15,7 +16,6 @@ from hfchat_base.local import LocalServer
 from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
-    import httpx
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -240,14 +240,13 @@ def test_settings_without_effect_are_named(http: httpx.Client) -> None:
         ("/v1/responses", {"input": "Hello", "reasoning": {"effort": "high"}}),
     ],
 )
-def test_reasoning_effort(
-    http: httpx.Client, current_server: LocalServer, path: str, body: dict[str, Any]
-) -> None:
+def test_reasoning_effort(path: str, body: dict[str, Any]) -> None:
     """A model that reasons gets the effort, which is a setting of the account."""
-    answer = http.post(path, json={"model": "think/effort", **body})
+    with LocalServer() as server, ApiServer(server.base_url, key=None) as api:
+        answer = httpx.post(f"{api.address}{path}", json={"model": "think/effort", **body})
     assert answer.status_code == 200
     assert "hfchat-ignored" not in answer.headers
-    written = [r for r in current_server.requests if r.path.endswith("/settings") and r.body]
+    written = [r for r in server.requests if r.path.endswith("/settings") and r.body]
     assert json.loads(written[-1].body)["reasoningEffortOverrides"] == {"think/effort": "high"}
 
 
