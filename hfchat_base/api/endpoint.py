@@ -53,6 +53,10 @@ _DISCARDED_BODIES: Final = 4
 _BUFFERED_BYTES: Final = 64 * 1024
 """So much of an answer waits for a slow client; then reading it from the server waits, too."""
 
+DEFAULT_KEEP_ALIVE: Final = 15.0
+"""Seconds: proxies and clients give a silent connection up after 30 and more."""
+
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
 _EPHEMERAL_HEADER: Final = "hfchat-ephemeral"
 _IGNORED_HEADER: Final = "hfchat-ignored"
 _USAGE_HEADERS: Final = {"hfchat-usage": "unknown"}
@@ -72,6 +76,7 @@ def create_app(
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    keep_alive: float = DEFAULT_KEEP_ALIVE,
 ) -> Starlette:
     """Make the application, to serve or to mount.
 
@@ -86,16 +91,20 @@ def create_app(
         origins: The origins whose web pages may use it, such as ``https://chat.example``; by
             default none.
         max_body_bytes: The largest body of a request.
+        keep_alive: Seconds of silence after which a stream sends a comment. From then on its status
+            is 200, and an error is an event of it.
 
     Raises:
-        ValueError: One of `hosts` is not a host, or `key` is empty.
+        ValueError: One of `hosts` is not a host, `key` is empty, or `keep_alive` is not positive.
     """
     if key is not None and not key.strip():
         raise ValueError("key is empty: give a text, or None for no key")
     for host in hosts:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")
-    routes = _Routes(client, max_body_bytes)
+    if not keep_alive > 0:
+        raise ValueError("keep_alive is a number of seconds above 0")
+    routes = _Routes(client, max_body_bytes, keep_alive)
     middleware = [
         Middleware(_ErrorMiddleware),
         Middleware(_HostMiddleware, guard=HostGuard(hosts, origins)),
@@ -235,12 +244,14 @@ class _Routes:
     Args:
         client: Who answers.
         max_body_bytes: The largest body of a request.
+        keep_alive: Seconds of silence after which a stream sends a comment.
     """
 
-    def __init__(self, client: AsyncHuggingChat, max_body_bytes: int) -> None:
+    def __init__(self, client: AsyncHuggingChat, max_body_bytes: int, keep_alive: float) -> None:
         self._client = client
         self._ephemeral_client: AsyncHuggingChat | None = None
         self._max_body_bytes = max_body_bytes
+        self._keep_alive = keep_alive
         self._stored = StoredResponses()
 
     async def close(self) -> None:
@@ -280,7 +291,7 @@ class _Routes:
         generation = Generation(client, await fit(await prompt_of_chat(body), client))
         includes_usage = bool(body.stream_options and body.stream_options.include_usage)
         form = ChatCompletion(generation, includes_usage=includes_usage)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(generation))
+        return self._answer(form, body, generation)
 
     async def responses(self, request: HttpRequest) -> Response:
         """Answer in the form of Responses."""
@@ -296,7 +307,11 @@ class _Routes:
             self._stored.add(response_id, [*history, *generation.history()], items)
 
         form = ResponseObject(generation, body, remember=None if body.store is False else remember)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(generation))
+        return self._answer(form, body, generation)
+
+    def _answer(self, form: _Form, body: Request, generation: Generation) -> Response:
+        keep_alive = self._keep_alive if body.stream else None
+        return _AnswerResponse(form, keep_alive=keep_alive, headers=_headers(generation))
 
     async def _client_of(self, request: HttpRequest) -> AsyncHuggingChat:
         """The client for a request, with the list of models read, so that names can be checked."""
@@ -345,26 +360,31 @@ class _AnswerResponse(Response):
 
     Args:
         form: The answer in the form that is wanted.
-        streams: Whether to send it while it comes.
+        keep_alive: To send it while it comes: the seconds of silence after which to send a comment;
+            None to send it whole.
         headers: Headers of the response.
     """
 
-    def __init__(self, form: _Form, *, streams: bool, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, form: _Form, *, keep_alive: float | None, headers: Mapping[str, str]
+    ) -> None:
         super().__init__()
         self._form = form
-        self._streams = streams
+        self._keep_alive = keep_alive
         self._answer_headers = {**headers, "cache-control": "no-store"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = self._stream(send) if self._streams else self._send_whole(scope, receive, send)
-        await _while_connected(receive, work)
+        if self._keep_alive is None:
+            await _while_connected(receive, self._send_whole(scope, receive, send))
+        else:
+            await _while_connected(receive, self._stream(send, self._keep_alive))
 
     async def _send_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = JSONResponse(await self._form.whole(), headers=self._answer_headers)
         await response(scope, receive, send)
 
-    async def _stream(self, send: Send) -> None:
-        writer = _EventWriter(send, self._answer_headers)
+    async def _stream(self, send: Send, keep_alive: float) -> None:
+        writer = _EventWriter(send, self._answer_headers, keep_alive)
         is_whole = True
         try:
             async with aclosing(self._form.events()) as events:
@@ -374,10 +394,13 @@ class _AnswerResponse(Response):
                         await writer.wait_for_room()
         except Exception as error:
             if not writer.has_started:
+                writer.cancel()
                 raise
-            _log_unforeseen(error)
             is_whole = False
-            writer.write(self._form.failed(Failure.from_error(error)))
+            failure = Failure.from_error(error)
+            _log.warning("a stream broke off: %s (%s)", type(error).__name__, failure.code)
+            _log_unforeseen(error)
+            writer.write(self._form.failed(failure))
         except BaseException:
             writer.cancel()
             raise
@@ -393,10 +416,15 @@ class _EventWriter:
     Args:
         send: ASGI send.
         headers: Headers of the response.
+        keep_alive: Seconds of silence after which to send a comment.
     """
 
-    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(self, send: Send, headers: Mapping[str, str], keep_alive: float) -> None:
         self._send = send
+        self._keep_alive = keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._last_write = self._loop.time()
+        self._timer = self._loop.call_later(keep_alive, self._break_silence)
         self._headers = headers
         self._parts: list[bytes] = []
         self._size = 0
@@ -419,6 +447,7 @@ class _EventWriter:
         """Have an event sent."""
         self._parts.append(event)
         self._size += len(event)
+        self._last_write = self._loop.time()
         self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._pump())
@@ -431,6 +460,7 @@ class _EventWriter:
 
     async def close(self, *, is_whole: bool) -> None:
         """Send the rest, and end the response; one that is not whole is broken off."""
+        self._timer.cancel()
         self._is_over = True
         self._wake.set()
         if self._task is not None:
@@ -440,8 +470,18 @@ class _EventWriter:
 
     def cancel(self) -> None:
         """Send nothing more."""
+        self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+    def _break_silence(self) -> None:
+        now = self._loop.time()
+        due = self._last_write + self._keep_alive
+        if due <= now:
+            if not self._parts:  # else it is the client that is slow
+                self.write(_KEEP_ALIVE)
+            due = now + self._keep_alive
+        self._timer = self._loop.call_at(due, self._break_silence)
 
     async def _pump(self) -> None:
         try:

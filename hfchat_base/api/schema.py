@@ -187,9 +187,10 @@ class TextOptions(_Lenient):
 
 
 class ReasoningOptions(_Lenient):
-    """How the model is to think."""
+    """How the model is to think, and whether a summary of its thinking is wanted."""
 
     effort: Effort | None = None
+    summary: str | None = None
 
 
 class ResponsesRequest(Request):

@@ -85,6 +85,24 @@ def test_streaming_helper(client: openai.OpenAI) -> None:
     assert [item.type for item in final.output] == ["reasoning", "message"]
 
 
+def test_thinking_stands_in_for_its_summary(client: openai.OpenAI) -> None:
+    """A client that wants a summary of the thinking reads nothing else, so it gets the thinking."""
+    with client.responses.stream(
+        model="think/reasoner", input="Hello", reasoning={"summary": "auto"}
+    ) as stream:
+        events = [event for event in stream if "reasoning" in event.type]
+        final = stream.get_final_response()
+    for event in events:
+        EVENT.validate_python(event.model_dump())
+    deltas = [e.delta for e in events if e.type == "response.reasoning_summary_text.delta"]
+    (thinking, _message) = final.output
+    assert thinking.type == "reasoning"
+    assert not thinking.content
+    (summary,) = thinking.summary
+    assert summary.text == "".join(deltas)
+    assert summary.text.startswith("Let me think about it.")
+
+
 async def test_async_client(api: ApiServer) -> None:
     """The asynchronous client gets the same."""
     async with openai.AsyncOpenAI(base_url=api.url, api_key=KEY) as client:
