@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from hfchat_base.events import ElicitationRequest, Event
     from hfchat_base.local import LocalServer
     from hfchat_base.streams import AsyncAnswerStream
+    from hfchat_base.types import McpServerConfig
 
-ASKING = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
+ASKING: McpServerConfig = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
 """A tool server of the local server whose tool asks the user."""
 
 
