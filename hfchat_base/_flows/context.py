@@ -24,7 +24,13 @@ from hfchat_base._protocol.dialects import Dialect
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
+from hfchat_base.errors import (
+    HuggingChatError,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+    TransportError,
+)
 from hfchat_base.policy import Policy, check_count
 from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
@@ -87,6 +93,9 @@ OVERLOADED: Final = (502, 503, 504)
 """Statuses of a gateway that cannot reach the server, or no longer waits for it."""
 
 _LIMITED: Final = 429
+
+_FAILED: Final = 500
+"""What chat-ui answers where it fails itself; all other 5xx are a gateway's."""
 
 
 class Attempts:
@@ -188,6 +197,19 @@ def _reason(request: Request, response: Response) -> RetryReason | None:
     if response.status == _LIMITED and responses.retry_after(response) is not None:
         return "limit"
     return None
+
+
+def is_temporary(error: HuggingChatError) -> bool:
+    """Whether a refusal is about the moment, and not about what was asked for.
+
+    Nothing follows from it for the resource: another route, or another conversation, in its place
+    would be a further request to a server that has asked to wait, or that nobody reaches.
+    """
+    if isinstance(error, RateLimitError):
+        return True
+    if isinstance(error, ServerError) and error.status != _FAILED:
+        return True
+    return isinstance(error, ResponseError) and error.retry_after is not None
 
 
 def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
