@@ -112,7 +112,15 @@ class Credentials(Protocol):
         """
         ...
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",
+    ) -> None:
         """Apply what a response says about them.
 
         Raises:
@@ -275,7 +283,13 @@ class Exchange:
         """
         endpoint = self._connection.endpoint
         self._sockets.note(cast("int", self.curl.getinfo(CurlInfo.ACTIVESOCKET)))
-        self._credentials.absorb(self._set_cookies, self.request, self.status, self._epoch)
+        self._credentials.absorb(
+            self._set_cookies,
+            self.request,
+            self.status,
+            self._epoch,
+            date=self.headers.get("date", ""),
+        )
         self._set_cookies.clear()
         return Response(
             self.status,
