@@ -36,6 +36,7 @@ __all__ = [
     "System",
     "WebSearch",
     "WrongUsage",
+    "complete_model",
     "connect",
     "last_conversation",
     "parse_mcp_servers",
@@ -116,7 +117,7 @@ def private_folder() -> Path:
     return data_folder() / "cli"
 
 
-def _complete_model(begun: str) -> list[str]:
+def complete_model(begun: str) -> list[str]:
     """The ids of models that begin like what was typed; nothing if the server does not say."""
     with suppress(HuggingChatError), connect(None) as client:
         return [model.id for model in client.get_models() if model.id.startswith(begun)]
@@ -147,7 +148,7 @@ ModelName = Annotated[
         metavar="NAME",
         help="Model to ask.",
         show_default="$HUGGINGCHAT_MODEL, or the server's default",
-        autocompletion=_complete_model,
+        autocompletion=complete_model,
     ),
 ]
 System = Annotated[
