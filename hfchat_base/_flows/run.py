@@ -193,8 +193,11 @@ def _finish_reason(run: RunState) -> FinishReason:
     run.finished()
     final = run.final
     if final is None:
-        # A content filter can end a run without a final answer (S).
-        return "interrupted" if run.stop_requested else "stop"
+        if run.stop_requested:
+            return "interrupted"
+        # A content filter ends a run without a final answer (S). So does an answer that is a file
+        # alone, which has no final text.
+        return "incomplete" if run.accumulator.streamed_characters else "stop"
     if not final.interrupted:
         return "stop"
     if run.stop_requested:

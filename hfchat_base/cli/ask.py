@@ -20,7 +20,7 @@ from hfchat_base import (
     InvalidRequestError,
     Upload,
 )
-from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile
+from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile, note_end
 from hfchat_base.cli.options import (
     DEFAULT_FOLDER,
     Account,
@@ -124,6 +124,7 @@ def ask(
             with terminal.err.status(note("Waiting for the answer …")):
                 opened = begin()
                 answer = opened.send(text, uploads, web_search=web_search, mcp_servers=servers)
+            note_end(terminal.err, answer)
             return opened, answer
 
         def stream(on_elicitation: OnElicitation) -> tuple[Conversation, AnswerStream]:

@@ -355,6 +355,21 @@ def test_what_had_arrived_stays_on_the_screen(
     assert result.stderr.startswith("Error: ")
 
 
+def test_an_answer_without_an_end_says_so(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """An answer that a filter cut is printed, with a note on standard error; --json tells as well.
+
+    It is an answer all the same: the exit code is 0.
+    """
+    arguments = ("ask", "x", "-m", "broken/filtered", "--base-url", current_server.base_url)
+    result = hfchat(*arguments)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("This answer meets a")
+    assert "may be cut off" in result.stderr
+    assert json.loads(hfchat(*arguments, "--json").stdout)["finish_reason"] == "incomplete"
+
+
 def test_no_server_says_what_to_do(hfchat: Callable[..., Result]) -> None:
     """A server that is not there is an error that names it and a way out."""
     result = hfchat("ask", "x", "--base-url", "http://127.0.0.1:9")
