@@ -25,6 +25,7 @@ from hfchat_base.cli.models import models
 from hfchat_base.cli.options import PlainCommand, PlainGroup, WrongUsage
 from hfchat_base.cli.serve import serve
 from hfchat_base.cli.session import login, logout, whoami
+from hfchat_base.cli.settings import settings
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
 
 __all__ = ["INTERRUPTED", "app", "show_warning"]
@@ -151,5 +152,5 @@ def main(
 for _command in (demo, ask, chat, models):
     app.command(cls=PlainCommand)(_command)
 app.add_typer(conversations, name="conversations")
-for _command in (login, logout, whoami, doctor, serve, api):
+for _command in (settings, login, logout, whoami, doctor, serve, api):
     app.command(cls=PlainCommand)(_command)

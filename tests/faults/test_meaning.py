@@ -124,7 +124,7 @@ def test_fault_15_no_output(proxy: FaultServer, caller: Caller) -> None:
 
 
 def test_fault_16_no_final_answer(current_proxy: FaultServer, caller: Caller) -> None:
-    """A run that finishes without a final answer is what was streamed, and says that it is a part."""
+    """A run that finishes without a final answer is what was streamed, and says it has no end."""
     outcome = caller.ask(current_proxy.url, model="broken/filtered")
     assert outcome.error is None
     assert outcome.answer.text == outcome.text != ""
