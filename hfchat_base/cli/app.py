@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from hfchat_base import HuggingChatError, __version__
+from hfchat_base.cli.account import login, logout, whoami
 from hfchat_base.cli.api import api
 from hfchat_base.cli.ask import ask
 from hfchat_base.cli.chat import chat
@@ -24,7 +25,6 @@ from hfchat_base.cli.doctor import doctor
 from hfchat_base.cli.models import models
 from hfchat_base.cli.options import PlainCommand, PlainGroup, WrongUsage
 from hfchat_base.cli.serve import serve
-from hfchat_base.cli.session import login, logout, whoami
 from hfchat_base.cli.settings import settings
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
 

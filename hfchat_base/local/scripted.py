@@ -29,7 +29,7 @@ from hfchat_base.local.backends import (
     UpstreamError,
     words,
 )
-from hfchat_base.local.models import Generation, LocalModel
+from hfchat_base.local.local_model import Generation, LocalModel
 from hfchat_base.local.tools import ElicitationField, LocalTool, ToolContext, ToolServer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from hfchat_base.local import LocalServer
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     import httpx

@@ -11,7 +11,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     import httpx

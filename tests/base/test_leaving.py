@@ -13,9 +13,9 @@ import pytest
 from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
 from tests.support import leaving
 from tests.support.faults.caller import until
+from tests.support.faults.fault_server import STOP, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead, Stall
-from tests.support.faults.server import STOP, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

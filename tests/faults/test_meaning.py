@@ -25,10 +25,18 @@ from hfchat_base import (
     TransportError,
 )
 from hfchat_base.errors import UpstreamRateLimitError
-from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
+from tests.support.faults.answer_lines import (
+    FINISHED,
+    KEEP_ALIVE,
+    STARTED,
+    failure,
+    final,
+    lines,
+    token,
+)
+from tests.support.faults.fault_server import REPLY, RESUME, SEND, STOP, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
-from tests.support.faults.server import REPLY, RESUME, SEND, STOP, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from tests.support.faults.caller import Caller, Outcome

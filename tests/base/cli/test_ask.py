@@ -9,9 +9,9 @@ import pytest
 
 from hfchat_base import HuggingChat
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

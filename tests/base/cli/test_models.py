@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
