@@ -28,9 +28,9 @@ from curl_cffi import AsyncSession, CurlError
 from benchmarks.servers import serve, serving
 from hfchat_base import HuggingChat
 from hfchat_base.local import LocalServer
-from tests.support.faults import left_streams
+from tests.support.faults import leak_checks
 from tests.support.faults.fault_server import FaultServer
-from tests.support.faults.left_streams import (
+from tests.support.faults.leak_checks import (
     LEFT_SHARE,
     LONGEST_STAY_SECONDS,
     TASKS,
@@ -119,7 +119,7 @@ async def ask_bare(url: str, batches: list[int]) -> Course:
                 return "failed"
             return "whole"
 
-        return await left_streams.run_async(ask, batches)
+        return await leak_checks.run_async(ask, batches)
 
 
 def measure(kind: str, url: str, count: int, *, traced: bool) -> Course:
@@ -135,9 +135,9 @@ def measure(kind: str, url: str, count: int, *, traced: bool) -> Course:
         tracemalloc.start()
     batches = [WARM_UP, count // 2, count - count // 2]
     if kind == "async":
-        return asyncio.run(left_streams.ask_async(url, batches, ephemeral=False))
+        return asyncio.run(leak_checks.ask_async(url, batches, ephemeral=False))
     if kind == "sync":
-        return left_streams.ask_sync(url, batches, ephemeral=False)
+        return leak_checks.ask_sync(url, batches, ephemeral=False)
     return asyncio.run(ask_bare(url, batches))
 
 

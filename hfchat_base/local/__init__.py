@@ -41,7 +41,7 @@ from hfchat_base.local.local_model import LocalModel, openai_models
 from hfchat_base.local.scripted import default_models, scripted_tool_servers
 from hfchat_base.local.server import LocalServer
 from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
-from hfchat_base.local.tools import (
+from hfchat_base.local.tool_servers import (
     ElicitationAnswer,
     ElicitationField,
     LocalTool,

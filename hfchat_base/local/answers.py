@@ -33,7 +33,7 @@ from hfchat_base.local.model_input import (
     with_system_text,
 )
 from hfchat_base.local.state import SentPrompt
-from hfchat_base.local.tools import ToolContext, ToolError
+from hfchat_base.local.tool_servers import ToolContext, ToolError
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:
@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     from hfchat_base.local.backends import Piece
     from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.tools import ElicitationAnswer, ElicitationField, LocalTool, ToolServer
+    from hfchat_base.local.tool_servers import (
+        ElicitationAnswer,
+        ElicitationField,
+        LocalTool,
+        ToolServer,
+    )
 
 Emit: TypeAlias = Callable[[JsonObject], None]
 """Takes an event of the run."""

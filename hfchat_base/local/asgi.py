@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.local_model import LocalModel
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.tool_servers import ToolServer
 
 
 def create_app(

@@ -30,7 +30,7 @@ from hfchat_base.local.backends import (
     words,
 )
 from hfchat_base.local.local_model import Generation, LocalModel
-from hfchat_base.local.tools import ElicitationField, LocalTool, ToolContext, ToolServer
+from hfchat_base.local.tool_servers import ElicitationField, LocalTool, ToolContext, ToolServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

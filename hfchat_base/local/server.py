@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.tool_servers import ToolServer
 
 
 class LocalServer:

@@ -25,14 +25,14 @@ from hfchat_base.local.database import (
     StopMarker,
 )
 from hfchat_base.local.local_model import Generation
-from hfchat_base.local.tools import Elicitations
+from hfchat_base.local.tool_servers import Elicitations
 from hfchat_base.local.wire import text_size
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from hfchat_base.local.local_model import LocalModel
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.tool_servers import ToolServer
     from hfchat_base.local.wire import JsonObject
 
 RESUME_FLUSH_SECONDS: Final = 0.25

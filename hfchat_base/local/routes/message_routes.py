@@ -33,7 +33,7 @@ from hfchat_base.local.routes.common import (
 )
 from hfchat_base.local.routes.documents import wrong_method_page
 from hfchat_base.local.runs import Run
-from hfchat_base.local.tools import ElicitationAction, ElicitationError, selected_servers
+from hfchat_base.local.tool_servers import ElicitationAction, ElicitationError, selected_servers
 from hfchat_base.local.wire import JsonObject, JsString, json_text, now, utf16_length, whole_number
 
 if TYPE_CHECKING:
