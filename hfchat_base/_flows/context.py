@@ -345,7 +345,7 @@ class Deadlines:
         return self.next is not None and at > self.next
 
     def _set(self, at: float, seconds: float | None) -> None:
-        self.next = after(at, seconds)
+        self.next = None if seconds is None else at + seconds
         self.limit = seconds or 0.0
         if self._total is not None and (self.next is None or self._total < self.next):
             self.next = self._total
