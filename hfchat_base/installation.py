@@ -121,7 +121,7 @@ def _origin() -> dict[str, Any]:
     """Return what an installer wrote down of a file, folder or repository (PEP 610)."""
     installed = _installed()
     text = installed.read_text("direct_url.json") if installed is not None else None
-    return json.loads(text) if text else {}  # type: ignore[no-any-return]  # the standard says so
+    return json.loads(text) if text else {}
 
 
 def _with_present(extra: str) -> str:
