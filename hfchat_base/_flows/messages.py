@@ -1,7 +1,7 @@
-"""Messages in a conversation that a caller holds: send, answer again, edit.
+"""Messages in a conversation that a caller holds: send, answer again, edit; and dictation.
 
 What lives here is what such a conversation remembers between its messages, and the guard that only
-one run is active in it. `run.py` reads the answer; `chat.py` handles whole histories.
+one run is active in it. `run.py` reads the answer; `histories.py` handles whole histories.
 """
 
 from __future__ import annotations
@@ -9,19 +9,29 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from hfchat_base._flows import conversations, discovery, settings, tool_servers
+from hfchat_base._flows import conversations, discovery, settings
 from hfchat_base._flows.commands import Flow, sleep
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import Lock
-from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
+from hfchat_base._protocol import encodings, responses
+from hfchat_base._protocol.constants import AUDIO_TYPES, MAX_AUDIO_BYTES, STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
-from hfchat_base._protocol.requests import check_message_id, check_text
+from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.requests import ACCEPT_JSON, check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base.errors import ConversationBusyError, InvalidRequestError
+from hfchat_base.errors import (
+    ConversationBusyError,
+    InvalidRequestError,
+    ProtocolError,
+)
 from hfchat_base.types import Answer, Attachment, McpServer, Role
+
+_NOT_CONFIGURED: Final = 503
+"""Of a server that does not transcribe (S)."""
 
 
 @dataclass(slots=True)
@@ -182,7 +192,9 @@ def _run(
 ) -> Flow[Answer]:
     yield from _ensure_vision_model(server, state, options)
     run.options = options.answer
-    yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
+    yield from discovery.check_mcp_servers(
+        server, options.mcp_servers, web_search=options.web_search
+    )
     yield from settings.check(server, state.model, run.options)
     message = OutgoingMessage(
         conversation_id=state.id,
@@ -259,3 +271,33 @@ def _last(server: ServerInfo, state: ConversationState, role: Role) -> Flow[str]
             return message.id
     msg = f"The conversation holds no message of the {role} yet."
     raise InvalidRequestError(msg)
+
+
+def max_audio_bytes(server: ServerInfo) -> int:
+    """The largest recording that the server takes: it is a request's whole body."""
+    return min(MAX_AUDIO_BYTES, server.max_body_bytes)
+
+
+def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
+    """Turn a recording, of `max_audio_bytes` at most, into text.
+
+    Raises:
+        InvalidRequestError: The server takes no such recording, or none at all.
+    """
+    mime = audio.mime.partition(";")[0].strip().lower()
+    if mime not in AUDIO_TYPES:
+        raise InvalidRequestError(
+            f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
+            f" {', '.join(AUDIO_TYPES)}."
+        )
+    (yield from discovery.dialect(server)).require("transcription")
+    headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
+    request = Request("POST", "/api/transcribe", headers, audio.data)
+    response = yield from send(server, request)
+    if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
+        raise InvalidRequestError("This server does not transcribe.", status=_NOT_CONFIGURED)
+    raw = encodings.parse_json(responses.check_json(response, request).body, "transcription")
+    text = raw.get("text") if isinstance(raw, dict) else None
+    if not isinstance(text, str):
+        raise ProtocolError("The server's transcription holds no text.")
+    return text
