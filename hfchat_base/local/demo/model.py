@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from hfchat_base.local.backends import ChatRequest, OpenAIBackend, Piece, UpstreamError
 from hfchat_base.local.demo.engine import DemoEngine, require_engine
 from hfchat_base.local.demo.weights import SMOLLM2, find_weights
-from hfchat_base.local.models import LocalModel
+from hfchat_base.local.local_model import LocalModel
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +48,7 @@ def demo_model(
         process ends; to end it earlier, use `DemoEngine` and `engine_model`.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed.
+        MissingRequirementsError: The ``model`` extra is not installed.
         HuggingChatError: The model file cannot be found, downloaded or loaded.
     """
     require_engine()  # before downloading 93 MB for nothing

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from hfchat_base._flows import conversations, discovery, settings, tool_servers
+from hfchat_base._flows import conversations, discovery, settings
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo, is_temporary
 from hfchat_base._flows.index import ConversationIndex, Plan
@@ -68,7 +68,7 @@ class ChatRequest:
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-def chat(
+def answer_history(
     server: ServerInfo,
     history: ConversationIndex,
     request: ChatRequest,
@@ -90,7 +90,9 @@ def chat(
     """
     run.options = request.answer
     model = yield from _model_id(server, request)
-    yield from tool_servers.check(server, request.mcp_servers, web_search=request.web_search)
+    yield from discovery.check_mcp_servers(
+        server, request.mcp_servers, web_search=request.web_search
+    )
     yield from settings.check(server, model, request.answer)
     if ephemeral:
         return (yield from _ephemeral(server, request, run, model))
