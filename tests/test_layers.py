@@ -41,6 +41,7 @@ LAYERS: Final = (
     "hfchat_base.errors",
     "hfchat_base.types",
     "hfchat_base._display",
+    "hfchat_base.installation",
     "hfchat_base.events hfchat_base._forks hfchat_base._version",
 )
 """From top to bottom; a module may import from its own layer and from those below."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from hfchat_base._flows import conversations, discovery, settings
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import ServerInfo, is_temporary
 from hfchat_base._flows.index import ConversationIndex, Plan
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import AnswerOptions, RunState
@@ -166,12 +166,17 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
 
     The reference comes with the history, so nothing is taken for granted: the conversation has to
     be ours, with the same model and system prompt, and no run may be going on in it.
+
+    Raises:
+        ResponseError: The server asks to wait, which says nothing about the conversation.
     """
     try:
         check_message_id(reference.message_id)
         conversation_id = check_conversation_id(reference.conversation_id)
         stored = yield from conversations.read(server, conversation_id)
     except (ResponseError, ProtocolError) as error:
+        if is_temporary(error):
+            raise
         _log.info("conversation %r cannot be continued (%s)", reference.conversation_id, error)
         return False
     is_same_prompt = not plan.system_prompt or stored.system_prompt == plan.system_prompt

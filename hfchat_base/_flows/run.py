@@ -172,13 +172,26 @@ def _open(
 def _continue_after_reply(
     server: ServerInfo, message: OutgoingMessage, run: RunState
 ) -> Flow[OutgoingMessage]:
-    """Continue a run that had ended to wait for the reply to a tool's question (S)."""
+    """Continue a run that had ended to wait for the reply to a tool's question (S).
+
+    The server writes on in whatever answer it is told (S), so that has to be the right one.
+
+    Raises:
+        StreamTruncated: The stored conversation does not show which one that is.
+    """
     message_id = yield from _message_id(server, message, run)
+    if message_id is None:
+        raise StreamTruncated(
+            "The answer waited for the reply to a tool's question, and cannot be found in its"
+            " conversation any more. What had arrived is in .partial.",
+            partial=run.answer(),
+        )
+    run.accumulator.message_id = message_id
     generation_id = str(uuid.uuid4())
     elicitation_id = run.continue_after_reply(generation_id)
     return replace(
         message,
-        message_id=message_id or message.message_id,
+        message_id=message_id,
         text=None,
         files=(),
         is_retry=False,
@@ -192,8 +205,11 @@ def _finish_reason(run: RunState) -> FinishReason:
     run.finished()
     final = run.final
     if final is None:
-        # A content filter can end a run without a final answer (S).
-        return "interrupted" if run.stop_requested else "stop"
+        if run.stop_requested:
+            return "interrupted"
+        # A content filter ends a run without a final answer (S). So does an answer that is a file
+        # alone, which has no final text.
+        return "incomplete" if run.accumulator.streamed_characters else "stop"
     if not final.interrupted:
         return "stop"
     if run.stop_requested:
@@ -205,7 +221,10 @@ def _finish_reason(run: RunState) -> FinishReason:
 
 
 def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
-    """Find out the answer's ID, which the stream does not carry.
+    """Find out the answer's ID, which the stream does not carry; None if no message is the answer.
+
+    What is written later refers to it, so that another message's ID would be worse than none: the
+    end of the branch that was written to last may be somebody else's.
 
     The conversation was requested while the answer came. It is read again only if the answer was
     not in it. The answer is whole by now, so a failure here is ignored, and both together are
@@ -218,9 +237,8 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     dialect = yield from discovery.dialect(server)
     yield Start(dialect.get_conversation(run.conversation_id))
     stored = yield from collect_conversation(server, run, until)
-    if stored is None or not stored.messages:
-        return None
-    return (run.stored_answer(stored, message) or stored.latest()).id
+    found = None if stored is None else run.stored_answer(stored, message)
+    return None if found is None else found.id
 
 
 def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:

@@ -231,6 +231,9 @@ _IN_COMMANDS: Final = (
     (re.compile(r"\bget_models\(\)"), "hfchat models"),
     (re.compile(r"\bpass base_url="), "use --base-url "),
     (re.compile(r"\bbase_url\b"), "--base-url"),
+    (re.compile(r"\breasoning_effort\b"), "--reasoning-effort"),
+    (re.compile(r"\bprovider="), "--provider"),
+    (re.compile(r"\bbill_to\b"), "--bill-to"),
     (re.compile(r"\s*[A-Z][^.]*\.partial\.?"), ""),
     (re.compile(r"\s*\(Retries\.\w+\)"), ""),
 )
@@ -277,7 +280,7 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
         gguf: Another model file, or None for the demo's own.
 
     Raises:
-        MissingRequirementsError: The extra ``demo`` is not installed.
+        MissingRequirementsError: The extra ``model`` is not installed.
         HuggingChatError: The model cannot be loaded.
     """
     from hfchat_base.local.demo import demo_model  # noqa: PLC0415 - only where a model is wanted

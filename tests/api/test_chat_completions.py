@@ -75,6 +75,14 @@ def test_whole_answer(client: openai.OpenAI) -> None:
     assert answer.usage is None
 
 
+def test_answer_that_a_filter_cut(client: openai.OpenAI) -> None:
+    """An answer without an end is not said to be whole, neither at once nor as it comes."""
+    answer = client.chat.completions.create(model="broken/filtered", messages=HELLO)
+    assert answer.choices[0].finish_reason == "content_filter"
+    stream = client.chat.completions.create(model="broken/filtered", messages=HELLO, stream=True)
+    assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "content_filter"
+
+
 @pytest.mark.parametrize("model", ["echo/base", "think/reasoner", "tools/agent", "image/painter"])
 def test_whole_answers_validate_strictly(http: httpx.Client, model: str) -> None:
     """An answer validates against OpenAI's types, which its client does not check."""

@@ -44,6 +44,17 @@ def test_whole_response(client: openai.OpenAI) -> None:
     assert response.usage is None
 
 
+def test_response_that_a_filter_cut(client: openai.OpenAI) -> None:
+    """A response without an end is incomplete, both at once and as it comes."""
+    response = client.responses.create(model="broken/filtered", input="Hello")
+    assert response.status == "incomplete"
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "content_filter"
+    *_, last = client.responses.create(model="broken/filtered", input="Hello", stream=True)
+    assert last.type == "response.incomplete"
+    assert last.response.status == "incomplete"
+
+
 @pytest.mark.parametrize("model", ["echo/base", "think/reasoner", "tools/agent", "image/painter"])
 def test_responses_validate_strictly(http: httpx.Client, model: str) -> None:
     """A response validates against OpenAI's types, which its client does not check."""
