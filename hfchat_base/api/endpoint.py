@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfchat_base.api.chat_completions import ChatCompletion
-from hfchat_base.api.failures import Failure, RequestError
+from hfchat_base.api.failures import ApiError, Failure, RequestError
 from hfchat_base.api.generation import Generation, fit
 from hfchat_base.api.history import prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
@@ -138,7 +138,7 @@ def create_app(
         middleware=middleware,
         exception_handlers={
             HuggingChatError: _error_response,
-            RequestError: _error_response,
+            ApiError: _error_response,
             HTTPException: _http_error_response,
         },
         lifespan=lifespan,
@@ -536,7 +536,7 @@ def _headers(generation: Generation) -> dict[str, str]:
 
 def _log_unforeseen(error: Exception) -> None:
     """Log an error that nobody has foreseen, by its kind and place: its text may hold a prompt."""
-    if isinstance(error, (HuggingChatError, RequestError)):
+    if isinstance(error, (HuggingChatError, ApiError)):
         return
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

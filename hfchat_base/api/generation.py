@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Union
 
-from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
+from hfchat_base.api.failures import AnswerError
 from hfchat_base.api.history import EFFORT_FIELD, Prompt
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.events import Event
@@ -59,8 +59,7 @@ async def fit(prompt: Prompt, client: AsyncHuggingChat) -> Prompt:
 async def _has_web_search(client: AsyncHuggingChat) -> bool:
     if client.generation == "legacy":
         return True
-    servers = await client.mcp_servers(refresh=False)
-    return any(server.name == WEB_SEARCH_SERVER for server in servers)
+    return any(server.is_web_search for server in await client.mcp_servers(refresh=False))
 
 
 class Generation:
@@ -92,6 +91,7 @@ class Generation:
             prompt.tools.config,
             stops=prompt.stops,
             response_schema=prompt.schema,
+            check_json=prompt.check_json,
             streams=prompt.streams,
         )
 
@@ -124,6 +124,8 @@ class Generation:
             details["title"] = answer.title
         if answer.router:
             details["router"] = dict(answer.router)
+        if problem := self._session.json_problem:
+            details["json_problem"] = problem
         if self.tool_runs:
             details["tool_runs"] = [run.model_dump(mode="json") for run in self.tool_runs]
         if missing := [file.as_missing() for file in self.files if file.data is None]:
@@ -148,6 +150,7 @@ class Generation:
 
         Raises:
             HuggingChatError: The server refused, or the answer did not end well.
+            AnswerError: It is not the JSON that it has to be.
         """
         session = self._session
         while session.goes_on:
@@ -176,6 +179,10 @@ class Generation:
                 self.sources += answer.sources
                 self.tool_runs += answer.tool_runs
                 self.files += await self._client.fetch_files(answer)
+        if (problem := session.json_problem) and self.prompt.is_strict:
+            raise AnswerError(
+                f"The answer is not the JSON that was wanted: {problem}", "invalid_json_answer"
+            )
 
     def _noted(self, piece: Piece) -> ApiPiece | None:
         """Note a piece; None if it says nothing new.
