@@ -203,7 +203,7 @@ def _check_options(
 ) -> Flow[None]:
     """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
-    run.options = options.answer
+    run.wants(options.answer)
     yield from discovery.check_mcp_servers(
         server, options.mcp_servers, web_search=options.web_search
     )
