@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, has_account
-from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._flows.context import ServerInfo, is_temporary, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
@@ -100,6 +100,8 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     Raises:
         TransportError: The server cannot be reached.
         MissingAuthError: It shows nothing to people who are not logged in.
+        RateLimitError: It asks to wait.
+        ServerError: A gateway does not reach it.
     """
     if server.catalog is not None and not refresh:
         return server.catalog
@@ -133,8 +135,8 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
         except MissingAuthError as error:
             refused = error
         except InvalidRequestError as error:
-            if error.status is None:
-                raise  # nothing was sent: the client's own settings cannot be used
+            if error.status is None or is_temporary(error):
+                raise  # if nothing was sent, the client's own settings cannot be used
             _log.debug("model list: %s did not work: %s", request.path, error)
         else:
             if found is not None:
@@ -157,6 +159,8 @@ def _try_sources(
         except (MissingAuthError, InvalidRequestError):
             raise
         except HuggingChatError as error:
+            if is_temporary(error):
+                raise
             _log.debug("model list: %s did not work: %s", request.path, error)
             continue
         if found is None:
