@@ -58,6 +58,7 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
+    MessageOptions,
     Model,
     ModelDetails,
     ModelList,
@@ -70,7 +71,6 @@ from hfchat_base.types import (
     Settings,
     SettingsChanges,
     SharedConversation,
-    TurnOptions,
     User,
 )
 from hfchat_base.validation import (
@@ -107,7 +107,7 @@ def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
 
 
 class ClientBase(ABC):
-    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+    """Settings and knowledge, without a transport. `HuggingChat` describes the arguments."""
 
     _warns_if_dropped = True
 
@@ -224,7 +224,7 @@ class ClientBase(ABC):
     def generation(self) -> Generation | None:
         """Which protocol the server speaks: ``current`` (chat-ui 0.20) or ``legacy`` (0.9.5).
 
-        None until the first answer that tells them apart; `get_models` asks for one.
+        None until the first answer that shows it; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
 
@@ -396,7 +396,7 @@ class HuggingChat(ClientBase):
             Calls then wait until they fit into it, so that a batch of any size finishes.
         artifacts: What to do about documents that models write in tags of their own, for all calls
             that do not say; see `hfchat_base.types.ArtifactsOption`.
-        reasoning_effort: How long models may think, likewise; see `TurnOptions`.
+        reasoning_effort: How long models may think, likewise; see `MessageOptions`.
         provider: Who runs the model (HuggingChat only), likewise.
         bill_to: The organisation that pays (HuggingChat only), likewise.
         restores_settings: Whether the account gets its settings back, likewise.
@@ -472,7 +472,7 @@ class HuggingChat(ClientBase):
         """End the session on the server, and delete the saved one that it came from.
 
         Raises:
-            TransportError: The server could not be told; the saved session is deleted all the same.
+            TransportError: The server could not be reached. The saved session is deleted anyway.
         """
         try:
             self._runner.run(discovery.logout(self.server))
@@ -486,7 +486,7 @@ class HuggingChat(ClientBase):
 
         Args:
             model: A model's id or short name; by default `default_model`.
-            system_prompt: What the model is told before anything else.
+            system_prompt: What the model reads before anything else.
 
         Raises:
             ModelNotFoundError: There is no such model; the message names the nearest.
@@ -617,7 +617,7 @@ class HuggingChat(ClientBase):
         """List the answers that are being written now, in all conversations of the account.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(conversations.running(self.server))
 
@@ -625,7 +625,7 @@ class HuggingChat(ClientBase):
         """Read what the server has switched on, and its public configuration.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(discovery.features(self.server))
 
@@ -651,7 +651,7 @@ class HuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AnswerStream:
         """Stream the answer to a history that the caller keeps.
 
@@ -666,7 +666,7 @@ class HuggingChat(ClientBase):
                 the next call will pass. By default that is `messages` and the answer's text.
             switch_to_vision_model: Whether another model may answer if there are images and the
                 named one does not accept them; otherwise that is an error.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
@@ -680,7 +680,7 @@ class HuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Get the answer to a history that the caller keeps; see `stream_chat`.
 
@@ -852,7 +852,7 @@ class AsyncHuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self._runner.stream(
@@ -864,7 +864,7 @@ class AsyncHuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Answer a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:
