@@ -241,7 +241,7 @@ def read_early(
     """The conversation as it was while the answer came; None if it could not be read in time."""
     stored = yield from collect_conversation(server, run, until)
     if stored is not None:
-        run.early = stored
+        run.read_early(stored)
     return run.early
 
 
