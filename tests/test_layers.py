@@ -127,6 +127,19 @@ def test_only_dialects_know_the_generations() -> None:
     assert not asking
 
 
+def test_only_the_protocol_knows_routes() -> None:
+    """No flow names a route of the server: requests are made in `_protocol`."""
+    named = [
+        f"{name}:{node.lineno} {node.value}"
+        for name, file in MODULES.items()
+        if name.startswith("hfchat_base._flows")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.match(r"/[a-z]", node.value)
+    ]
+    assert not named
+
+
 def test_one_writer_of_runs() -> None:
     """The state of a run is assigned in `run_state.py` alone."""
     writes = [
