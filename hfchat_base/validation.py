@@ -125,6 +125,7 @@ _CLIENT: Final[Mapping[str, Kind]] = {
     "retries": Kind("a Retries", InstanceOf[Retries] | None),
     "on_retry": CALLBACK,
     "messages_per_minute": Kind("a number (int) or None", int | None),
+    "timezone": Kind("a time zone's name (str), False or None", str | Literal[False] | None),
 }
 
 
