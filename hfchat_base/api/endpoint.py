@@ -255,7 +255,7 @@ class _Routes:
         self._stored = StoredResponses()
 
     async def close(self) -> None:
-        """Close what was opened beside the client."""
+        """Close what was opened besides the client."""
         if self._ephemeral_client is not None:
             await self._ephemeral_client.close()
 
