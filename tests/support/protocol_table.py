@@ -123,7 +123,7 @@ ROUTES: Final[Mapping[Generation, Mapping[str, str]]] = {
         "GET /settings/assistants/{id}/avatar.jpg": _ASSISTANTS,
         "GET /tools": _COMMUNITY_TOOLS,
         # logging in and out
-        "POST /login": "the page sends the browser to the identity provider; so does its first page",
+        "POST /login": "sends the browser to the identity provider, as the first page does",
         "GET /login/callback": _BROWSER,
         "POST /logout": USED,
         "GET /api/user": USED,

@@ -62,9 +62,11 @@ _OF_NAMED_RUNS: Final = {"resume", "answer_elicitation"}
 
 def builders(dialect: Dialect) -> Iterator[Callable[..., Any]]:
     """All that builds requests for a generation: methods of its dialect, and functions for both."""
-    methods = inspect.getmembers(dialect, inspect.ismethod)
-    functions = inspect.getmembers(base, inspect.isfunction)
-    for name, builder in [*methods, *functions]:
+    found: list[tuple[str, Callable[..., Any]]] = [
+        *inspect.getmembers(dialect, inspect.ismethod),
+        *inspect.getmembers(base, inspect.isfunction),
+    ]
+    for name, builder in found:
         returned = str(inspect.signature(builder).return_annotation)
         if name.startswith("_") or not re.search(r"\bRequest\b", returned):
             continue
@@ -147,11 +149,7 @@ def line(event: str) -> dict[str, Any]:
         "result": {"status": "success", "call": {"name": "x", "parameters": {}}, "outputs": []},
         "request": {"elicitationId": "x", "message": "x", "mode": "form", "fields": []},
     }
-    return {
-        **fields,
-        "status" if kind == "status" else "subtype": subtype or "x",
-        "status": subtype,
-    }
+    return {**fields, "subtype": subtype, "status": subtype}
 
 
 @pytest.mark.parametrize("event", sorted({*EVENTS["current"], *EVENTS["legacy"]}))
