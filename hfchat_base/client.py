@@ -59,6 +59,7 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
+    MessageOptions,
     Model,
     ModelDetails,
     ModelList,
@@ -71,7 +72,6 @@ from hfchat_base.types import (
     Settings,
     SettingsChanges,
     SharedConversation,
-    TurnOptions,
     User,
 )
 from hfchat_base.validation import (
@@ -120,7 +120,7 @@ def _time_zone(wanted: str | Literal[False] | None) -> str | None:
 
 
 class ClientBase(ABC):
-    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+    """Settings and knowledge, without a transport. `HuggingChat` describes the arguments."""
 
     _warns_if_dropped = True
 
@@ -240,7 +240,7 @@ class ClientBase(ABC):
     def generation(self) -> Generation | None:
         """Which protocol the server speaks: ``current`` (chat-ui 0.20) or ``legacy`` (0.9.5).
 
-        None until the first answer that tells them apart; `get_models` asks for one.
+        None until the first answer that shows it; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
 
@@ -415,7 +415,7 @@ class HuggingChat(ClientBase):
             machine, where it is known, as the page does. False sends none.
         artifacts: What to do about documents that models write in tags of their own, for all calls
             that do not say; see `hfchat_base.types.ArtifactsOption`.
-        reasoning_effort: How long models may think, likewise; see `TurnOptions`.
+        reasoning_effort: How long models may think, likewise; see `MessageOptions`.
         provider: Who runs the model (HuggingChat only), likewise.
         bill_to: The organisation that pays (HuggingChat only), likewise.
         restores_settings: Whether the account gets its settings back, likewise.
@@ -491,7 +491,7 @@ class HuggingChat(ClientBase):
         """End the session on the server, and delete the saved one that it came from.
 
         Raises:
-            TransportError: The server could not be told; the saved session is deleted all the same.
+            TransportError: The server could not be reached. The saved session is deleted anyway.
         """
         try:
             self._runner.run(discovery.logout(self.server))
@@ -505,7 +505,7 @@ class HuggingChat(ClientBase):
 
         Args:
             model: A model's id or short name; by default `default_model`.
-            system_prompt: What the model is told before anything else.
+            system_prompt: What the model reads before anything else.
 
         Raises:
             ModelNotFoundError: There is no such model; the message names the nearest.
@@ -636,7 +636,7 @@ class HuggingChat(ClientBase):
         """List the answers that are being written now, in all conversations of the account.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(conversations.running(self.server))
 
@@ -644,7 +644,7 @@ class HuggingChat(ClientBase):
         """Read what the server has switched on, and its public configuration.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(discovery.features(self.server))
 
@@ -670,7 +670,7 @@ class HuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AnswerStream:
         """Stream the answer to a history that the caller keeps.
 
@@ -685,7 +685,7 @@ class HuggingChat(ClientBase):
                 the next call will pass. By default that is `messages` and the answer's text.
             switch_to_vision_model: Whether another model may answer if there are images and the
                 named one does not accept them; otherwise that is an error.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
@@ -699,7 +699,7 @@ class HuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Get the answer to a history that the caller keeps; see `stream_chat`.
 
@@ -871,7 +871,7 @@ class AsyncHuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self._runner.stream(
@@ -883,7 +883,7 @@ class AsyncHuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Answer a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:

@@ -70,7 +70,7 @@ class Kind:
 
 
 def _object_with(method: str) -> Any:
-    """Any object that has a method, which tells its class without importing it."""
+    """Any object that has a method, which identifies its class without importing it."""
 
     def check_method(value: Any) -> Any:
         if not hasattr(value, method):

@@ -78,7 +78,7 @@ class RateLimiter:
         return self._limit
 
     def take(self, now: float) -> float:
-        """Take a place if there is one; else tell in how many seconds to ask again."""
+        """Take a place if there is one; else return in how many seconds to ask again."""
         with self._lock:
             self._forget(now)
             if self._limit is not None and len(self._sent) >= self._limit:
@@ -366,7 +366,7 @@ class Deadlines:
         self.progress(at)
 
     def passed(self, at: float) -> bool:
-        """Tell whether waiting has taken too long, although something came."""
+        """Return whether waiting has taken too long, although something came."""
         return self.next is not None and at > self.next
 
     def _set(self, at: float, seconds: float | None) -> None:

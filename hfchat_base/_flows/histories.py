@@ -216,7 +216,7 @@ def _outgoing_message(
 
 
 def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
-    """Tell whether an error means that a conversation cannot be continued.
+    """Return whether an error means that a conversation cannot be continued.
 
     If the message may have arrived there before it went, sending it to another is a further attempt
     at it: what came of the first one has gone with its conversation.

@@ -201,7 +201,7 @@ class Dialect(ABC):
         """Ask for what the server has switched on, and for its public configuration.
 
         Raises:
-            InvalidRequestError: This generation does not tell.
+            InvalidRequestError: This generation does not have that.
         """
         self.require("public configuration")
         return (
@@ -234,7 +234,7 @@ class Dialect(ABC):
         """Ask which answers are being written, as a stream of events.
 
         Raises:
-            InvalidRequestError: This generation does not tell.
+            InvalidRequestError: This generation does not have that.
         """
         self.require("list of running answers")
         return Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
