@@ -483,7 +483,7 @@ class _OpenDocument(_Open):
         return (begin if step == "held" else after), step
 
     def _write(self, text: str, fence_inside: int = 0) -> None:
-        """Add to the content. `fence_inside` is the length of a fence at its start, in backticks."""
+        """Add to the content; `fence_inside` is the length of a fence at its start, if any."""
         content, self._newline = self._newline + text, ""
         self._is_blank = self._is_blank and not content.strip()
         if not self._has_fence and (not self._ticks or fence_inside >= self._ticks):
