@@ -467,6 +467,8 @@ class HuggingChat(ClientBase):
         Raises:
             TransportError: The server cannot be reached.
             MissingAuthError: It shows nothing to people who are not logged in.
+            RateLimitError: It asks to wait.
+            ServerError: A gateway does not reach it.
         """
         return ModelList(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 

@@ -103,7 +103,7 @@ class _ConversationBase:
         check("text", text, TEXT)
         turn, on_elicitation = _divide(files, self._defaults, **options)
         return (
-            lambda run: messages.say(
+            lambda run: messages.send_message(
                 self._server, self._state, run, text, turn, parent_id=parent_id
             ),
             on_elicitation,

@@ -100,7 +100,13 @@ class HuggingChatError(Exception):
 
 
 class MissingRequirementsError(HuggingChatError, ImportError):
-    """An optional package is missing; the message contains the exact install command."""
+    """An optional package is missing; the message contains the exact install command.
+
+    Attributes:
+        extra: The extra that brings it, or None if no extra does here.
+    """
+
+    extra: str | None = None
 
     @classmethod
     def for_extra(cls, extra: str, *, what: str) -> MissingRequirementsError:
@@ -110,7 +116,11 @@ class MissingRequirementsError(HuggingChatError, ImportError):
             extra: The extra's name, such as ``"local"``.
             what: What was asked for, as the subject of a sentence.
         """
-        return cls(f'{what} needs an extra: pip install "hfchat[{extra}]"')
+        from hfchat_base.installation import install_command  # noqa: PLC0415 - only for errors
+
+        error = cls(f"{what} needs an extra: {install_command(extra)}")
+        error.extra = extra
+        return error
 
 
 class MissingAuthError(HuggingChatError):

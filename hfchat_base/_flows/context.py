@@ -34,7 +34,13 @@ from hfchat_base._protocol.dialects import Dialect
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
+from hfchat_base.errors import (
+    HuggingChatError,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+    TransportError,
+)
 from hfchat_base.policy import Pacing, Policy, check_count
 from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
@@ -161,6 +167,9 @@ OVERLOADED: Final = (502, 503, 504)
 
 _LIMITED: Final = 429
 
+_FAILED: Final = 500
+"""What chat-ui answers where it fails itself; all other 5xx are a gateway's."""
+
 
 class Attempts:
     """Counts the attempts to send one request or one message; all reasons share one budget.
@@ -263,6 +272,19 @@ def _reason(request: Request, response: Response) -> RetryReason | None:
     return None
 
 
+def is_temporary(error: HuggingChatError) -> bool:
+    """Whether a refusal is about the moment, and not about what was asked for.
+
+    Nothing follows from it for the resource: another route, or another conversation, in its place
+    would be a further request to a server that has asked to wait, or that nobody reaches.
+    """
+    if isinstance(error, RateLimitError):
+        return True
+    if isinstance(error, ServerError) and error.status != _FAILED:
+        return True
+    return isinstance(error, ResponseError) and error.retry_after is not None
+
+
 def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
     """The seconds that a refusal asks to wait; None if it names none.
 
@@ -345,7 +367,7 @@ class Deadlines:
         return self.next is not None and at > self.next
 
     def _set(self, at: float, seconds: float | None) -> None:
-        self.next = after(at, seconds)
+        self.next = None if seconds is None else at + seconds
         self.limit = seconds or 0.0
         if self._total is not None and (self.next is None or self._total < self.next):
             self.next = self._total

@@ -12,7 +12,7 @@ from hfchat_base._flows.context import ServerInfo, after, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.framing import ServerSentEvents
-from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
+from hfchat_base._protocol.http import ERROR_BYTES, Response
 from hfchat_base._protocol.requests import empty_request
 from hfchat_base._protocol.stored import StoredConversation, read_running
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, ProtocolError
@@ -120,8 +120,7 @@ def running(server: ServerInfo) -> Flow[list[RunningAnswer]]:
     Raises:
         InvalidRequestError: The server does not tell.
     """
-    (yield from discovery.dialect(server)).require("list of running answers")
-    request = Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
+    request = (yield from discovery.dialect(server)).get_running_answers()
     head = yield from open_stream(request)
     until = after(head.at, server.policy.timeouts.response)
     if head.status != 200 or head.content_type != "text/event-stream":  # noqa: PLR2004

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, has_account
-from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._flows.context import ServerInfo, is_temporary, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
@@ -33,7 +33,6 @@ from hfchat_base._protocol.models import (
     Catalog,
     read_details,
 )
-from hfchat_base._protocol.requests import ACCEPT_JSON, json_request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     HuggingChatError,
@@ -100,6 +99,8 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     Raises:
         TransportError: The server cannot be reached.
         MissingAuthError: It shows nothing to people who are not logged in.
+        RateLimitError: It asks to wait.
+        ServerError: A gateway does not reach it.
     """
     if server.catalog is not None and not refresh:
         return server.catalog
@@ -133,8 +134,8 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
         except MissingAuthError as error:
             refused = error
         except InvalidRequestError as error:
-            if error.status is None:
-                raise  # nothing was sent: the client's own settings cannot be used
+            if error.status is None or is_temporary(error):
+                raise  # if nothing was sent, the client's own settings cannot be used
             _log.debug("model list: %s did not work: %s", request.path, error)
         else:
             if found is not None:
@@ -157,6 +158,8 @@ def _try_sources(
         except (MissingAuthError, InvalidRequestError):
             raise
         except HuggingChatError as error:
+            if is_temporary(error):
+                raise
             _log.debug("model list: %s did not work: %s", request.path, error)
             continue
         if found is None:
@@ -314,10 +317,8 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     """
     address = reveal(url) or ""
     WebAddress.parse(address, what="url")
-    (yield from dialect(server)).require("MCP servers")
-    pairs = [{"key": key, "value": value} for key, value in reveal_values(headers).items()]
-    body = {"url": address, "headers": pairs}
-    request = json_request("POST", "/api/mcp/health", server.endpoint, body)
+    spoken = yield from dialect(server)
+    request = spoken.check_mcp_server(server.endpoint, address, reveal_values(headers))
     response = yield from send(server, request)
     if response.status not in _MCP_REFUSED:
         responses.check_json(response, request)
@@ -349,10 +350,8 @@ def features(server: ServerInfo) -> Flow[ServerFeatures]:
     Raises:
         InvalidRequestError: The server does not tell.
     """
-    (yield from dialect(server)).require("public configuration")
     found: list[dict[str, Any]] = []
-    for path in ("/api/v2/feature-flags", "/api/v2/public-config"):
-        request = Request("GET", path, ACCEPT_JSON)
+    for request in (yield from dialect(server)).get_features():
         response = responses.check_json((yield from send(server, request)), request)
         raw = encodings.from_superjson(response.body, "configuration")
         found.append(raw if isinstance(raw, dict) else {})

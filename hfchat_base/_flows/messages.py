@@ -20,8 +20,7 @@ from hfchat_base._forks import Lock
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import AUDIO_TYPES, MAX_AUDIO_BYTES, STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
-from hfchat_base._protocol.http import Request
-from hfchat_base._protocol.requests import ACCEPT_JSON, check_message_id, check_text
+from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     ConversationBusyError,
@@ -103,7 +102,7 @@ class Options:
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-def say(
+def send_message(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
@@ -113,8 +112,7 @@ def say(
     parent_id: str | None,
 ) -> Flow[Answer]:
     """Send a message after the last one, or after another one: a branch."""
-    check_text(text)
-    return (yield from _run_held(server, state, run, text, options, parent_id))
+    return _run(server, state, run, text, options, parent_id)
 
 
 def retry(
@@ -126,8 +124,7 @@ def retry(
     message_id: str | None,
 ) -> Flow[Answer]:
     """Answer again: a sibling of an assistant's message, by default the last one."""
-    flow = _run_held(server, state, run, None, options, message_id, redoes="assistant")
-    return (yield from flow)
+    return _run(server, state, run, None, options, message_id, redoes="assistant")
 
 
 def edit(
@@ -140,12 +137,10 @@ def edit(
     message_id: str | None,
 ) -> Flow[Answer]:
     """Say something else instead: a sibling of a user's message, by default the last one."""
-    check_text(text)
-    flow = _run_held(server, state, run, text, options, message_id, redoes="user")
-    return (yield from flow)
+    return _run(server, state, run, text, options, message_id, redoes="user")
 
 
-def _run_held(
+def _run(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
@@ -156,6 +151,8 @@ def _run_held(
     redoes: Role | None = None,
 ) -> Flow[Answer]:
     """Hold the conversation for one run, which follows a message or does one of a role again."""
+    if text is not None:
+        check_text(text)
     if message_id is not None:
         check_message_id(message_id)
     state.hold(run)
@@ -163,8 +160,28 @@ def _run_held(
         yield from _settle(server, state)
         if message_id is None:
             message_id = yield from _target(server, state, redoes)
-        is_retry = redoes is not None
-        return (yield from _run(server, state, run, message_id, text, options, is_retry=is_retry))
+        yield from _check_options(server, state, run, options)
+        message = OutgoingMessage(
+            conversation_id=state.id,
+            message_id=message_id,
+            text=text,
+            generation_id=str(uuid.uuid4()),
+            files=options.files,
+            is_retry=redoes is not None,
+            web_search=options.web_search,
+            mcp_servers=options.mcp_servers,
+        )
+        ended = False
+        try:
+            answer = yield from run_answer(server, message, run, model=state.model)
+            ended = True
+        finally:
+            is_unsettled = run.stop_requested or (not ended and run.is_running)
+            state.unsettled = (run, message) if is_unsettled else None
+            # Where the conversation stands after a failure is for the server to say.
+            state.message_id = run.accumulator.message_id
+        state.title = answer.title or state.title
+        return answer
     finally:
         state.release()
 
@@ -180,43 +197,16 @@ def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -
     return state.message_id
 
 
-def _run(
-    server: ServerInfo,
-    state: ConversationState,
-    run: RunState,
-    message_id: str,
-    text: str | None,
-    options: Options,
-    *,
-    is_retry: bool,
-) -> Flow[Answer]:
+def _check_options(
+    server: ServerInfo, state: ConversationState, run: RunState, options: Options
+) -> Flow[None]:
+    """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
-    run.options = options.answer
+    run.wants(options.answer)
     yield from discovery.check_mcp_servers(
         server, options.mcp_servers, web_search=options.web_search
     )
     yield from settings.check(server, state.model, run.options)
-    message = OutgoingMessage(
-        conversation_id=state.id,
-        message_id=message_id,
-        text=text,
-        generation_id=str(uuid.uuid4()),
-        files=options.files,
-        is_retry=is_retry,
-        web_search=options.web_search,
-        mcp_servers=options.mcp_servers,
-    )
-    ended = False
-    try:
-        answer = yield from run_answer(server, message, run, model=state.model)
-        ended = True
-    finally:
-        is_unsettled = run.stop_requested or (not ended and run.is_running)
-        state.unsettled = (run, message) if is_unsettled else None
-        # Where the conversation stands after a failure is for the server to say.
-        state.message_id = run.accumulator.message_id
-    state.title = answer.title or state.title
-    return answer
 
 
 def _ensure_vision_model(
@@ -290,9 +280,8 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
             f" {', '.join(AUDIO_TYPES)}."
         )
-    (yield from discovery.dialect(server)).require("transcription")
-    headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
-    request = Request("POST", "/api/transcribe", headers, audio.data)
+    dialect = yield from discovery.dialect(server)
+    request = dialect.transcribe(server.endpoint, mime, audio.data)
     response = yield from send(server, request)
     if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
         raise InvalidRequestError("This server does not transcribe.", status=_NOT_CONFIGURED)

@@ -151,6 +151,22 @@ class RunState:
 
     # --- steps ------------------------------------------------------------------------------------
 
+    def wants(self, options: AnswerOptions) -> None:
+        """How the answer is wanted; said before the message is sent."""
+        self.options = options
+
+    def in_new_conversation(self, *, to_delete: str | None = None) -> None:
+        """The message begins a conversation, so no artifacts came before it.
+
+        Args:
+            to_delete: The conversation, if it is deleted once the caller is done with it. Then
+                nobody needs the answer's id.
+        """
+        self.earlier_artifacts = NOTHING
+        if to_delete is not None:
+            self.to_delete = to_delete
+            self.reads_message_id = False
+
     def begin(self, message: OutgoingMessage, dialect: Dialect, model: str) -> None:
         """Prepare for a message that is about to be sent."""
         self._state = State.IDLE
@@ -191,6 +207,24 @@ class RunState:
     def finished(self) -> None:
         """Nothing will be added to the answer: it is whole, it failed, or it was given up."""
         self._step("finished")
+
+    def hold_settings(self, hold: SettingsHold) -> SettingsHold:
+        """The account's settings are held for it from now on."""
+        self.settings_hold = hold
+        return hold
+
+    def take_to_delete(self) -> str | None:
+        """The conversation to delete; it is handed out once."""
+        conversation_id, self.to_delete = self.to_delete, None
+        return conversation_id
+
+    def found_message_id(self, message_id: str | None) -> None:
+        """The answer's id, read from the stored conversation."""
+        self.accumulator.message_id = message_id
+
+    def read_early(self, stored: StoredConversation) -> None:
+        """The conversation, read while the answer came."""
+        self.early = stored
 
     def request_stop(self) -> None:
         """This client asks the server to stop."""

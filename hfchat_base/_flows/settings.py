@@ -172,7 +172,7 @@ def hold(server: ServerInfo, run: RunState) -> Flow[None]:
     options = run.options
     if not options.changes_account:
         return
-    held = run.settings_hold = run.settings_hold or _new_hold(server)
+    held = run.settings_hold or run.hold_settings(_new_hold(server))
     yield from _take(server, held)
     stored = yield from _read(server)
     wanted = _wanted(run.model, options)

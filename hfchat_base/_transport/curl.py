@@ -115,7 +115,15 @@ class Credentials(Protocol):
         """
         ...
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",
+    ) -> None:
         """Apply what a response says about them.
 
         Raises:
@@ -278,7 +286,13 @@ class Exchange:
         """
         endpoint = self._connection.endpoint
         self._sockets.note(cast("int", self.curl.getinfo(CurlInfo.ACTIVESOCKET)))
-        self._credentials.absorb(self._set_cookies, self.request, self.status, self._epoch)
+        self._credentials.absorb(
+            self._set_cookies,
+            self.request,
+            self.status,
+            self._epoch,
+            date=self.headers.get("date", ""),
+        )
         self._set_cookies.clear()
         return Response(
             self.status,
@@ -501,13 +515,13 @@ class Exchange:
             return _ABORT
         self.chunks.append(data)
         self._held_bytes = held + size
-        if not held:  # else it has been told
-            self._tell()
+        if not held and self.on_news is not None:  # else it has been told
+            self.on_news()
         return size
 
     def _is_too_much(self, held: int) -> bool:
         """Tell whether the body ends here, with an error or without."""
-        if not _is_success(self.status):
+        if not 200 <= self.status < 300:  # noqa: PLR2004 - success
             self._is_cut = self._body_bytes > http.ERROR_BYTES
             return self._is_cut
         if self._body_bytes > self.request.max_bytes:
@@ -599,10 +613,6 @@ class Exchange:
             CurlECode.RECV_ERROR,
             CurlECode.COULDNT_CONNECT,
         )
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004
 
 
 class Transport:

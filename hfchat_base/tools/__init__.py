@@ -43,18 +43,25 @@ from hfchat_base.tools.prompts import (
     schema_instructions,
     tool_instructions,
 )
-from hfchat_base.tools.tool_session import JsonAnswer, Piece, StopCutter, ToolSession
+from hfchat_base.tools.tool_session import (
+    MAX_IDENTICAL_CALLS,
+    JsonAnswer,
+    Piece,
+    StopCutter,
+    ToolSession,
+    check_repetitions,
+)
 from hfchat_base.tools.types import (
     FunctionCall,
     InvalidToolCall,
     Tool,
     ToolChoice,
     ToolConfig,
-    repetitions,
 )
 
 __all__ = [
     "CALL_OPEN",
+    "MAX_IDENTICAL_CALLS",
     "FunctionCall",
     "InvalidToolCall",
     "JsonAnswer",
@@ -67,9 +74,9 @@ __all__ = [
     "ToolSession",
     "assistant_text",
     "call_text",
+    "check_repetitions",
     "read_json",
     "repair_request",
-    "repetitions",
     "result_text",
     "schema_instructions",
     "tool_instructions",

@@ -9,9 +9,10 @@ be used; and under which history the server's conversation is to be found next t
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Union
 
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.events import Event, TextDelta
 from hfchat_base.tools.forms.values import load_json
 from hfchat_base.tools.parser import ToolCallParser
@@ -26,7 +27,14 @@ from hfchat_base.tools.source import JsonScanner
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, ToolConfig
 from hfchat_base.types import Answer, ChatMessage
 
-__all__ = ["JsonAnswer", "Piece", "StopCutter", "ToolSession"]
+__all__ = [
+    "MAX_IDENTICAL_CALLS",
+    "JsonAnswer",
+    "Piece",
+    "StopCutter",
+    "ToolSession",
+    "check_repetitions",
+]
 
 _log = logging.getLogger("hfchat")
 
@@ -35,6 +43,9 @@ Piece = Union[str, FunctionCall, InvalidToolCall, Event]
 
 DEFAULT_MAX_ASKS: Final = 3
 """How often a forced call is asked for, the first time included."""
+
+MAX_IDENTICAL_CALLS: Final = 5
+"""How often in a row an agent's model may make the same calls with the same results."""
 
 
 class ToolSession:
@@ -328,3 +339,36 @@ def _instructed(
         return messages
     count = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
     return [*messages[:count], *instructions, *messages[count:]]
+
+
+def check_repetitions(
+    rounds: Iterable[tuple[Sequence[FunctionCall], Sequence[Any]]], limit: int | None
+) -> None:
+    """Stop an agent whose model makes the same calls, with the same results, over and over.
+
+    Calls whose results change, as of a tool that waits for something, are progress.
+
+    Args:
+        rounds: The calls of an assistant's message and the results that followed, the newest round
+            first, as far back as the user's last message. It is read only as far as the rounds are
+            the same; the ids of calls do not count.
+        limit: How often in a row the rounds may be the same; None for no limit.
+
+    Raises:
+        RepeatedToolCallError: They were, that often.
+    """
+    newest: tuple[list[tuple[str, Any]], list[Any]] | None = None
+    if limit is None:
+        return
+    for count, (calls, results) in enumerate(rounds, 1):
+        each = [(call.name, call.arguments) for call in calls], list(results)
+        newest = newest or each
+        if each != newest:
+            return
+        if count == limit:
+            names = " and ".join(dict.fromkeys(call.name for call in calls))
+            raise RepeatedToolCallError(
+                f"The model called {names} {limit} times in a row with the same arguments and the"
+                " same result. Improve the tool's description or result, use another model, or"
+                " raise max_identical_calls."
+            )

@@ -17,7 +17,7 @@ _TESTS: Final = Path(__file__).parents[1]
 _EXTRAS: Final = {
     "langchain": "langchain_core",
     "llama-index": "llama_index.core",
-    "demo": "xllamacpp",
+    "model": "xllamacpp",
     "cli": "typer",
     "browser": "rookie_cookies",
     "keyring": "keyring",
@@ -31,7 +31,7 @@ _GROUPS: Final = {"notebooks": "nbclient", "docs": "sphinx"}
 _NEEDS: Final = {
     "langchain": ("langchain",),
     "llama_index": ("llama-index",),
-    "local/demo": ("demo",),
+    "local/demo": ("model",),
     "api/test_judges.py": ("langchain", "llama-index"),
     "api/test_command.py": ("cli",),
     "api/test_langchain_standard.py": ("langchain",),

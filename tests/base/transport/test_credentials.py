@@ -38,7 +38,15 @@ class Badge:
         """Carry them in a header of their own."""
         return {"x-badge": request.path}
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",  # noqa: ARG002 - nothing expires
+    ) -> None:
         """Note what a response says."""
         self.absorbed.append((list(set_cookies), request.path, status, epoch))
 
