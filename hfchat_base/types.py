@@ -45,6 +45,7 @@ __all__ = [
     "McpTool",
     "Message",
     "MessageFile",
+    "MessageOptions",
     "MessageState",
     "Model",
     "ModelDetails",
@@ -64,7 +65,6 @@ __all__ = [
     "SharedConversation",
     "Source",
     "ToolRun",
-    "TurnOptions",
     "User",
     "Value",
 ]
@@ -134,7 +134,7 @@ The asynchronous client also takes a coroutine function.
 """
 
 
-class TurnOptions(TypedDict, total=False):
+class MessageOptions(TypedDict, total=False):
     """What can go with a message.
 
     Attributes:
@@ -678,7 +678,7 @@ RetryReason = Literal["connection", "overloaded", "limit", "pace"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A pause before something is tried again, as `on_retry` is told of it.
+    """A pause before something is tried again, as `on_retry` gets it.
 
     Attributes:
         reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504), ``limit`` (a 429

@@ -59,7 +59,7 @@ def read(server: ServerInfo, conversation_id: str) -> Flow[StoredConversation]:
 
 
 def list_page(server: ServerInfo, page: int) -> Flow[tuple[list[ConversationInfo], bool]]:
-    """Read one page of the list, counted from 0; tell whether more follow.
+    """Read one page of the list, counted from 0; return whether more follow.
 
     To a session that it does not know, a server answers with an empty list (R: ``login_required``).
     """
@@ -118,7 +118,7 @@ def running(server: ServerInfo) -> Flow[list[RunningAnswer]]:
     """The account's answers that are being written now.
 
     Raises:
-        InvalidRequestError: The server does not tell.
+        InvalidRequestError: The server does not have that list.
     """
     request = (yield from discovery.dialect(server)).get_running_answers()
     head = yield from open_stream(request)

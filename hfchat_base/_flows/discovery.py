@@ -79,7 +79,7 @@ def dialect(server: ServerInfo) -> Flow[Dialect]:
     """Find out which protocol a server speaks; no request if it is known.
 
     Both generations answer the current route for models with 200, legacy with a page (R:
-    ``models``), so one request tells, and its answer is the model list at the same time.
+    ``models``), so one request is enough, and its answer is the model list at the same time.
 
     Raises:
         HuggingChatError: It could not be found out.
@@ -348,7 +348,7 @@ def features(server: ServerInfo) -> Flow[ServerFeatures]:
     """What the server has switched on, and its public configuration.
 
     Raises:
-        InvalidRequestError: The server does not tell.
+        InvalidRequestError: The server does not publish them.
     """
     found: list[dict[str, Any]] = []
     for request in (yield from dialect(server)).get_features():

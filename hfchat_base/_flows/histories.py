@@ -140,7 +140,10 @@ def _send(
                 model = created.model
                 plan = history.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
-            server, _outgoing_message(request, plan, conversation_id, parent_id), run, model=model
+            server,
+            _outgoing_message(server, request, plan, conversation_id, parent_id),
+            run,
+            model=model,
         )
         answered = True
     finally:
@@ -193,12 +196,12 @@ def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: s
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.in_new_conversation(to_delete=created.id)
     parent_id = created.root_message_id or created.latest().id
-    message = _outgoing_message(request, plan, created.id, parent_id)
+    message = _outgoing_message(server, request, plan, created.id, parent_id)
     return (yield from run_answer(server, message, run, model=model))
 
 
 def _outgoing_message(
-    request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
+    server: ServerInfo, request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -208,11 +211,12 @@ def _outgoing_message(
         files=plan.files,
         web_search=request.web_search,
         mcp_servers=request.mcp_servers,
+        timezone=server.timezone,
     )
 
 
 def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
-    """Tell whether an error means that a conversation cannot be continued.
+    """Return whether an error means that a conversation cannot be continued.
 
     If the message may have arrived there before it went, sending it to another is a further attempt
     at it: what came of the first one has gone with its conversation.

@@ -72,7 +72,7 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
@@ -267,7 +267,7 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
     try:
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except HuggingChatError as error:
         _log.warning("the account's settings could not be restored: %s", error)
     if (conversation_id := run.take_to_delete()) is not None:

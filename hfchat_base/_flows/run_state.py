@@ -14,7 +14,7 @@ The states and every step between them live here, and nothing else writes them::
   state is there something to stop, to resume, or to wait for.
 * ENDED: nothing will be added to the answer.
 
-A step that is not drawn is a bug of the caller and raises a `RuntimeError`. Beside its state a run
+A step that is not drawn is a bug of the caller and raises a `RuntimeError`. Besides its state a run
 has what was seen of it, in a form that both streams of the server can be compared by: tokens are
 cut differently in the answer and in the log that it is resumed from, so text is counted in
 characters and everything else in events (R: ``disconnect_and_resume``).
@@ -73,7 +73,7 @@ class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        take_lock: Takes their lock for this holder, if nobody else has it; tells whether it has it.
+        take_lock: Takes their lock for this holder if it is free; returns whether it is held.
         release_lock: Gives it back.
         before: What is to be restored: names of settings with their values.
     """
@@ -83,7 +83,7 @@ class SettingsHold:
     before: dict[str, Any] = field(default_factory=dict)
 
     def take(self) -> bool:
-        """Take them, if nobody else holds them; tell whether they are held now."""
+        """Take them, if nobody else holds them; return whether they are held now."""
         return self.take_lock(self)
 
     def release(self) -> None:

@@ -179,7 +179,7 @@ def follow(  # noqa: C901, PLR0912 - the loop of every token, which makes few ca
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
                     if run.settings_hold is not None and event.status == "started":
-                        yield from settings.let_go(server, run)
+                        yield from settings.release(server, run)
                     _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at

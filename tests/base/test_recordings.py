@@ -105,7 +105,7 @@ def cuts_of(body: bytes, every: int) -> list[int]:
 
 
 def stopped_in(recording: Recording) -> bool:
-    """Tell whether the caller had stopped the run."""
+    """Return whether the caller had stopped the run."""
     return recording.scenario == "stop_generating"
 
 

@@ -57,6 +57,7 @@ class OutgoingMessage:
         generation_id: The run's own id, a fresh UUID for every run (current).
         web_search: Whether to search the web first.
         mcp_servers: The tool servers to offer.
+        timezone: Where the user is, as an IANA name, or None (current).
         resume_elicitation_id: The question whose reply lets a waiting run continue (current).
     """
 
@@ -68,6 +69,7 @@ class OutgoingMessage:
     is_retry: bool = False
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    timezone: str | None = None
     resume_elicitation_id: str | None = None
 
 
@@ -199,7 +201,7 @@ class Dialect(ABC):
         """Ask for what the server has switched on, and for its public configuration.
 
         Raises:
-            InvalidRequestError: This generation does not tell.
+            InvalidRequestError: This generation does not have that.
         """
         self.require("public configuration")
         return (
@@ -232,7 +234,7 @@ class Dialect(ABC):
         """Ask which answers are being written, as a stream of events.
 
         Raises:
-            InvalidRequestError: This generation does not tell.
+            InvalidRequestError: This generation does not have that.
         """
         self.require("list of running answers")
         return Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})

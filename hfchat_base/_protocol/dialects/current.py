@@ -181,6 +181,8 @@ class CurrentDialect(Dialect):
         }
         if addressed:
             fields["selectedMcpServers"] = addressed
+        if message.timezone:
+            fields["timezone"] = message.timezone
         if message.resume_elicitation_id:
             fields["resumeElicitationId"] = message.resume_elicitation_id
         return fields

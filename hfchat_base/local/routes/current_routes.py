@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from hfchat_base.local.state import ActiveRun, ServerState
 
 TICK_SECONDS: Final = 2.0
-"""How often running answers are told of (S)."""
+"""How often running answers are reported (S)."""
 
 _IDLE_TICKS: Final = 2
 """After so many times without any the server has nothing more to say (R: ``running_answers``)."""
