@@ -15,7 +15,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from typing_extensions import Self, Unpack
 
@@ -43,11 +43,12 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.session import Session
 from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation, answer_options
-from hfchat_base.errors import HuggingChatError
+from hfchat_base.errors import HuggingChatError, InvalidRequestError
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
+from hfchat_base.time_zone import is_time_zone, local_time_zone
 from hfchat_base.types import (
     Answer,
     ArtifactsOption,
@@ -58,6 +59,7 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
+    MessageOptions,
     Model,
     ModelDetails,
     ModelList,
@@ -70,7 +72,6 @@ from hfchat_base.types import (
     Settings,
     SettingsChanges,
     SharedConversation,
-    TurnOptions,
     User,
 )
 from hfchat_base.validation import (
@@ -106,8 +107,20 @@ def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     return settings.lock_for(base_url, known_by or [str(id(session))])
 
 
+def _time_zone(wanted: str | Literal[False] | None) -> str | None:
+    if wanted is None:
+        return local_time_zone()
+    if wanted is False:
+        return None
+    if not is_time_zone(wanted):
+        raise InvalidRequestError(
+            "timezone should be an IANA name such as 'Europe/Berlin', which this one is not."
+        )
+    return wanted
+
+
 class ClientBase(ABC):
-    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+    """Settings and knowledge, without a transport. `HuggingChat` describes the arguments."""
 
     _warns_if_dropped = True
 
@@ -129,6 +142,7 @@ class ClientBase(ABC):
         retries: Retries | None = None,
         on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        timezone: str | Literal[False] | None = None,
         artifacts: ArtifactsOption | None = None,
         reasoning_effort: ReasoningEffort | None = None,
         provider: str | None = None,
@@ -152,6 +166,7 @@ class ClientBase(ABC):
                 "retries": retries,
                 "on_retry": on_retry,
                 "messages_per_minute": messages_per_minute,
+                "timezone": timezone,
             }
         )
         endpoint = resolve_endpoint(base_url)
@@ -177,6 +192,7 @@ class ClientBase(ABC):
             policy=policy,
             max_body_bytes=max_body_bytes,
             messages_per_minute=messages_per_minute,
+            timezone=_time_zone(timezone),
             settings_lock=partial(_settings_lock, endpoint.base_url, self._session),
         )
         self._connection = Connection(
@@ -224,7 +240,7 @@ class ClientBase(ABC):
     def generation(self) -> Generation | None:
         """Which protocol the server speaks: ``current`` (chat-ui 0.20) or ``legacy`` (0.9.5).
 
-        None until the first answer that tells them apart; `get_models` asks for one.
+        None until the first answer that shows it; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
 
@@ -394,9 +410,12 @@ class HuggingChat(ClientBase):
         on_retry: Called before every wait for another attempt, with its reason and length.
         messages_per_minute: The server's limit. By default it is learnt when it is first reached.
             Calls then wait until they fit into it, so that a batch of any size finishes.
+        timezone: Name of the time zone that is sent with every message, such as
+            ``Europe/Berlin``; models with tools are told the local time. By default that of this
+            machine, where it is known, as the page does. False sends none.
         artifacts: What to do about documents that models write in tags of their own, for all calls
             that do not say; see `hfchat_base.types.ArtifactsOption`.
-        reasoning_effort: How long models may think, likewise; see `TurnOptions`.
+        reasoning_effort: How long models may think, likewise; see `MessageOptions`.
         provider: Who runs the model (HuggingChat only), likewise.
         bill_to: The organisation that pays (HuggingChat only), likewise.
         restores_settings: Whether the account gets its settings back, likewise.
@@ -472,7 +491,7 @@ class HuggingChat(ClientBase):
         """End the session on the server, and delete the saved one that it came from.
 
         Raises:
-            TransportError: The server could not be told; the saved session is deleted all the same.
+            TransportError: The server could not be reached. The saved session is deleted anyway.
         """
         try:
             self._runner.run(discovery.logout(self.server))
@@ -486,7 +505,7 @@ class HuggingChat(ClientBase):
 
         Args:
             model: A model's id or short name; by default `default_model`.
-            system_prompt: What the model is told before anything else.
+            system_prompt: What the model reads before anything else.
 
         Raises:
             ModelNotFoundError: There is no such model; the message names the nearest.
@@ -617,7 +636,7 @@ class HuggingChat(ClientBase):
         """List the answers that are being written now, in all conversations of the account.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(conversations.running(self.server))
 
@@ -625,7 +644,7 @@ class HuggingChat(ClientBase):
         """Read what the server has switched on, and its public configuration.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(discovery.features(self.server))
 
@@ -651,7 +670,7 @@ class HuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AnswerStream:
         """Stream the answer to a history that the caller keeps.
 
@@ -666,7 +685,7 @@ class HuggingChat(ClientBase):
                 the next call will pass. By default that is `messages` and the answer's text.
             switch_to_vision_model: Whether another model may answer if there are images and the
                 named one does not accept them; otherwise that is an error.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
@@ -680,7 +699,7 @@ class HuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Get the answer to a history that the caller keeps; see `stream_chat`.
 
@@ -852,7 +871,7 @@ class AsyncHuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self._runner.stream(
@@ -864,7 +883,7 @@ class AsyncHuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Answer a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:

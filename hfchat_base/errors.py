@@ -238,7 +238,7 @@ class RateLimitError(ResponseError):
     """A limit of the server was reached.
 
     Attributes:
-        reason: Which limit; chat-ui tells its three 429s apart only by their text.
+        reason: Which limit; chat-ui's three 429s differ only in their text.
         retry_after: Seconds after which it is worth trying again, or None if waiting is of no
             use. chat-ui sends no ``Retry-After``; its window is known from its source.
     """
@@ -315,7 +315,7 @@ class GenerationFailed(StreamError):  # noqa: N818 - the public name says what h
     """The server reports, inside its 200, that the model failed.
 
     Attributes:
-        upstream_status: HTTP status of the model behind the server, where it was told.
+        upstream_status: HTTP status of the model behind the server, if the server names it.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ class _Core:
         self.answer = answer
 
     def check_open(self) -> None:
-        """Refuse to go on with what was closed before its end, by whomever.
+        """Refuse to go on with what somebody closed before its end.
 
         Raises:
             StreamError: It was, so nobody may take what has arrived for the whole answer.
@@ -198,9 +198,9 @@ class SyncCore(_Core):
                 self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
-            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+            if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
                 raise
-            raise told from error
+            raise shown from error
         finally:
             if not self.is_closed_later:
                 self.close()
@@ -259,9 +259,9 @@ class AsyncCore(_Core):
                 self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
-            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+            if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
                 raise
-            raise told from error
+            raise shown from error
         finally:
             if not self.is_closed_later:
                 await self.close()

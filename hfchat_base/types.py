@@ -44,6 +44,7 @@ __all__ = [
     "McpTool",
     "Message",
     "MessageFile",
+    "MessageOptions",
     "MessageState",
     "Model",
     "ModelDetails",
@@ -63,7 +64,6 @@ __all__ = [
     "SharedConversation",
     "Source",
     "ToolRun",
-    "TurnOptions",
     "User",
     "Value",
 ]
@@ -133,7 +133,7 @@ The asynchronous client also takes a coroutine function.
 """
 
 
-class TurnOptions(TypedDict, total=False):
+class MessageOptions(TypedDict, total=False):
     """What can go with a message.
 
     Attributes:
@@ -673,7 +673,7 @@ RetryReason = Literal["connection", "overloaded", "limit", "pace"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A pause before something is tried again, as `on_retry` is told of it.
+    """A pause before something is tried again, as `on_retry` gets it.
 
     Attributes:
         reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504), ``limit`` (a 429

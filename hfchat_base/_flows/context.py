@@ -78,7 +78,7 @@ class RateLimiter:
         return self._limit
 
     def take(self, now: float) -> float:
-        """Take a place if there is one; else tell in how many seconds to ask again."""
+        """Take a place if there is one; else return in how many seconds to ask again."""
         with self._lock:
             self._forget(now)
             if self._limit is not None and len(self._sent) >= self._limit:
@@ -118,6 +118,7 @@ class ServerInfo:
         policy: Timeouts, retries and limits.
         max_body_bytes: The largest request body that the server accepts.
         messages_per_minute: The server's limit; None to learn it from the first refusal.
+        timezone: Sent with every message, as an IANA name; None sends none.
         settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Raises:
@@ -131,11 +132,13 @@ class ServerInfo:
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         messages_per_minute: int | None = None,
+        timezone: str | None = None,
         settings_lock: Callable[[], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
         self.max_body_bytes = max_body_bytes
+        self.timezone = timezone
         if messages_per_minute is not None:
             check_count("messages_per_minute", messages_per_minute)
         pacing = self.policy.pacing
@@ -363,7 +366,7 @@ class Deadlines:
         self.progress(at)
 
     def passed(self, at: float) -> bool:
-        """Tell whether waiting has taken too long, although something came."""
+        """Return whether waiting has taken too long, although something came."""
         return self.next is not None and at > self.next
 
     def _set(self, at: float, seconds: float | None) -> None:

@@ -33,7 +33,6 @@ from hfchat_base._protocol.models import (
     Catalog,
     read_details,
 )
-from hfchat_base._protocol.requests import ACCEPT_JSON, json_request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     HuggingChatError,
@@ -80,7 +79,7 @@ def dialect(server: ServerInfo) -> Flow[Dialect]:
     """Find out which protocol a server speaks; no request if it is known.
 
     Both generations answer the current route for models with 200, legacy with a page (R:
-    ``models``), so one request tells, and its answer is the model list at the same time.
+    ``models``), so one request is enough, and its answer is the model list at the same time.
 
     Raises:
         HuggingChatError: It could not be found out.
@@ -318,10 +317,8 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     """
     address = reveal(url) or ""
     WebAddress.parse(address, what="url")
-    (yield from dialect(server)).require("MCP servers")
-    pairs = [{"key": key, "value": value} for key, value in reveal_values(headers).items()]
-    body = {"url": address, "headers": pairs}
-    request = json_request("POST", "/api/mcp/health", server.endpoint, body)
+    spoken = yield from dialect(server)
+    request = spoken.check_mcp_server(server.endpoint, address, reveal_values(headers))
     response = yield from send(server, request)
     if response.status not in _MCP_REFUSED:
         responses.check_json(response, request)
@@ -351,12 +348,10 @@ def features(server: ServerInfo) -> Flow[ServerFeatures]:
     """What the server has switched on, and its public configuration.
 
     Raises:
-        InvalidRequestError: The server does not tell.
+        InvalidRequestError: The server does not publish them.
     """
-    (yield from dialect(server)).require("public configuration")
     found: list[dict[str, Any]] = []
-    for path in ("/api/v2/feature-flags", "/api/v2/public-config"):
-        request = Request("GET", path, ACCEPT_JSON)
+    for request in (yield from dialect(server)).get_features():
         response = responses.check_json((yield from send(server, request)), request)
         raw = encodings.from_superjson(response.body, "configuration")
         found.append(raw if isinstance(raw, dict) else {})

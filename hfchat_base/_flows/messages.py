@@ -20,8 +20,7 @@ from hfchat_base._forks import Lock
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import AUDIO_TYPES, MAX_AUDIO_BYTES, STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
-from hfchat_base._protocol.http import Request
-from hfchat_base._protocol.requests import ACCEPT_JSON, check_message_id, check_text
+from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     ConversationBusyError,
@@ -171,6 +170,7 @@ def _run(
             is_retry=redoes is not None,
             web_search=options.web_search,
             mcp_servers=options.mcp_servers,
+            timezone=server.timezone,
         )
         ended = False
         try:
@@ -203,7 +203,7 @@ def _check_options(
 ) -> Flow[None]:
     """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
-    run.options = options.answer
+    run.wants(options.answer)
     yield from discovery.check_mcp_servers(
         server, options.mcp_servers, web_search=options.web_search
     )
@@ -281,9 +281,8 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
             f" {', '.join(AUDIO_TYPES)}."
         )
-    (yield from discovery.dialect(server)).require("transcription")
-    headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
-    request = Request("POST", "/api/transcribe", headers, audio.data)
+    dialect = yield from discovery.dialect(server)
+    request = dialect.transcribe(server.endpoint, mime, audio.data)
     response = yield from send(server, request)
     if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
         raise InvalidRequestError("This server does not transcribe.", status=_NOT_CONFIGURED)

@@ -72,7 +72,7 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
@@ -82,7 +82,7 @@ def answer(
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
-        run.accumulator.message_id = yield from _message_id(server, message, run)
+        run.found_message_id((yield from _message_id(server, message, run)))
     return run.answer(finish_reason)
 
 
@@ -186,7 +186,7 @@ def _continue_after_reply(
             " conversation any more. What had arrived is in .partial.",
             partial=run.answer(),
         )
-    run.accumulator.message_id = message_id
+    run.found_message_id(message_id)
     generation_id = str(uuid.uuid4())
     elicitation_id = run.continue_after_reply(generation_id)
     return replace(
@@ -267,11 +267,10 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
     try:
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except HuggingChatError as error:
         _log.warning("the account's settings could not be restored: %s", error)
-    if run.to_delete is not None:
-        conversation_id, run.to_delete = run.to_delete, None
+    if (conversation_id := run.take_to_delete()) is not None:
         try:
             yield from conversations.delete(server, conversation_id)
         except HuggingChatError as error:

@@ -179,7 +179,7 @@ def follow(  # noqa: C901, PLR0912 - the loop of every token, which makes few ca
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
                     if run.settings_hold is not None and event.status == "started":
-                        yield from settings.let_go(server, run)
+                        yield from settings.release(server, run)
                     _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at
@@ -241,7 +241,7 @@ def read_early(
     """The conversation as it was while the answer came; None if it could not be read in time."""
     stored = yield from collect_conversation(server, run, until)
     if stored is not None:
-        run.early = stored
+        run.read_early(stored)
     return run.early
 
 

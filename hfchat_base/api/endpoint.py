@@ -245,7 +245,7 @@ class _Routes:
         self._histories: OrderedDict[str, Sequence[ChatMessage]] = OrderedDict()
 
     async def close(self) -> None:
-        """Close what was opened beside the client."""
+        """Close what was opened besides the client."""
         if self._ephemeral_client is not None:
             await self._ephemeral_client.close()
 

@@ -85,7 +85,7 @@ class Failure:
 
     @classmethod
     def from_error(cls, error: BaseException) -> Failure:
-        """Find out what to answer for an error; one that nobody has foreseen is told no details."""
+        """Find out what to answer for an error; an unforeseen one is answered without details."""
         if isinstance(error, RequestError):
             return error.failure
         if isinstance(error, errors.GenerationFailed) and error.is_context_overflow:

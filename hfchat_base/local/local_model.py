@@ -11,7 +11,7 @@ from hfchat_base.local.backends import CONNECT_SECONDS, OpenAIBackend, bearer_he
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hfchat_base.local.backends import ModelBackend
 
@@ -50,6 +50,7 @@ class LocalModel:
             effort on that a user has set for it.
         supports_artifacts: Whether the current generation tells it how to write artifacts, unless
             the user has set something else.
+        providers: Who can run it, as an inference router lists them; None if nobody says.
         unlisted: Whether no conversation may be started with it.
         is_router: Whether it chooses another model for each message.
         legacy_reasoning: Whether the legacy generation turns its ``<think>`` text into reasoning
@@ -66,6 +67,7 @@ class LocalModel:
     supports_tools: bool = False
     supports_reasoning: bool = False
     supports_artifacts: bool = False
+    providers: Sequence[JsonObject] | None = None
     unlisted: bool = False
     is_router: bool = False
     legacy_reasoning: bool = False
@@ -98,6 +100,12 @@ class LocalModel:
             "hasInferenceAPI": False,
             "isRouter": self.is_router,
         }
+
+    def v2_details(self) -> JsonObject:
+        """Describe it as ``/api/v2/models/{id}`` does (R: ``model_details``)."""
+        providers = UNDEFINED if self.providers is None else list(self.providers)
+        parameters = {"stop_sequences": UNDEFINED}
+        return {**self.v2_entry(), "providers": providers, "parameters": parameters}
 
     def v1_entry(self, generation: Generation) -> JsonObject:
         """Describe it as ``/api/models`` does (R: ``models``).

@@ -145,7 +145,7 @@ class InvalidToolCall:
     Attributes:
         text: What the model wrote, without the tags around it.
         error: What is wrong with it, in words that may be shown to the model.
-        name: The tool, if it can be told.
+        name: The tool, if it is known.
         id: Unique; made here.
     """
 

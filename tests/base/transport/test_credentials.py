@@ -52,7 +52,7 @@ class Badge:
 
 
 def send(connection: Connection, badge: Badge) -> bool:
-    """Send a request synchronously; tell whether the response is to an account."""
+    """Send a request synchronously; return whether the response is to an account."""
     transport = SyncTransport(connection, badge, response_timeout=60, head_timeout=60)
     try:
         return transport.send(GET).had_session
@@ -61,7 +61,7 @@ def send(connection: Connection, badge: Badge) -> bool:
 
 
 def send_async(connection: Connection, badge: Badge) -> bool:
-    """Send a request asynchronously; tell whether the response is to an account."""
+    """Send a request asynchronously; return whether the response is to an account."""
 
     async def run() -> bool:
         transport = AsyncTransport(connection, badge, response_timeout=60, head_timeout=60)
