@@ -616,9 +616,13 @@ class HuggingChat(ClientBase):
         check("name", name, TEXT)
         return self._runner.run(discovery.model_details(self.server, name))
 
-    def mcp_servers(self) -> list[McpServerInfo]:
-        """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names."""
-        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
+    def mcp_servers(self, *, refresh: bool = True) -> list[McpServerInfo]:
+        """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names.
+
+        Args:
+            refresh: Whether to ask again if the list was read before.
+        """
+        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=refresh)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
         """Have the server look whether it can use an MCP server, and which tools that has.
@@ -867,9 +871,9 @@ class AsyncHuggingChat(ClientBase):
         check("name", name, TEXT)
         return await self._runner.run(discovery.model_details(self.server, name))
 
-    async def mcp_servers(self) -> list[McpServerInfo]:
+    async def mcp_servers(self, *, refresh: bool = True) -> list[McpServerInfo]:
         """List the server's own MCP servers; see `HuggingChat.mcp_servers`."""
-        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
+        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=refresh)))
 
     async def check_mcp_server(
         self, url: str, headers: Mapping[str, str] | None = None

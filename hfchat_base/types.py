@@ -299,10 +299,17 @@ class ModelDetails(Model):
 
 
 class McpServerInfo(Value):
-    """One of the server's own MCP servers; `mcp_servers` takes its name."""
+    """One of the server's own MCP servers; `mcp_servers` takes its name.
+
+    Attributes:
+        name: Its name.
+        url: Its address.
+        is_web_search: Whether `web_search` uses it.
+    """
 
     name: str
     url: str = ""
+    is_web_search: bool = False
 
 
 class McpTool(Value):
