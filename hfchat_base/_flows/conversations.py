@@ -13,7 +13,6 @@ from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.framing import ServerSentEvents
 from hfchat_base._protocol.http import ERROR_BYTES, Response
-from hfchat_base._protocol.requests import empty_request
 from hfchat_base._protocol.stored import StoredConversation, read_running
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, ProtocolError
 from hfchat_base.types import Answer, ConversationInfo, FetchedFile, RunningAnswer
@@ -99,7 +98,7 @@ def delete(server: ServerInfo, conversation_id: str) -> Flow[None]:
 def delete_all(server: ServerInfo) -> Flow[None]:
     """Delete all conversations of the account."""
     dialect = yield from discovery.dialect(server)
-    request = empty_request("DELETE", dialect.conversations_path, server.endpoint)
+    request = dialect.delete_all_conversations(server.endpoint)
     responses.check((yield from send(server, request)), request)
 
 

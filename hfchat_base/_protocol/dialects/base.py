@@ -303,6 +303,10 @@ class Dialect(ABC):
         """Delete a conversation."""
         return empty_request("DELETE", self.conversation_path(conversation_id), endpoint)
 
+    def delete_all_conversations(self, endpoint: Endpoint) -> Request:
+        """Delete all conversations of the account."""
+        return empty_request("DELETE", self.conversations_path, endpoint)
+
     def delete_message(self, endpoint: Endpoint, conversation_id: str, message_id: str) -> Request:
         """Delete a message and all that follow it."""
         return empty_request("DELETE", self.message_path(conversation_id, message_id), endpoint)
