@@ -127,6 +127,7 @@ class Accumulator:
         self._generation_id = generation_id
         self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
+        self._is_plain = False  # whether neither splitter is in the middle of something
         self._earlier = history or NOTHING
         self._text = _Pieces()  # as the server has it
         self._artifacts = None if raw_artifacts else ArtifactSplitter(self._text.before, history)
@@ -162,12 +163,15 @@ class Accumulator:
         self.streamed_characters += len(text)
         if not text.isascii():
             self._surrogate_pairs += utf16_units(text) - len(text)
-        # What `ArtifactSplitter.passes` says, without a call for each token.
-        has_no_artifact = "<" not in text and (self._artifacts is None or self._artifacts.is_plain)
-        if has_no_artifact and self._splitter.passes(text):
+        # What the two splitters' `passes` say, without a call for each token.
+        if self._is_plain and "<" not in text and "\n" not in text and text:
             self._text.append(text)
             return [event]
-        return self._keep(self._splitter.feed(text))
+        events = self._keep(self._splitter.feed(text))
+        self._is_plain = self._splitter.is_plain and (
+            self._artifacts is None or self._artifacts.is_plain
+        )
+        return events
 
     def take(self, event: Event) -> list[Event]:
         """Add an event and return what a caller should see of it."""
@@ -194,7 +198,7 @@ class Accumulator:
 
     def end(self) -> list[Event]:
         """End the run, and return the events that were held back."""
-        return self._keep(self._splitter.end_of_segment()) + self._end_artifacts()
+        return self._end_segment() + self._end_artifacts()
 
     def answer(self, finish_reason: FinishReason | None = None) -> Answer:
         """The answer as far as it has arrived."""
@@ -216,6 +220,10 @@ class Accumulator:
             generation_id=self._generation_id,
             router=dict(self._router),
         )
+
+    def _end_segment(self) -> list[Event]:
+        self._is_plain = False
+        return self._keep(self._splitter.end_of_segment())
 
     def _keep(self, deltas: list[Delta]) -> list[Event]:
         events: list[Event] = []
@@ -273,7 +281,7 @@ class Accumulator:
 
     def _finish(self, event: FinalAnswer) -> list[Event]:
         # An artifact may continue in what was not streamed, so it does not end here.
-        events = self._keep(self._splitter.end_of_segment())
+        events = self._end_segment()
         text, reasoning = split(event.text)
         if not self._reasoning and reasoning:
             self._reasoning.append(reasoning)
@@ -303,7 +311,7 @@ class Accumulator:
         return True
 
     def _begin_tool(self, event: ToolCall) -> list[Event]:
-        events = self._keep(self._splitter.end_of_segment())  # an artifact continues after it
+        events = self._end_segment()  # an artifact continues after it
         self._said_before_tool = self._text.characters()
         self._tools[event.uuid] = ToolRun(
             uuid=event.uuid, name=event.name, arguments=event.arguments
