@@ -37,6 +37,7 @@ __all__ = [
     "ConversationInfo",
     "FetchedFile",
     "FinishReason",
+    "FullConversation",
     "McpCheck",
     "McpServer",
     "McpServerConfig",
@@ -508,14 +509,18 @@ class Message(Value):
         return self.state == "interrupted"
 
 
-class SharedConversation(Value):
-    """A conversation that somebody has shared."""
+class FullConversation(Value):
+    """A conversation with all its messages, a tree by their `parent_id`."""
 
     id: str
     title: str = ""
     model: str = ""
     system_prompt: str = ""
     messages: tuple[Message, ...] = ()
+
+
+class SharedConversation(FullConversation):
+    """A conversation that somebody has shared."""
 
 
 class ConversationInfo(Value):
