@@ -68,7 +68,7 @@ def test_renaming(hfchat: Callable[..., Result], conversation_id: str) -> None:
 
 
 def test_deleting_asks_first(hfchat: Callable[..., Result], conversation_id: str) -> None:
-    """`delete` asks, unless told not to."""
+    """`delete` asks, unless an option says not to."""
     assert hfchat("conversations", "delete", conversation_id, stdin="n\n").exit_code == 1
     assert conversation_id in hfchat("conversations").stdout
     assert hfchat("conversations", "delete", conversation_id, "--yes").exit_code == 0
