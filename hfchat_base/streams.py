@@ -63,7 +63,8 @@ class _Core:
         self.is_held = False
         """Whether the caller is in a `with` block, which closes the stream at its end."""
         self._stops_on_leave = stops_on_leave
-        self._left = False
+        self.is_closed = False
+        """Whether it was closed; the thread that reads may still have to release it."""
         self._released = False
         self._belongs_to_parent = False
         register(self)
@@ -75,7 +76,7 @@ class _Core:
 
     def explain(self, error: HuggingChatError, *, client_is_closed: bool) -> HuggingChatError:
         """The error to raise: a stream that was closed reports that, whatever error it caused."""
-        if self._left and self.answer is None:
+        if self.is_closed and self.answer is None:
             return self._closed_early()
         if not client_is_closed or not self.run.is_running or isinstance(error, StreamError):
             return error
@@ -135,7 +136,7 @@ class _Core:
         Raises:
             StreamError: It was closed. What arrived must not pass for the whole answer.
         """
-        if self._left and self.answer is None:
+        if self.is_closed and self.answer is None:
             raise self._closed_early()
 
     def after_fork(self) -> None:
@@ -157,7 +158,7 @@ class _Core:
 
     def _release(self, interpreter: SyncInterpreter[Answer] | AsyncInterpreter[Answer]) -> bool:
         """End the flow and drop its connection; False if that was done before."""
-        self._left = True
+        self.is_closed = True
         if self._released:
             return False
         self._released = True
@@ -192,10 +193,16 @@ class SyncCore(_Core):
         """The events of the flow; closing the generator closes the stream."""
         try:
             self.check_owner()
-            while (batch := self._advance()) is not None:
-                self.check_open()
+            while True:
+                with self._in_use:
+                    batch = self._interpreter.advance()
+                if batch is None:
+                    break
+                if self.is_closed:
+                    self.check_open()
                 yield from batch
-                self.check_owner()
+                if self._belongs_to_parent:
+                    self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
             if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
@@ -205,10 +212,6 @@ class SyncCore(_Core):
             if not self.is_closed_later:
                 self.close()
 
-    def _advance(self) -> list[Event] | None:
-        with self._in_use:
-            return self._interpreter.advance()
-
     def close(self) -> None:
         """Close the flow and the connection, and clean up on the server.
 
@@ -216,7 +219,7 @@ class SyncCore(_Core):
         own thread alone may let go of the connection: with its run stopped the stream ends, and
         whoever reads it gets here.
         """
-        self._left = True  # first, because the thread that runs the flow reads it afterwards
+        self.is_closed = True  # first, because the thread that runs the flow reads it afterwards
         if self._in_use.acquire(blocking=False):
             try:
                 self._release(self._interpreter)
@@ -256,7 +259,8 @@ class AsyncCore(_Core):
             while (batch := await self._interpreter.advance()) is not None:
                 for event in batch:
                     yield event
-                self.check_owner()
+                if self._belongs_to_parent:
+                    self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
             if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
@@ -311,7 +315,8 @@ class AnswerStream:
         return self
 
     def __next__(self) -> Event:
-        self._core.check_open()
+        if self._core.is_closed:
+            self._core.check_open()
         return next(self._events)
 
     def __enter__(self) -> Self:
@@ -379,7 +384,8 @@ class AsyncAnswerStream:
 
     def __anext__(self) -> Awaitable[Event]:
         # Not a coroutine, which would add a call to every token.
-        self._core.check_open()
+        if self._core.is_closed:
+            self._core.check_open()
         return self._events.__anext__()
 
     async def __aenter__(self) -> Self:

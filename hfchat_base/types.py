@@ -655,12 +655,13 @@ class AnswerReference:
     Attributes:
         conversation_id: The conversation.
         message_id: The answer's message in it.
-        history_id: Identifies the history that ends with the answer.
+        history_id: Identifies the history that ends with the answer. None vouches for it: whoever
+            has read the history from the very conversation needs no identification.
     """
 
     conversation_id: str
     message_id: str
-    history_id: str
+    history_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
