@@ -37,6 +37,7 @@ __all__ = [
     "ConversationInfo",
     "FetchedFile",
     "FinishReason",
+    "FullConversation",
     "McpCheck",
     "McpServer",
     "McpServerConfig",
@@ -298,10 +299,17 @@ class ModelDetails(Model):
 
 
 class McpServerInfo(Value):
-    """One of the server's own MCP servers; `mcp_servers` takes its name."""
+    """One of the server's own MCP servers; `mcp_servers` takes its name.
+
+    Attributes:
+        name: Its name.
+        url: Its address.
+        is_web_search: Whether `web_search` uses it.
+    """
 
     name: str
     url: str = ""
+    is_web_search: bool = False
 
 
 class McpTool(Value):
@@ -501,14 +509,18 @@ class Message(Value):
         return self.state == "interrupted"
 
 
-class SharedConversation(Value):
-    """A conversation that somebody has shared."""
+class FullConversation(Value):
+    """A conversation with all its messages, a tree by their `parent_id`."""
 
     id: str
     title: str = ""
     model: str = ""
     system_prompt: str = ""
     messages: tuple[Message, ...] = ()
+
+
+class SharedConversation(FullConversation):
+    """A conversation that somebody has shared."""
 
 
 class ConversationInfo(Value):

@@ -269,7 +269,12 @@ def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpS
             response = responses.check_json((yield from send(server, request)), request)
             raw = encodings.parse_json(response.body, "list of MCP servers")
             found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
-        server.mcp_servers = tuple(McpServerInfo(name=each.name, url=each.url) for each in found)
+        server.mcp_servers = tuple(
+            McpServerInfo(
+                name=each.name, url=each.url, is_web_search=each.name == WEB_SEARCH_SERVER
+            )
+            for each in found
+        )
     return server.mcp_servers
 
 

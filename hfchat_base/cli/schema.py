@@ -33,20 +33,13 @@ class AnswerSchema:
     """
 
     def __init__(self, schema: Any) -> None:
-        from jsonschema import SchemaError  # noqa: PLC0415 - heavy
-        from jsonschema.validators import validator_for  # noqa: PLC0415 - likewise
-        from referencing import Registry  # noqa: PLC0415 - likewise
+        from hfchat_base.tools.json_schema import JsonSchema  # noqa: PLC0415 - seldom needed
 
         self._schema = schema
-        kind = validator_for(schema)
         try:
-            kind.check_schema(schema)
-        except SchemaError as error:
-            raise WrongUsage(
-                f"The schema is not a valid JSON schema: {clean_line(error.message, 200)}"
-            ) from None
-        # An empty registry: a reference to another document is an error and never a request.
-        self._validator = kind(schema, registry=Registry())
+            self._checked = JsonSchema(schema, extra="cli")
+        except InvalidRequestError as error:
+            raise WrongUsage(clean_line(str(error), 300)) from None
 
     @classmethod
     def load(cls, source: str) -> AnswerSchema:
@@ -94,9 +87,6 @@ class AnswerSchema:
 
     def _check(self, text: str) -> tuple[Any, str]:
         """Read the JSON in a text; the second value says what is wrong with it, or is empty."""
-        from jsonschema.exceptions import best_match  # noqa: PLC0415 - heavy
-        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - likewise
-
         from hfchat_base.tools import JsonAnswer  # noqa: PLC0415 - seldom needed
 
         scanner = JsonAnswer()
@@ -106,12 +96,12 @@ class AnswerSchema:
         except ValueError as error:
             return None, f"it is not JSON ({error})."
         try:
-            worst = best_match(self._validator.iter_errors(value))
-        except Unresolvable as missing:
-            raise InvalidRequestError(
-                f"The schema refers to another document, which is not read: {missing.ref}"
-            ) from None
-        return value, f"at {worst.json_path}: {worst.message}." if worst else ""
+            self._checked.check(value)
+        except InvalidRequestError:
+            raise
+        except ValueError as error:
+            return value, str(error)
+        return value, ""
 
 
 def _schema_of_fields(text: str) -> dict[str, Any]:

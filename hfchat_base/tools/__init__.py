@@ -10,6 +10,7 @@ writes, and results go back as what the user says. Nothing here imports a framew
 * `parser.py`: text as it streams → text and calls, and where in an answer a call may stand;
   `forms/` knows how the families of models write calls, one module per family of forms;
   `source.py` is the growing text that they read from.
+* `json_schema.py`: what checks a JSON answer.
 * `openai_form.py`: tools and response formats as OpenAI's API has them.
 * `tool_session.py`: one request with tools on offer from beginning to end, asking again included,
   with stop sequences and JSON answers. This is what a wrapper holds.

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -15,7 +16,6 @@ from hfchat_base.local import LocalServer
 from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
-    import httpx
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -241,6 +241,43 @@ def test_settings_without_effect_are_named(http: httpx.Client) -> None:
     assert answer.headers["hfchat-usage"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": HELLO, "reasoning_effort": "high"}),
+        ("/v1/responses", {"input": "Hello", "reasoning": {"effort": "high"}}),
+    ],
+)
+def test_reasoning_effort(path: str, body: dict[str, Any]) -> None:
+    """A model that reasons gets the effort, which is a setting of the account."""
+    with LocalServer() as server, ApiServer(server.base_url, key=None) as api:
+        answer = httpx.post(f"{api.address}{path}", json={"model": "think/effort", **body})
+    assert answer.status_code == 200
+    assert "hfchat-ignored" not in answer.headers
+    written = [r for r in server.requests if r.path.endswith("/settings") and r.body]
+    assert json.loads(written[-1].body)["reasoningEffortOverrides"] == {"think/effort": "high"}
+
+
+@pytest.mark.parametrize(("model", "effort"), [("echo/base", "high"), ("think/effort", "xhigh")])
+def test_reasoning_effort_without_effect(
+    http: httpx.Client, current_server: LocalServer, model: str, effort: str
+) -> None:
+    """Where the model does not reason, or chat-ui has no such effort, it is named as ignored."""
+    body = {"model": model, "messages": HELLO, "reasoning_effort": effort}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200
+    assert answer.headers["hfchat-ignored"] == "reasoning_effort"
+    assert not [r for r in current_server.requests if r.path.endswith("/settings") and r.body]
+
+
+def test_unknown_reasoning_effort_is_refused(client: openai.OpenAI) -> None:
+    """An effort that OpenAI does not have either is a bad request that names the field."""
+    effort: Any = "huge"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="echo/base", messages=HELLO, reasoning_effort=effort)
+    assert refused.value.param == "reasoning_effort"
+
+
 def test_more_than_one_answer_is_refused(client: openai.OpenAI) -> None:
     """A server gives one answer at a time."""
     with pytest.raises(openai.BadRequestError):
@@ -293,7 +330,7 @@ def test_a_forced_call_is_asked_for_again(client: openai.OpenAI, choice: Any) ->
 
 
 def test_no_call_without_tools(client: openai.OpenAI) -> None:
-    """With tool_choice none the model is not told of tools, and its text is text."""
+    """With tool_choice none the model does not learn of the tools, and its text stays text."""
     answer = client.chat.completions.create(
         model="script/agent", messages=script("Hello"), tools=[WEATHER], tool_choice="none"
     )

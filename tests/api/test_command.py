@@ -1,4 +1,4 @@
-"""``hfchat api``: what it prints, and whom it lets in."""
+"""``hfchat api``: what it prints, and who may use it."""
 
 from __future__ import annotations
 

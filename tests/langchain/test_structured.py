@@ -76,7 +76,7 @@ def test_json_mode_without_schema(model: ChatHuggingChat) -> None:
 
 
 def test_include_raw(model: ChatHuggingChat) -> None:
-    """The message is told with the object."""
+    """The message comes with the object."""
     found = model.with_structured_output(Person, include_raw=True).invoke(ASKED)
     assert isinstance(found["raw"], AIMessage)
     assert found["parsed"] == Person(name="Ada", age=36)
@@ -317,7 +317,7 @@ class People(RootModel[list[Person]]):
 def test_lists(
     server: LocalServer, scripted: ChatHuggingChat, method: Method, is_wrapped: bool
 ) -> None:
-    """A schema that is a list works, whether the model wraps it as told or not."""
+    """A schema that is a list works, whether the model wraps it as requested or not."""
     value = {"value": [ADA]} if is_wrapped else [ADA]
     structured = scripted.with_structured_output(People, method=method)
     answer = as_answer(method, "People", value)
@@ -352,14 +352,14 @@ def test_json_schema_without_its_validator(
     """Where jsonschema is not installed, a class works, and a JSON schema names the extra."""
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     assert model.with_structured_output(Person).invoke(ASKED) == Person(**ADA)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[langchain\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[langchain\]"):
         model.with_structured_output(Person.model_json_schema())
 
 
 def test_invalid_json_schema(model: ChatHuggingChat) -> None:
     """A JSON schema that is none is refused at once."""
     wrong = {"title": "X", "type": "object", "properties": {"a": {"type": "text"}}}
-    with pytest.raises(ValueError, match="JSON schema is invalid"):
+    with pytest.raises(ValueError, match="not a valid JSON schema"):
         model.with_structured_output(wrong)
 
 

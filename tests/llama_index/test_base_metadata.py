@@ -51,7 +51,7 @@ def test_a_drawing_model_calls_no_functions(server: LocalServer) -> None:
 
 
 def test_sizes_are_settable(server: LocalServer) -> None:
-    """The server tells no sizes, so they can be set; LlamaIndex packs its prompts by them."""
+    """The server reports no sizes, so they can be set; LlamaIndex packs its prompts by them."""
     llm = HuggingChatLLM(base_url=server.base_url, context_window=8000, num_output=500)
     helper = PromptHelper.from_llm_metadata(llm.metadata)
     assert (helper.context_window, helper.num_output) == (8000, 500)

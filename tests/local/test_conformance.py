@@ -39,7 +39,7 @@ KNOWN_DIFFERENCES: Final[dict[str, tuple[str, str, str]]] = {
         r"'image/png'\g<1>73)",
     ),
     "mcp_servers": (
-        "What is no tool server at all is not told apart from one that is not there.",
+        "What is no tool server at all is not distinguished from one that does not exist.",
         r"HTTP transport failed: .*?expected .{0,3}text/event-stream..",
         "Cannot connect to ORIGIN/v1/models. Please verify the server is running and accessible.",
     ),
