@@ -178,8 +178,10 @@ class Demonstration:
     def _suggest(self) -> None:
         self._step(4, "Try it", "yourself")
         commands = Table.grid(padding=(0, 3))
+        commands.add_column(min_width=max(map(len, _SUGGESTIONS)))
+        commands.add_column()
         for command, use in _SUGGESTIONS.items():
-            commands.add_row(Text(command, "hfchat.link", no_wrap=True), use)
+            commands.add_row(Text(command, "hfchat.link"), use)
         self._out.print(Padding(commands, (0, 0, 0, 3), expand=False))
         self._out.print()
         if (prefix := command_prefix()) != "hfchat":

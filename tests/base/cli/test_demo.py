@@ -66,6 +66,7 @@ def test_a_narrow_terminal_shows_all_of_it() -> None:
     assert "A HuggingChat server with a real small model" in said
     assert "nothing leaves this computer." in said
     assert "StrOutputParser()" in said
+    assert "hfchat serve --demo" in said
     (login,) = (number for number, line in enumerate(lines) if "hfchat login" in line)
     assert lines[login + 1].startswith(" " * 20), "the second column stays a column"
 
