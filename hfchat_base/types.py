@@ -53,6 +53,7 @@ __all__ = [
     "ModelProvider",
     "OnElicitation",
     "PromptExample",
+    "ProtocolCheck",
     "ReasoningEffort",
     "Retry",
     "RetryReason",
@@ -341,6 +342,20 @@ class RunningAnswer(Value):
 
     conversation_id: str
     title: str = ""
+
+
+class ProtocolCheck(Value):
+    """How one route of a server differs from what this version knows of it.
+
+    Attributes:
+        route: Method and path, the dynamic parts of which are in braces.
+        status: The HTTP status that came.
+        differences: Such as ``new: messages[].mood``. They hold names of fields, and no values.
+    """
+
+    route: str
+    status: int
+    differences: tuple[str, ...] = ()
 
 
 class ServerFeatures(Value):
@@ -655,12 +670,13 @@ class AnswerReference:
     Attributes:
         conversation_id: The conversation.
         message_id: The answer's message in it.
-        history_id: Identifies the history that ends with the answer.
+        history_id: Identifies the history that ends with the answer. None vouches for it: whoever
+            has read the history from the very conversation needs no identification.
     """
 
     conversation_id: str
     message_id: str
-    history_id: str
+    history_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ def _settings(generation: Generation, scenario: str, stopped: threading.Event) -
             else model
             for model in settings["models"]
         ]
+    if scenario == "transcribe_configured":
+        settings["transcribe"] = lambda _audio, _kind: "spoken words"
     if scenario == "running_answers":
         drip = _PatientDrip(2, stopped, "drop", first=1)
         settings["models"] = [
@@ -131,6 +133,7 @@ _WITH_ENDPOINT: Final[dict[Generation, set[str]]] = {
         "share_read",
         "timezone",
         "transcribe",
+        "transcribe_configured",
     },
     "legacy": {"delete_all", "settings"},
 }
