@@ -98,6 +98,12 @@ def test_signature() -> None:
     assert {*HuggingChatLLM.model_fields, *client} - set(ANSWER_OPTIONS) <= set(shown)
 
 
+@pytest.mark.parametrize(("wanted", "sent"), [("Europe/Berlin", "Europe/Berlin"), (False, None)])
+def test_time_zone(wanted: Any, sent: str | None) -> None:
+    """The time zone is the client's to send, another one or none."""
+    assert HuggingChatLLM(timezone=wanted)._client.server.timezone == sent
+
+
 def test_timeout() -> None:
     """A timeout is the seconds without progress after which a call fails."""
     timeouts = HuggingChatLLM(timeout=7)._client.server.policy.timeouts
