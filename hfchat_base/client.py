@@ -240,6 +240,18 @@ class ClientBase(ABC):
         model = self._catalog().default_vision
         return model.id if model else None
 
+    def known_model(self, name: str | None = None) -> ModelDetails | None:
+        """Tell what is known of a model already. Nothing is sent.
+
+        Args:
+            name: Its id or short name; by default the model that is used where none is named.
+
+        Returns:
+            Its details if they were read, or what the model list says; None if neither is known.
+        """
+        check("name", name, OPTIONAL_TEXT)
+        return discovery.known_model(self.server, name or self._model)
+
     @property
     def text_models(self) -> list[str]:
         """The ids of the models that answer with text."""

@@ -35,6 +35,7 @@ class Clients:
         self._given = client
         self._made: dict[str, Any] = {}
         if client is not None:
+            client.server.wants_details = True  # a model's profile holds them
             self._made["first"] = client
             self._made["sync" if isinstance(client, HuggingChat) else "async"] = client
 
@@ -78,10 +79,13 @@ class Clients:
     @property
     def _first(self) -> HuggingChat | AsyncHuggingChat:
         """The client whose session, model list and history all others share."""
-        first: HuggingChat | AsyncHuggingChat = self._get(
-            "first", lambda: HuggingChat(**self.settings).as_managed()
-        )
+        first: HuggingChat | AsyncHuggingChat = self._get("first", self._make)
         return first
+
+    def _make(self) -> HuggingChat:
+        client = HuggingChat(**self.settings).as_managed()
+        client.server.wants_details = True  # as above
+        return client
 
     def _get(self, name: str, make: Callable[[], Any]) -> Any:
         client = self._made.get(name)

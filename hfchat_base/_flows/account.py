@@ -8,7 +8,7 @@ from hfchat_base._flows import commands, discovery
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol import encodings, responses
-from hfchat_base._protocol.constants import AUDIO_TYPES, MAX_AUDIO_BYTES
+from hfchat_base._protocol.constants import AUDIO_ALIASES, AUDIO_TYPES, MAX_AUDIO_BYTES
 from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.requests import ACCEPT_JSON
@@ -70,6 +70,7 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
         InvalidRequestError: The server takes no such recording, or none at all.
     """
     mime = audio.mime.partition(";")[0].strip().lower()
+    mime = AUDIO_ALIASES.get(mime, mime)
     if mime not in AUDIO_TYPES:
         raise InvalidRequestError(
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
@@ -80,12 +81,15 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
             f"{audio.name!r} has {len(audio.data):,} bytes; a server transcribes at most"
             f" {MAX_AUDIO_BYTES:,}."
         )
-    (yield from discovery.dialect(server)).require("transcription")
+    (yield from discovery.dialect(server)).require(f"transcription of {audio.name!r}")
     headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
     request = Request("POST", "/api/transcribe", headers, audio.data)
     response = yield from send(server, request)
     if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
-        raise InvalidRequestError("This server does not transcribe.", status=_NOT_CONFIGURED)
+        raise InvalidRequestError(
+            f"This server does not transcribe, so {audio.name!r} cannot be sent to it.",
+            status=_NOT_CONFIGURED,
+        )
     raw = encodings.parse_json(responses.check_json(response, request).body, "transcription")
     text = raw.get("text") if isinstance(raw, dict) else None
     if not isinstance(text, str):

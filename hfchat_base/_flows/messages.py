@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import conversations, discovery, settings, tool_servers
+from hfchat_base._flows import attachments, conversations, discovery, settings, tool_servers
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
@@ -21,7 +21,7 @@ from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import ConversationBusyError, InvalidRequestError
-from hfchat_base.types import Answer, Attachment, McpServer, Role
+from hfchat_base.types import Answer, Attachment, ChatMessage, McpServer, Role
 
 
 @dataclass(slots=True)
@@ -103,7 +103,8 @@ def say(
     parent_id: str | None,
 ) -> Flow[Answer]:
     """Send a message after the last one, or after another one: a branch."""
-    check_text(text)
+    if not any(upload.mime.startswith("audio/") for upload in options.files):
+        check_text(text)
     return (yield from _run_held(server, state, run, text, options, parent_id))
 
 
@@ -184,12 +185,20 @@ def _run(
     run.options = options.answer
     yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
     yield from settings.check(server, state.model, run.options)
+    files = options.files
+    if text is not None:
+        given = [ChatMessage("user", text, files)]
+        readables = yield from attachments.prepare(
+            server, state.model, given, provider=run.options.provider
+        )
+        (readable,) = attachments.applied(readables, given)
+        text, files = check_text(readable.content), readable.files
     message = OutgoingMessage(
         conversation_id=state.id,
         message_id=message_id,
         text=text,
         generation_id=str(uuid.uuid4()),
-        files=options.files,
+        files=files,
         is_retry=is_retry,
         web_search=options.web_search,
         mcp_servers=options.mcp_servers,

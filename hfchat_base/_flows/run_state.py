@@ -110,6 +110,7 @@ class RunState:
         options: How the answer is wanted.
         settings_hold: The account's settings, as far as they are held for it.
         model: The id of the model that answers.
+        details_of: The model whose details are being fetched beside it, or None.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -124,6 +125,7 @@ class RunState:
         self.earlier_artifacts: ArtifactHistory | None = None
         self.early: StoredConversation | None = None
         self.settings_hold: SettingsHold | None = None
+        self.details_of: str | None = None
         self.model = ""
         self._message: OutgoingMessage | None = None
         self._state = State.IDLE
