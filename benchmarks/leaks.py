@@ -28,8 +28,9 @@ from curl_cffi import AsyncSession, CurlError
 from benchmarks.servers import serve, serving
 from hfchat_base import HuggingChat
 from hfchat_base.local import LocalServer
-from tests.support.faults import leaks
-from tests.support.faults.leaks import (
+from tests.support.faults import leak_checks
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.leak_checks import (
     LEFT_SHARE,
     LONGEST_STAY_SECONDS,
     TASKS,
@@ -38,7 +39,6 @@ from tests.support.faults.leaks import (
     Outcome,
 )
 from tests.support.faults.origins import Taping
-from tests.support.faults.server import FaultServer
 
 WARM_UP = 500
 CLIENTS = {
@@ -119,7 +119,7 @@ async def ask_bare(url: str, batches: list[int]) -> Course:
                 return "failed"
             return "whole"
 
-        return await leaks.run_async(ask, batches)
+        return await leak_checks.run_async(ask, batches)
 
 
 def measure(kind: str, url: str, count: int, *, traced: bool) -> Course:
@@ -135,9 +135,9 @@ def measure(kind: str, url: str, count: int, *, traced: bool) -> Course:
         tracemalloc.start()
     batches = [WARM_UP, count // 2, count - count // 2]
     if kind == "async":
-        return asyncio.run(leaks.ask_async(url, batches, ephemeral=False))
+        return asyncio.run(leak_checks.ask_async(url, batches, ephemeral=False))
     if kind == "sync":
-        return leaks.ask_sync(url, batches, ephemeral=False)
+        return leak_checks.ask_sync(url, batches, ephemeral=False)
     return asyncio.run(ask_bare(url, batches))
 
 

@@ -112,7 +112,7 @@ def told(case: Case, outcome: dict[str, Any] | None, *, prompts: int, sendings: 
 
 def cases() -> list[Case]:
     """The rows of the table."""
-    from tests.support.faults.answers import (  # noqa: PLC0415
+    from tests.support.faults.answer_lines import (  # noqa: PLC0415
         FINISHED,
         KEEP_ALIVE,
         STARTED,
@@ -121,8 +121,8 @@ def cases() -> list[Case]:
         lines,
         token,
     )
+    from tests.support.faults.http1 import response  # noqa: PLC0415
     from tests.support.faults.kinds import Babble, Cut, CutAt, Instead  # noqa: PLC0415
-    from tests.support.faults.wire import response  # noqa: PLC0415
 
     def says(*events: dict[str, Any], more: bytes = b"") -> list[Any]:
         return [Instead(response(lines(STARTED, *events) + more, chunk_bytes=200))]
@@ -176,7 +176,7 @@ def compare(pythons: dict[str, str]) -> str:
         pythons: The interpreter that has each client.
     """
     from hfchat_base.local import LocalServer, default_models  # noqa: PLC0415
-    from tests.support.faults.server import SEND, FaultServer  # noqa: PLC0415
+    from tests.support.faults.fault_server import SEND, FaultServer  # noqa: PLC0415
 
     versions: dict[str, str] = {}
     rows: list[str] = []

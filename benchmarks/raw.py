@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import Asked
 from tests.support.faults.origins import Taping
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import Asked
 
 Tape = Sequence[tuple[Asked, bytes]]
 """Requests with their whole responses, heads included."""

@@ -16,9 +16,9 @@ from socket import socket
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer, default_models
 from hfchat_base.local.wire import wire_line
+from tests.support.faults.fault_server import SEND, FaultServer
+from tests.support.faults.http1 import Asked
 from tests.support.faults.origins import Behind, BytesSource, Source
-from tests.support.faults.server import SEND, FaultServer
-from tests.support.faults.wire import Asked
 from tests.support.openai_endpoint import OpenAIEndpoint
 
 BARE_PATH = "/bare"

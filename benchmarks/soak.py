@@ -34,15 +34,15 @@ from hfchat_base import AsyncHuggingChat, HuggingChat, HuggingChatError
 from hfchat_base.auth.session import Session
 from hfchat_base.local import LocalServer
 from hfchat_base.types import Retry
+from tests.support.faults.fault_server import READ, RESUME, SEND, STOP, FaultServer
 from tests.support.faults.kinds import Cut, Fault, Instead, Nothing
 from tests.support.faults.origins import Behind
-from tests.support.faults.server import READ, RESUME, SEND, STOP, FaultServer
 
 if TYPE_CHECKING:
     import socket
 
+    from tests.support.faults.http1 import Asked
     from tests.support.faults.origins import Source
-    from tests.support.faults.wire import Asked
 
 BROKEN_SHARE = 0.2
 STOPPED_SHARE = 0.1

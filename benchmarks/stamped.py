@@ -15,9 +15,9 @@ from socket import socket
 from benchmarks.servers import HEAD, serve, serving
 from hfchat_base.local import LocalServer
 from hfchat_base.local.wire import wire_line
+from tests.support.faults.fault_server import SEND, FaultServer
+from tests.support.faults.http1 import chunked
 from tests.support.faults.origins import Source
-from tests.support.faults.server import SEND, FaultServer
-from tests.support.faults.wire import chunked
 
 BASE_PATH = "/chat"
 

@@ -145,6 +145,8 @@ def answer_html(
         parts.append("<p>…</p>")
     elif answer.finish_reason == "interrupted":
         parts.append("<p><em>Stopped before the model was done.</em></p>")
+    elif answer.finish_reason == "incomplete":
+        parts.append("<p><em>This answer may be cut off: the server sent no end of it.</em></p>")
     by_sha = {file.file.sha: file for file in fetched}
     for file in answer.files:
         parts.append(_file(by_sha[file.sha]) if file.sha in by_sha else _file_name(file))

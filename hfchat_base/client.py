@@ -19,14 +19,20 @@ from typing import Any, Final, TypeVar
 
 from typing_extensions import Self, Unpack
 
-from hfchat_base._flows import account, chat, conversations, discovery, settings, tool_servers
+from hfchat_base._flows import conversations, discovery, histories, settings
+from hfchat_base._flows.attachments import max_audio_bytes, transcribe
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
 from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.artifacts import render_messages
-from hfchat_base._protocol.constants import DEFAULT_BASE_URL, MAX_BODY_BYTES, Generation
+from hfchat_base._protocol.constants import (
+    DEFAULT_BASE_URL,
+    MAX_BODY_BYTES,
+    SESSION_COOKIE,
+    Generation,
+)
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import check_conversation_id, check_share_id
 from hfchat_base._protocol.responses import login_command
@@ -84,6 +90,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "MODEL_VARIABLE",
     "AsyncHuggingChat",
+    "ClientPair",
     "HuggingChat",
 ]
 
@@ -92,8 +99,12 @@ MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 
 def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     """Find the lock of an account's settings, without the client, which can be dropped then."""
-    cookies = [cookie.value for cookie in session.cookies()]
-    return settings.lock_for(base_url, cookies or [str(id(session))])
+    cookies = session.cookies()
+    # Gateways set cookies of their own, some anew with every response.
+    known_by = [each.value for each in cookies if each.name == SESSION_COOKIE] or [
+        each.value for each in cookies
+    ]
+    return settings.lock_for(base_url, known_by or [str(id(session))])
 
 
 class ClientBase(ABC):
@@ -294,7 +305,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        ask = chat.ChatRequest(
+        ask = histories.ChatRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -304,7 +315,9 @@ class ClientBase(ABC):
             answer_options(answer).over(self._defaults),
         )
         return (
-            lambda run: chat.chat(self.server, self._index, ask, run, ephemeral=self.ephemeral),
+            lambda run: histories.answer_history(
+                self.server, self._index, ask, run, ephemeral=self.ephemeral
+            ),
             on_elicitation,
         )
 
@@ -339,12 +352,11 @@ class ClientBase(ABC):
 
     def _check_mcp_server(self, url: str, headers: Mapping[str, str] | None) -> Flow[McpCheck]:
         check_servers([{"name": "server", "url": url, "headers": headers or {}}])
-        return tool_servers.check_server(self.server, url, headers or {})
+        return discovery.check_mcp_server(self.server, url, headers or {})
 
     def _transcribe(self, audio: FileInput) -> Flow[str]:
-        # An `Upload` of one's own may be larger than what is attached to a message.
-        upload = audio if isinstance(audio, Upload) else Upload.from_source(audio)
-        return account.transcribe(self.server, upload)
+        upload = Upload.from_source(audio, max_bytes=max_audio_bytes(self.server))
+        return transcribe(self.server, upload)
 
     def _import(self, share: str) -> Flow[StoredConversation]:
         return conversations.import_share(self.server, check_share_id(share))
@@ -465,7 +477,7 @@ class HuggingChat(ClientBase):
 
     def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return self._runner.run(account.whoami(self.server))
+        return self._runner.run(discovery.whoami(self.server))
 
     def logout(self) -> None:
         """End the session on the server, and delete the saved one that it came from.
@@ -474,7 +486,7 @@ class HuggingChat(ClientBase):
             TransportError: The server could not be told; the saved session is deleted all the same.
         """
         try:
-            self._runner.run(account.logout(self.server))
+            self._runner.run(discovery.logout(self.server))
         finally:
             self._session.forget()
 
@@ -569,7 +581,7 @@ class HuggingChat(ClientBase):
 
     def mcp_servers(self) -> list[McpServerInfo]:
         """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names."""
-        return list(self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
         """Have the server look whether it can use an MCP server, and which tools that has.
@@ -588,7 +600,8 @@ class HuggingChat(ClientBase):
 
         Args:
             audio: A path, bytes, an open file, a data URL or an `Upload`: WebM, Ogg, WAV, FLAC,
-                MPEG or MP4, of 10 MiB at most, or 25 MiB as an `Upload`.
+                MPEG or MP4. Servers take 25 MiB, but no more than a request's body may have
+                (`max_body_bytes`: 15 MiB on HuggingChat).
 
         Returns:
             What was said; empty if nothing was.
@@ -625,7 +638,7 @@ class HuggingChat(ClientBase):
         Raises:
             InvalidRequestError: The server is a legacy one, which does not tell.
         """
-        return self._runner.run(account.features(self.server))
+        return self._runner.run(discovery.features(self.server))
 
     def delete_all_conversations(self) -> None:
         """Delete all conversations of the account. They cannot be brought back."""
@@ -760,12 +773,12 @@ class AsyncHuggingChat(ClientBase):
 
     async def whoami(self) -> User | None:
         """Ask the server who we are: None for a guest, or when the session is over."""
-        return await self._runner.run(account.whoami(self.server))
+        return await self._runner.run(discovery.whoami(self.server))
 
     async def logout(self) -> None:
         """End the session on the server; see `HuggingChat.logout`."""
         try:
-            await self._runner.run(account.logout(self.server))
+            await self._runner.run(discovery.logout(self.server))
         finally:
             self._session.forget()
 
@@ -811,7 +824,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def mcp_servers(self) -> list[McpServerInfo]:
         """List the server's own MCP servers; see `HuggingChat.mcp_servers`."""
-        return list(await self._runner.run(tool_servers.list_servers(self.server, refresh=True)))
+        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
 
     async def check_mcp_server(
         self, url: str, headers: Mapping[str, str] | None = None
@@ -833,7 +846,7 @@ class AsyncHuggingChat(ClientBase):
 
     async def features(self) -> ServerFeatures:
         """Read what the server has switched on; see `HuggingChat.features`."""
-        return await self._runner.run(account.features(self.server))
+        return await self._runner.run(discovery.features(self.server))
 
     async def delete_all_conversations(self) -> None:
         """Delete all conversations of the account; see `HuggingChat.delete_all_conversations`."""
@@ -875,3 +888,84 @@ class AsyncHuggingChat(ClientBase):
     def _conversation(self, stored: StoredConversation) -> AsyncConversation:
         state = ConversationState.from_stored(stored)
         return AsyncConversation(self._runner, self._index, state)
+
+
+class ClientPair:
+    """A synchronous and an asynchronous client, each made when it is first needed.
+
+    They share session, model list and history, so a chat that one of them began continues with the
+    other in the same conversation. Safe between threads.
+
+    No lock guards it, because a process may be forked while another thread holds one. Clients are
+    put into a dict with `setdefault`, which is atomic, and a client that loses the race is dropped
+    unused.
+
+    Args:
+        settings: The arguments of `HuggingChat`.
+        client: A client to use instead of a new one; `close` leaves it open.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        client: HuggingChat | AsyncHuggingChat | None = None,
+    ) -> None:
+        self.settings = dict(settings)
+        self._given = client
+        self._made: dict[str, Any] = {}
+        if client is not None:
+            client.server.wants_details = True  # frameworks plan with them
+            self._made["first"] = client
+            self._made["sync" if isinstance(client, HuggingChat) else "async"] = client
+
+    @property
+    def sync(self) -> HuggingChat:
+        """The synchronous client."""
+        client: HuggingChat = self._get("sync", lambda: self._first.to_sync().as_managed())
+        return client
+
+    @property
+    def asynchronous(self) -> AsyncHuggingChat:
+        """The asynchronous client."""
+        client: AsyncHuggingChat = self._get("async", lambda: self._first.to_async().as_managed())
+        return client
+
+    @property
+    def any(self) -> HuggingChat | AsyncHuggingChat | None:
+        """A client that knows what all know, open or closed; None if none was needed yet."""
+        return self._made.get("first")
+
+    def serves(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are the clients for such settings."""
+        return self._given is not None or self.settings == settings
+
+    def close(self) -> None:
+        """Close the synchronous client; a later call makes another like it."""
+        if not isinstance(self._given, HuggingChat) and (client := self._made.pop("sync", None)):
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close both clients; a later call makes others like them."""
+        is_ours = not isinstance(self._given, AsyncHuggingChat)
+        if is_ours and (client := self._made.pop("async", None)):
+            await client.close()
+        self.close()
+
+    def __deepcopy__(self, _memo: object) -> ClientPair:
+        # A copy of a model continues its conversations.
+        return self
+
+    @property
+    def _first(self) -> HuggingChat | AsyncHuggingChat:
+        """The client whose session, model list and history all others share."""
+        first: HuggingChat | AsyncHuggingChat = self._get("first", self._make)
+        return first
+
+    def _make(self) -> HuggingChat:
+        client = HuggingChat(**self.settings).as_managed()
+        client.server.wants_details = True
+        return client
+
+    def _get(self, name: str, make: Callable[[], Any]) -> Any:
+        client = self._made.get(name)
+        return self._made.setdefault(name, make()) if client is None else client

@@ -1,9 +1,9 @@
 """PDF and office documents as text, since no HuggingChat server reads them.
 
-pypdf, python-docx, openpyxl, python-pptx and odfdo do the reading (the extra ``documents``). Each is
-imported where it is used. A document may come from anybody, so everything about it is bounded: its
-size, what it unpacks to, its pages, the operators of its pages, its cells, and its text. Whatever a
-reader raises about a broken file becomes one clear error.
+pypdf, python-docx, openpyxl, python-pptx and odfdo do the reading (the extra ``documents``). Each
+is imported where it is used. A document may come from anybody, so everything about it is bounded:
+its size, what it unpacks to, its pages, the operators of its pages, its cells, and its text.
+Whatever a reader raises about a broken file becomes one clear error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from hfchat_base.errors import (
 __all__ = ["DOCUMENT_TYPES", "can_read_documents", "document_text", "zip_type"]
 
 _MIB: Final = 1024 * 1024
-
-MAX_DOCUMENT_BYTES: Final = 50 * _MIB
-"""The largest document that is read. It is not sent itself, so servers' limits do not apply."""
 
 MAX_UNPACKED_BYTES: Final = 64 * _MIB
 """What an office document, which is a ZIP archive, may unpack to."""
@@ -83,9 +80,9 @@ def document_text(name: str, data: bytes, mime: str) -> str:
         raise InvalidRequestError(
             f"{name!r} has a format of before 2007. Save it as .docx, .xlsx, .pptx or PDF."
         )
-    if len(data) > MAX_DOCUMENT_BYTES:
+    if len(data) > MAX_FILE_BYTES:
         raise FileTooLargeError(
-            f"{name!r} has {len(data):,} bytes; documents are read up to {MAX_DOCUMENT_BYTES:,}."
+            f"{name!r} has {len(data):,} bytes; documents are read up to {MAX_FILE_BYTES:,}."
         )
     try:
         if mime != _PDF:

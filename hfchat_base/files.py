@@ -84,7 +84,12 @@ class Upload:
 
     @classmethod
     def from_source(
-        cls, source: FileInput, *, name: str | None = None, mime: str | None = None
+        cls,
+        source: FileInput,
+        *,
+        name: str | None = None,
+        mime: str | None = None,
+        max_bytes: int = MAX_FILE_BYTES,
     ) -> Upload:
         """Make an attachment out of what a caller has.
 
@@ -92,9 +97,10 @@ class Upload:
             source: An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image.
             name: Its name, if the source does not tell a better one.
             mime: Its MIME type, if it is not to be found out.
+            max_bytes: How large it may be; by default what a server takes as an attachment.
 
         Raises:
-            FileTooLargeError: It is larger than a server takes.
+            FileTooLargeError: It is larger.
             InvalidRequestError: The source is none of these, or cannot be read.
         """
         if isinstance(source, Upload):
@@ -104,11 +110,11 @@ class Upload:
         elif isinstance(source, str) and source.startswith("data:"):
             upload = _from_data_url(source, name, mime)
         elif isinstance(source, (str, os.PathLike)):
-            upload = _from_path(source, name, mime)
+            upload = _from_path(source, name, mime, max_bytes)
         elif _is_pil_image(source):
             upload = _from_image(source, name)
         elif hasattr(source, "read"):
-            upload = _from_file(source, name, mime)
+            upload = _from_file(source, name, mime, max_bytes)
         else:
             kind = type(source).__name__
             msg = f"A file cannot be made of {kind}: give a path, bytes, a file, or a data URL."
@@ -116,8 +122,8 @@ class Upload:
         if not upload.data:
             msg = f"The file {upload.name!r} is empty; the server would drop it silently."
             raise InvalidRequestError(msg)
-        if len(upload.data) > MAX_FILE_BYTES:
-            raise too_large(upload.name, len(upload.data))
+        if len(upload.data) > max_bytes:
+            raise too_large(upload.name, len(upload.data), max_bytes)
         return upload
 
     @property
@@ -175,10 +181,10 @@ def unreadable(name: str, mime: str) -> InvalidRequestError:
     )
 
 
-def too_large(name: str, size: int) -> FileTooLargeError:
+def too_large(name: str, size: int, max_bytes: int = MAX_FILE_BYTES) -> FileTooLargeError:
     """Say that a file is over the limit; sizes in bytes."""
     return FileTooLargeError(
-        f"The file {name!r} has {size:,} bytes; the server takes at most {MAX_FILE_BYTES:,}."
+        f"The file {name!r} has {size:,} bytes; the server takes at most {max_bytes:,}."
     )
 
 
@@ -215,15 +221,17 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _from_path(source: str | os.PathLike[str], name: str | None, mime: str | None) -> Upload:
+def _from_path(
+    source: str | os.PathLike[str], name: str | None, mime: str | None, max_bytes: int
+) -> Upload:
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         msg = "A file cannot be a web address: download it, and give its bytes."
         raise InvalidRequestError(msg)
     path = Path(source)
     try:
         size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise too_large(path.name, size)
+        if size > max_bytes:
+            raise too_large(path.name, size, max_bytes)
         data = path.read_bytes()
     except OSError as error:
         msg = f"The file {str(path)!r} cannot be read: {error.strerror or error}."
@@ -249,9 +257,9 @@ def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
     return _named(data, name, mime or match["mime"] or None)
 
 
-def _from_file(source: IO[bytes], name: str | None, mime: str | None) -> Upload:
+def _from_file(source: IO[bytes], name: str | None, mime: str | None, max_bytes: int) -> Upload:
     # One byte more than the limit tells that it is too large without reading all of it.
-    data: object = source.read(MAX_FILE_BYTES + 1)
+    data: object = source.read(max_bytes + 1)
     if not isinstance(data, bytes):
         msg = "The file is open as text: open it with mode 'rb'."
         raise InvalidRequestError(msg)

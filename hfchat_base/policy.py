@@ -12,7 +12,7 @@ from it. What counts as what:
 * A *wait* ends at a deadline (`Timeouts`), or after a number of pauses that is bounded here.
 
 Facts about the server are in `_protocol/constants.py`, and what one response may weigh in
-`_protocol/limits.py`. How long closing a stream may take is the drivers' matter.
+`_protocol/http.py`. How long closing a stream may take is the drivers' matter.
 """
 
 from __future__ import annotations

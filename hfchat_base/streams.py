@@ -24,7 +24,7 @@ from hfchat_base._flows.run import clean_up_run, stop_run
 from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import register
 from hfchat_base._transport.aio import AsyncTransport
-from hfchat_base._transport.base import Transport
+from hfchat_base._transport.curl import Transport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.errors import HuggingChatError, StreamError

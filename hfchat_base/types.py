@@ -94,9 +94,12 @@ Role = Literal["system", "user", "assistant"]
 
 MessageState = Literal["running", "complete", "interrupted", "failed"]
 
-FinishReason = Literal["stop", "interrupted"]
-"""``stop``: the model was done. ``interrupted``: this client stopped it. chat-ui does not tell a
-length limit from a natural end (S: ``finish_reason`` is not passed on)."""
+FinishReason = Literal["stop", "interrupted", "incomplete"]
+"""``stop``: the model was done. ``interrupted``: this client stopped it. ``incomplete``: the server
+ended the answer without a final text, which it does where the model neither was done nor had
+reached its length limit: mostly a content filter, or a model that gave no reason (S; it does not
+say which). chat-ui does not tell a length limit from a natural end: the model's own
+``finish_reason`` is not passed on."""
 
 
 class McpServerConfig(TypedDict, total=False):
@@ -607,7 +610,8 @@ class Answer(Value):
         sources: Pages that it leans on.
         tool_runs: Tools that the server ran for it.
         title: The conversation's title, if the server gave one during this run.
-        finish_reason: ``stop``, ``interrupted``, or None while it is not finished.
+        finish_reason: ``stop``, ``interrupted``, ``incomplete`` (the server sent no end, mostly
+            because of a content filter), or None while it is not finished.
         model: The model that was asked.
         conversation_id: Where it is stored.
         message_id: Its own id, what a next message continues from; None if it is not known.

@@ -37,7 +37,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
@@ -45,7 +45,7 @@ from langchain_core.load.serializable import SerializedConstructor
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env
@@ -64,9 +64,14 @@ from pydantic import (
 from typing_extensions import Self
 
 from hfchat_base import Answer, ChatMessage, Retries, Timeouts, Upload, __version__
-from hfchat_base.client import BASE_URL_VARIABLE, DEFAULT_BASE_URL, MODEL_VARIABLE
+from hfchat_base.client import (
+    BASE_URL_VARIABLE,
+    DEFAULT_BASE_URL,
+    MODEL_VARIABLE,
+    ClientPair,
+)
 from hfchat_base.files import fetch_public_file
-from hfchat_base.secret import fingerprint, hide_servers, reveal, reveal_values
+from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
 from hfchat_base.tools import ToolSession
 from hfchat_base.types import ArtifactsOption, ModelDetails, ReasoningEffort
 from hfchat_base.validation import (
@@ -79,7 +84,6 @@ from hfchat_base.validation import (
     check_servers,
     invalid,
 )
-from langchain_huggingchat._clients import Clients
 from langchain_huggingchat._convert import (
     PROVIDER,
     ChunkMaker,
@@ -101,7 +105,6 @@ from langchain_huggingchat._errors import (
     check_settings,
     model_errors,
 )
-from langchain_huggingchat._secrets import ChatModelBinding, showable
 from langchain_huggingchat._structured import METHODS, Method, OutputSchema, StructuredOutput
 from langchain_huggingchat.elicitation import interrupt_graph
 
@@ -118,6 +121,30 @@ _CALL_ARGUMENTS: Final = (
     *("model", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
     *("mcp_servers", "web_search", "on_elicitation", *ANSWER_OPTIONS),
 )
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.chat_models import _ChatModelBinding as _CoreBinding
+else:
+    # langchain-core 1.8 and later have a binding for chat models.
+    _CoreBinding = getattr(
+        chat_models, "_ChatModelBinding", RunnableBinding[LanguageModelInput, AIMessage]
+    )
+
+
+class ChatModelBinding(_CoreBinding):
+    """A chat model with arguments bound to it, whose secrets are hidden.
+
+    Bound arguments are printed, dumped and pickled with the binding, and a binding that is bound
+    again does not pass through the model. So secrets are hidden where every binding is made.
+    """
+
+    def __init__(self, *, kwargs: Any = None, **others: Any) -> None:
+        super().__init__(kwargs=hide_arguments(kwargs or {}), **others)
+
+    @classmethod
+    def lc_id(cls) -> list[str]:
+        """Where a dump of it is loaded from: core's own class."""
+        return RunnableBinding.lc_id()
 
 
 class ChatHuggingChat(BaseChatModel):
@@ -443,13 +470,13 @@ class ChatHuggingChat(BaseChatModel):
         """Make the clients, or share those of the model that this one is a copy of."""
         settings = self._client_settings()
         check_client(settings)
-        if not isinstance(self.client, Clients):
+        if not isinstance(self.client, ClientPair):
             given = check("client", self.client, CLIENT)
             if given is not None:
                 self.base_url, self.ephemeral = given.base_url, given.ephemeral
-            self.client = Clients(settings, given)
+            self.client = ClientPair(settings, given)
         elif not self.client.serves(settings):
-            self.client = Clients(settings)
+            self.client = ClientPair(settings)
         return self
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -466,7 +493,7 @@ class ChatHuggingChat(BaseChatModel):
         """Restore a model from a pickle; it looks for a session again, or chats as a guest."""
         without = {"cookies": None, "headers": None, "proxy": None, "client": None}
         super().__setstate__({**state, "__dict__": {**state["__dict__"], **without}})
-        self.client = Clients(self._client_settings())
+        self.client = ClientPair(self._client_settings())
 
     def to_json(self) -> SerializedConstructor:
         """Dump the settings, without secrets, so that LangChain's `load` makes a model of them.
@@ -787,11 +814,11 @@ class ChatHuggingChat(BaseChatModel):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        return super()._get_invocation_params(stop=stop, **showable(kwargs))
+        return super()._get_invocation_params(stop=stop, **_without_secrets(kwargs))
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The answer of a tool server may depend on who asks, so secrets belong to the key.
-        shown = showable(kwargs)
+        shown = _without_secrets(kwargs)
         return super()._get_llm_string(stop=stop, **shown) + fingerprint(self.mcp_servers, shown)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -811,7 +838,7 @@ class ChatHuggingChat(BaseChatModel):
     def _known_model(self) -> ModelDetails | None:
         """The model as far as it is known. Nothing is sent."""
         # While a model is made, its client may still be the one that was given.
-        client = self.client.any if isinstance(self.client, Clients) else self.client
+        client = self.client.any if isinstance(self.client, ClientPair) else self.client
         return client.known_model(self.model) if client else None
 
     def get_num_tokens(self, text: str) -> int:
@@ -823,3 +850,10 @@ class ChatHuggingChat(BaseChatModel):
     ) -> int:
         """Estimate the tokens of a history and of the tools that go with it."""
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)
+
+
+def _without_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a call as traces and cache keys may hold them."""
+    return hide_arguments(
+        {name: value for name, value in arguments.items() if name != "on_elicitation"}
+    )

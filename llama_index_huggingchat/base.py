@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -55,7 +55,7 @@ import hfchat_base
 from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
-from hfchat_base.secret import hide_servers
+from hfchat_base.secret import hide_arguments, hide_servers
 from hfchat_base.tools import ToolChoice, ToolConfig
 from hfchat_base.types import (
     ASSUMED_CONTEXT_WINDOW,
@@ -86,7 +86,6 @@ from llama_index_huggingchat._convert import (
     without_references,
 )
 from llama_index_huggingchat._responses import ResponseBuilder, to_completion
-from llama_index_huggingchat._secrets import hides_secrets
 from llama_index_huggingchat._structured import StructuredProgram
 
 __all__ = ["HuggingChatLLM"]
@@ -115,6 +114,23 @@ _MOST_OUTPUT: Final = 4
 
 DEFAULT_MAX_IDENTICAL_CALLS: Final = 5
 
+_Class = TypeVar("_Class", bound=type[Any])
+
+_CALL_METHODS: Final = (
+    *("chat", "stream_chat", "achat", "astream_chat"),
+    *("complete", "stream_complete", "acomplete", "astream_complete"),
+    *("chat_with_tools", "stream_chat_with_tools"),
+    *("achat_with_tools", "astream_chat_with_tools"),
+    *("predict_and_call", "apredict_and_call"),
+)
+"""Methods whose extra keyword arguments are options of the call."""
+
+_STRUCTURED_METHODS: Final = (
+    *("structured_predict", "astructured_predict"),
+    *("stream_structured_predict", "astream_structured_predict"),
+)
+"""Methods whose extra keyword arguments fill the prompt; ``llm_kwargs`` holds the options."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -137,7 +153,46 @@ class _Request:
         return ResponseBuilder(self.history, self.config, stop=self.stop, streams=streams)
 
 
-@hides_secrets
+def _hides_secrets(cls: _Class) -> _Class:
+    """Hide the secrets among the arguments of calls before LlamaIndex sees them.
+
+    LlamaIndex wraps the methods of an LLM class in spans and events, which hold all arguments, when
+    the class is created. So secrets have to be hidden outside of that wrapping, by a decorator.
+
+    Args:
+        cls: The class; it is changed in place.
+    """
+    for name in _CALL_METHODS:
+        setattr(cls, name, _hiding(getattr(cls, name), hide_arguments))
+    for name in _STRUCTURED_METHODS:
+        setattr(cls, name, _hiding(getattr(cls, name), _hide_llm_kwargs))
+    return cls
+
+
+def _hide_llm_kwargs(arguments: dict[str, Any]) -> dict[str, Any]:
+    given = {name: arguments[name] for name in ("llm_kwargs",) if name in arguments}
+    return {**arguments, **hide_arguments(given)}
+
+
+def _hiding(
+    method: Callable[..., Any], hide: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def hidden_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await method(self, *args, **hide(kwargs))
+
+        return hidden_async
+
+    @functools.wraps(method)
+    def hidden(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return method(self, *args, **hide(kwargs))
+
+    return hidden
+
+
+@_hides_secrets
 class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     """A HuggingChat server as a LlamaIndex LLM.
 

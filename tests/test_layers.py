@@ -37,7 +37,7 @@ LAYERS: Final = (
     "hfchat_base.files hfchat_base.documents hfchat_base.policy hfchat_base.secret",
     # What everybody may know of the protocol: its numbers, and how an address is read.
     "hfchat_base._protocol.web_address",
-    "hfchat_base._protocol.constants hfchat_base._protocol.limits",
+    "hfchat_base._protocol.constants",
     "hfchat_base.errors",
     "hfchat_base.types",
     "hfchat_base._display",

@@ -18,16 +18,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Final
 
-from hfchat_base._flows import account, discovery
+from hfchat_base._flows import discovery
 from hfchat_base._flows.commands import Flow, compute
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._protocol import encodings, responses
+from hfchat_base._protocol.constants import AUDIO_ALIASES, AUDIO_TYPES, MAX_AUDIO_BYTES
+from hfchat_base._protocol.http import Request
+from hfchat_base._protocol.requests import ACCEPT_JSON
 from hfchat_base.documents import document_text
-from hfchat_base.errors import HuggingChatError, InvalidRequestError, MessageTooLongError
-from hfchat_base.files import Upload, document, is_text_type, unreadable
+from hfchat_base.errors import (
+    HuggingChatError,
+    InvalidRequestError,
+    MessageTooLongError,
+    ProtocolError,
+)
+from hfchat_base.files import Upload, document, is_text_type, too_large, unreadable
 from hfchat_base.types import Attachment, ChatMessage
 
 _log = logging.getLogger("hfchat")
+
+_NOT_CONFIGURED: Final = 503
+"""Of a server that does not transcribe (S)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +152,9 @@ def _readable(server: ServerInfo, model: str, key: bytes, upload: Attachment) ->
 def _speech(server: ServerInfo, key: bytes, upload: Attachment) -> Flow[str]:
     text = server.attachment_texts.get(key)
     if text is None:
-        text = yield from account.transcribe(server, upload)
+        if len(upload.data) > max_audio_bytes(server):
+            raise too_large(upload.name, len(upload.data), max_audio_bytes(server))
+        text = yield from transcribe(server, upload)
         server.attachment_texts.keep(key, text)
     if not text:
         raise InvalidRequestError(f"The server heard no words in {upload.name!r}.")
@@ -161,3 +176,37 @@ def _check_length(server: ServerInfo, model: str, provider: str | None, size: in
             f"The attached texts have {size:,} bytes, and {model} sees {window:,} tokens, with the"
             " whole conversation. Send a part of them."
         )
+
+
+def max_audio_bytes(server: ServerInfo) -> int:
+    """The largest recording that the server takes: it is a request's whole body."""
+    return min(MAX_AUDIO_BYTES, server.max_body_bytes)
+
+
+def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
+    """Turn a recording, of `max_audio_bytes` at most, into text.
+
+    Raises:
+        InvalidRequestError: The server takes no such recording, or none at all.
+    """
+    mime = audio.mime.partition(";")[0].strip().lower()
+    mime = AUDIO_ALIASES.get(mime, mime)
+    if mime not in AUDIO_TYPES:
+        raise InvalidRequestError(
+            f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
+            f" {', '.join(AUDIO_TYPES)}."
+        )
+    (yield from discovery.dialect(server)).require(f"transcription of {audio.name!r}")
+    headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
+    request = Request("POST", "/api/transcribe", headers, audio.data)
+    response = yield from send(server, request)
+    if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
+        raise InvalidRequestError(
+            f"This server does not transcribe, so {audio.name!r} cannot be sent to it.",
+            status=_NOT_CONFIGURED,
+        )
+    raw = encodings.parse_json(responses.check_json(response, request).body, "transcription")
+    text = raw.get("text") if isinstance(raw, dict) else None
+    if not isinstance(text, str):
+        raise ProtocolError("The server's transcription holds no text.")
+    return text

@@ -1,24 +1,32 @@
-"""What all flows of a client share: the server as far as it is known, and how requests repeat.
+"""What all flows of a client share: what is known of the server, how requests repeat, deadlines.
 
 A request is repeated only if that is safe: reading at any time; anything else only if it never
 reached the server, or if a limit refused it. Waits grow with jitter, so that many clients do not
 come back at once. A ``Retry-After`` is waited for in full, up to what the policy allows.
 
+Every attempt counts on the server, also a refused one (R: ``usage_limits``), so many callers that
+come back after a refusal would keep each other out for ever. One client's callers therefore take
+places in the server's window (`RateLimiter`). If it is not given how many there are, it is learnt
+from refusals, and unlearnt slowly, because others may have used the account at the same time.
+
+The server's ``keepAlive`` lines come ten times a second whatever happens (R), so a connection that
+is alive says nothing. What counts for a deadline is progress (`Deadlines`).
+
 The numbers are in `policy.py`. What happens to an answer whose connection was lost is in
-`resume.py`.
+`resume.py`. Times on the driver's clock are handed in, and the drivers do the waiting.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Notify
-from hfchat_base._flows.timing import RateLimiter
 from hfchat_base._forks import Lock
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.constants import MAX_BODY_BYTES
@@ -27,10 +35,73 @@ from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
-from hfchat_base.policy import Policy, check_count
+from hfchat_base.policy import Pacing, Policy, check_count
 from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
 _dialects: Final[dict[str, Dialect]] = {}
+_DEFAULT: Final = Pacing()
+
+
+class RateLimiter:
+    """The places in a window of messages. Safe between threads.
+
+    Args:
+        limit: How many messages the window holds, at least 1, or None to learn it.
+        window: Its length in seconds.
+        margin: How much longer ours is.
+    """
+
+    def __init__(
+        self,
+        limit: int | None = None,
+        *,
+        window: float = _DEFAULT.window,
+        margin: float = _DEFAULT.margin,
+    ) -> None:
+        self._given = limit
+        self._limit = limit
+        self._window = window + margin
+        self._sent: deque[float] = deque()
+        self._refused: deque[float] = deque()
+        self._learnt_at = 0.0
+        self._lock = Lock()
+
+    @property
+    def limit(self) -> int | None:
+        """How many messages the window holds, or None while that is not known."""
+        return self._limit
+
+    def take(self, now: float) -> float:
+        """Take a place if there is one; else tell in how many seconds to ask again."""
+        with self._lock:
+            self._forget(now)
+            if self._limit is not None and len(self._sent) >= self._limit:
+                return self._sent[-self._limit] + self._window - now
+            self._sent.append(now)
+            return 0.0
+
+    def refused(self, now: float) -> None:
+        """Learn from a message that was refused how many the window holds."""
+        with self._lock:
+            self._forget(now)
+            self._refused.append(now)
+            accepted = max(1, len(self._sent) - len(self._refused))
+            self._limit = accepted if self._limit is None else min(self._limit, accepted)
+            self._learnt_at = now
+
+    def _forget(self, now: float) -> None:
+        begin = now - self._window
+        for times in (self._sent, self._refused):
+            while times and times[0] <= begin:
+                times.popleft()
+        if self._limit is None or self._limit == self._given:
+            return
+        quiet_windows = int((now - self._learnt_at) / self._window) - 1
+        if quiet_windows > 0:
+            self._limit += quiet_windows
+            self._learnt_at = now - self._window
+            if self._given is not None:
+                self._limit = min(self._limit, self._given)
 
 
 class TextCache:
@@ -277,3 +348,45 @@ def _pause(server: ServerInfo, retry: Retry, *, is_due: bool = False) -> Flow[No
     _log.log(level, "waiting %.1f seconds (%s)", retry.wait, retry.reason)
     yield Notify(retry)
     yield from commands.sleep(retry.wait, is_due=is_due)
+
+
+class Deadlines:
+    """The deadlines of one run.
+
+    Attributes:
+        next: The nearest one, or None.
+        limit: How many seconds it allowed.
+    """
+
+    def __init__(self, policy: Policy, begun_at: float) -> None:
+        timeouts = self._timeouts = policy.timeouts
+        self._end_of_response = policy.resuming.end_of_response
+        self._total = after(begun_at, timeouts.total)
+        self.limit = 0.0
+        self.next: float | None = None
+        self._set(begun_at, timeouts.first_event)
+
+    def progress(self, at: float) -> None:
+        """Something came that is progress."""
+        self._set(at, self._timeouts.progress)
+
+    def finish(self, at: float) -> None:
+        """The server has said that it is done."""
+        self._timeouts = replace(self._timeouts, progress=self._end_of_response)
+        self.progress(at)
+
+    def passed(self, at: float) -> bool:
+        """Tell whether waiting has taken too long, although something came."""
+        return self.next is not None and at > self.next
+
+    def _set(self, at: float, seconds: float | None) -> None:
+        self.next = after(at, seconds)
+        self.limit = seconds or 0.0
+        if self._total is not None and (self.next is None or self._total < self.next):
+            self.next = self._total
+            self.limit = self._timeouts.total or 0.0
+
+
+def after(at: float, seconds: float | None) -> float | None:
+    """The moment so many seconds after another, or never."""
+    return None if seconds is None else at + seconds

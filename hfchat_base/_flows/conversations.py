@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hfchat_base._flows import discovery
-from hfchat_base._flows.account import whoami
 from hfchat_base._flows.commands import Chunk, Close, Flow, Read, open_stream, read_all
-from hfchat_base._flows.context import ServerInfo, send
-from hfchat_base._flows.timing import after
+from hfchat_base._flows.context import ServerInfo, after, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.framing import ServerSentEvents
-from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
 from hfchat_base._protocol.requests import empty_request
 from hfchat_base._protocol.stored import StoredConversation, read_running
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, ProtocolError
@@ -77,7 +74,7 @@ def list_page(server: ServerInfo, page: int) -> Flow[tuple[list[ConversationInfo
 
 
 def _warn_if_unknown(server: ServerInfo) -> Flow[None]:
-    if (yield from whoami(server)) is None:
+    if (yield from discovery.whoami(server)) is None:
         _log.warning(
             "%s does not know this session, so it shows no conversations; to log in: %s",
             server.endpoint.base_url,

@@ -1,18 +1,23 @@
-"""Which dialect a server speaks, which models it has, and who we are to it."""
+"""What a server is and has: its dialect, its models, its MCP servers; and who we are to it."""
 
 from __future__ import annotations
 
+import difflib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from itertools import groupby
+from typing import Any, Final
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Start, collect, has_account
 from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol import encodings, responses
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
     Dialect,
     ModelList,
@@ -20,6 +25,8 @@ from hfchat_base._protocol.dialects import (
     dialect_of,
     model_sources,
 )
+from hfchat_base._protocol.dialects.base import logout as logout_request
+from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import (
     FALLBACK_DATE,
@@ -27,17 +34,37 @@ from hfchat_base._protocol.models import (
     Catalog,
     read_details,
 )
+from hfchat_base._protocol.requests import ACCEPT_JSON, json_request
+from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     HuggingChatError,
     InvalidRequestError,
     MissingAuthError,
     ProtocolError,
     ResponseError,
+    SessionExpired,
     TransportError,
 )
-from hfchat_base.types import Model, ModelDetails, ServerStatus
+from hfchat_base.secret import reveal, reveal_values
+from hfchat_base.types import (
+    McpCheck,
+    McpServer,
+    McpServerInfo,
+    McpTool,
+    Model,
+    ModelDetails,
+    ServerFeatures,
+    ServerStatus,
+    User,
+)
 
 _log = logging.getLogger("hfchat")
+
+_LOGGED_OUT: Final = (200, 302, 303)
+"""Current redirects home with 302, legacy with 303, or says so in JSON (S)."""
+
+_MCP_REFUSED: Final = (400, 503)
+"""Of an address that the server does not call, and of a server that it cannot reach (S)."""
 
 
 def check_server() -> Flow[ServerStatus]:
@@ -260,3 +287,154 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
     if name:
         _log.info("%s does not accept images; using %s", name, other.id)
     return other
+
+
+class _McpServer(Wire):
+    name: str = Field(min_length=1)
+    url: str = ""
+
+
+class _McpTool(Wire):
+    name: str = Field(min_length=1)
+    description: str = ""
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+
+
+class _McpHealth(Wire):
+    ready: bool
+    tools: Items[_McpTool] | None = None
+    error: str = ""
+    auth_required: bool = False
+
+
+_MCP_SERVERS: Final = TypeAdapter(Items[_McpServer])
+
+
+def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpServerInfo, ...]]:
+    """The server's own MCP servers. Asked once and remembered; none on legacy servers."""
+    if server.mcp_servers is None or refresh:
+        request = (yield from dialect(server)).get_mcp_servers()
+        found: list[_McpServer] = []
+        if request is not None:
+            response = responses.check_json((yield from send(server, request)), request)
+            raw = encodings.parse_json(response.body, "list of MCP servers")
+            found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
+        server.mcp_servers = tuple(McpServerInfo(name=each.name, url=each.url) for each in found)
+    return server.mcp_servers
+
+
+def check_mcp_servers(
+    server: ServerInfo, wanted_servers: Sequence[McpServer], *, web_search: bool
+) -> Flow[None]:
+    """Refuse a tool server that there is not. The server would leave it out and say nothing.
+
+    Raises:
+        InvalidRequestError: The server has none of that name.
+    """
+    names = [name for name in wanted_servers if isinstance(name, str)]
+    wanted = [*names, *([WEB_SEARCH_SERVER] if web_search else [])]
+    if not wanted:
+        return
+    if (yield from dialect(server)).get_mcp_servers() is None:
+        return  # what such a server can do is said where the message is made
+    own = {item.get("name") for item in wanted_servers if not isinstance(item, str)}
+    # A list that was remembered may be old; one that was asked for just now is not.
+    for is_again in (False,) if server.mcp_servers is None else (False, True):
+        known = [each.name for each in (yield from mcp_servers(server, refresh=is_again))]
+        missing = [name for name in wanted if name not in known and name not in own]
+        if not missing:
+            return
+    raise _no_such_mcp_server(missing[0], known, is_search=missing[0] not in names)
+
+
+def _no_such_mcp_server(name: str, known: list[str], *, is_search: bool) -> InvalidRequestError:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known[:5]
+    hint = f"It has {', '.join(near)}." if near else "It has none of its own."
+    if is_search:
+        return InvalidRequestError(
+            f"This server has no web search (an MCP server called {name!r}). {hint}"
+        )
+    return InvalidRequestError(
+        f"The server has no MCP server {name!r}. {hint} mcp_servers() lists them."
+    )
+
+
+def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -> Flow[McpCheck]:
+    """Have the server look at an MCP server.
+
+    Raises:
+        InvalidRequestError: The address is none, or the server cannot do this.
+    """
+    address = reveal(url) or ""
+    WebAddress.parse(address, what="url")
+    (yield from dialect(server)).require("MCP servers")
+    pairs = [{"key": key, "value": value} for key, value in reveal_values(headers).items()]
+    body = {"url": address, "headers": pairs}
+    request = json_request("POST", "/api/mcp/health", server.endpoint, body)
+    response = yield from send(server, request)
+    if response.status not in _MCP_REFUSED:
+        responses.check_json(response, request)
+    try:
+        health = _McpHealth.model_validate(encodings.parse_json(response.body, "report"))
+    except ValidationError:
+        raise ProtocolError("The server's report on an MCP server cannot be read.") from None
+    return McpCheck(
+        is_ready=health.ready,
+        tools=tuple(
+            McpTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
+            for tool in health.tools or []
+        ),
+        needs_login=health.auth_required,
+        problem=health.error,
+    )
+
+
+def whoami(server: ServerInfo) -> Flow[User | None]:
+    """Ask the server who we are: None for a guest."""
+    spoken = yield from dialect(server)
+    request = spoken.get_user()
+    return spoken.parse_user((yield from send(server, request)), request)
+
+
+def features(server: ServerInfo) -> Flow[ServerFeatures]:
+    """What the server has switched on, and its public configuration.
+
+    Raises:
+        InvalidRequestError: The server does not tell.
+    """
+    (yield from dialect(server)).require("public configuration")
+    found: list[dict[str, Any]] = []
+    for path in ("/api/v2/feature-flags", "/api/v2/public-config"):
+        request = Request("GET", path, ACCEPT_JSON)
+        response = responses.check_json((yield from send(server, request)), request)
+        raw = encodings.from_superjson(response.body, "configuration")
+        found.append(raw if isinstance(raw, dict) else {})
+    flags, config = found
+    return ServerFeatures(
+        name=_text(config.get("PUBLIC_APP_NAME")),
+        version=_text(config.get("PUBLIC_VERSION")),
+        login=flags.get("loginEnabled") is True,
+        transcription=flags.get("transcriptionEnabled") is True,
+        router_model=_text(config.get("PUBLIC_LLM_ROUTER_ALIAS_ID")),
+        config=config,
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def logout(server: ServerInfo) -> Flow[None]:
+    """End the session on the server; a session that has already ended is not an error.
+
+    Raises:
+        HuggingChatError: The server refused.
+    """
+    request = logout_request(server.endpoint)
+    try:
+        response = yield from commands.send(request)
+    except SessionExpired:
+        # The answer deletes the session's cookie, which is how any session ends.
+        return
+    if response.status not in _LOGGED_OUT:
+        raise responses.refusal(response, request)

@@ -4,7 +4,7 @@ Frameworks hand over the whole history at every call. chat-ui takes one user mes
 keeps the rest itself, so sending a history again and again would cost quadratic traffic and lose
 the roles. What lives here is an index from "this beginning of a history" to "this message in that
 conversation", in memory, bounded, one per client, safe between threads and tasks. It decides what
-is new and where it goes; it sends nothing (`_flows/chat.py` does).
+is new and where it goes; it sends nothing (`_flows/histories.py` does).
 
 The rules:
 

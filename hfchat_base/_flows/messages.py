@@ -1,7 +1,7 @@
-"""Messages in a conversation that a caller holds: send, answer again, edit.
+"""Messages in a conversation that a caller holds: send, answer again, edit; and dictation.
 
 What lives here is what such a conversation remembers between its messages, and the guard that only
-one run is active in it. `run.py` reads the answer; `chat.py` handles whole histories.
+one run is active in it. `run.py` reads the answer; `histories.py` handles whole histories.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import attachments, conversations, discovery, settings, tool_servers
+from hfchat_base._flows import attachments, conversations, discovery, settings
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
@@ -183,7 +183,9 @@ def _run(
 ) -> Flow[Answer]:
     yield from _ensure_vision_model(server, state, options)
     run.options = options.answer
-    yield from tool_servers.check(server, options.mcp_servers, web_search=options.web_search)
+    yield from discovery.check_mcp_servers(
+        server, options.mcp_servers, web_search=options.web_search
+    )
     yield from settings.check(server, state.model, run.options)
     files = options.files
     if text is not None:

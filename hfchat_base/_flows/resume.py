@@ -14,10 +14,9 @@ from typing import Literal
 
 from hfchat_base._flows import context, conversations
 from hfchat_base._flows.commands import Close, Deliver, Flow, now, open_stream, sleep
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import Deadlines, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LogReader, follow, read_refusal
-from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage, base
 from hfchat_base.errors import (

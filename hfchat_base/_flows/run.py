@@ -24,7 +24,7 @@ from hfchat_base._flows import (
     settings,
 )
 from hfchat_base._flows.commands import Deliver, Flow, Start, now, open_stream
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import Deadlines, ServerInfo, after
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import (
     LineReader,
@@ -33,7 +33,6 @@ from hfchat_base._flows.stream_reader import (
     read_early,
     read_refusal,
 )
-from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import responses
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.http import Request, Response
@@ -78,8 +77,8 @@ def answer(
         error.partial = run.answer()
         raise
     finally:
-        if run.settings_hold is not None:
-            run.settings_hold.release()
+        if run.settings_hold is not None and not run.settings_hold.before:
+            run.settings_hold.release()  # else cleaning up restores them first
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
@@ -193,8 +192,11 @@ def _finish_reason(run: RunState) -> FinishReason:
     run.finished()
     final = run.final
     if final is None:
-        # A content filter can end a run without a final answer (S).
-        return "interrupted" if run.stop_requested else "stop"
+        if run.stop_requested:
+            return "interrupted"
+        # A content filter ends a run without a final answer (S). So does an answer that is a file
+        # alone, which has no final text.
+        return "incomplete" if run.accumulator.streamed_characters else "stop"
     if not final.interrupted:
         return "stop"
     if run.stop_requested:
@@ -250,7 +252,7 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
     try:
-        yield from settings.restore(server, run)
+        yield from settings.let_go(server, run)
     except HuggingChatError as error:
         _log.warning("the account's settings could not be restored: %s", error)
     if run.to_delete is not None:

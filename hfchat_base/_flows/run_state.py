@@ -68,17 +68,27 @@ class AnswerOptions:
         )
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)  # without slots: locks know their holder weakly
 class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        release: Lets them go; may be called again.
+        take_lock: Takes their lock for this holder, if nobody else has it; tells whether it has it.
+        release_lock: Gives it back.
         before: What is to be restored: names of settings with their values.
     """
 
-    release: Callable[[], None]
+    take_lock: Callable[[SettingsHold], bool]
+    release_lock: Callable[[SettingsHold], None]
     before: dict[str, Any] = field(default_factory=dict)
+
+    def take(self) -> bool:
+        """Take them, if nobody else holds them; tell whether they are held now."""
+        return self.take_lock(self)
+
+    def release(self) -> None:
+        """Let them go; may be called again."""
+        self.release_lock(self)
 
 
 class State(Enum):

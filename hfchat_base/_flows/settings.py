@@ -5,16 +5,17 @@ changes what it names and writes all of them back. They are the account's, the u
 them too, and they count from the next message on, which the server reads them for when it begins to
 answer (`started`). A message that wants a value of its own therefore takes `SettingsLock`, writes
 the value, and lets the lock go when its answer has started: two messages of one process that want
-different values follow each other for that long.
+different values follow each other for that long. A message that failed before has still to restore
+what it changed; it keeps the lock until that is done, or until nobody has the run any more.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from pydantic import ValidationError
 
@@ -29,37 +30,45 @@ from hfchat_base.errors import ConversationBusyError, InvalidRequestError
 from hfchat_base.types import Settings
 from hfchat_base.validation import invalid
 
-__all__ = ["SettingsLock", "check", "hold", "let_go", "lock_for", "read", "restore", "update"]
+__all__ = ["SettingsLock", "check", "hold", "let_go", "lock_for", "read", "update"]
 
 PROVIDER_CHOICES: Final = ("auto", "fastest", "cheapest")
 
 
 class SettingsLock:
-    """Who may change an account's settings now: one message at a time. Free after a fork."""
+    """Who may change an account's settings now: one message at a time. Free after a fork.
+
+    Holders are known weakly, so that one that was dropped without a word holds up nobody.
+    """
 
     def __init__(self) -> None:
         self._guard = Lock()
-        self._holder: object | None = None
+        self._holder: Callable[[], SettingsHold | None] = _nobody
         register(self)
 
-    def take(self, holder: object) -> bool:
+    def take(self, holder: SettingsHold) -> bool:
         """Take it, if nobody else has it; tell whether that was so."""
         with self._guard:
-            if self._holder is None:
-                self._holder = holder
-            return self._holder is holder
+            if self._holder() is None:
+                self._holder = ref(holder)
+            return self._holder() is holder
 
-    def release(self, holder: object) -> None:
+    def release(self, holder: SettingsHold) -> None:
         """Let it go, if it is held by this holder."""
         with self._guard:
-            if self._holder is holder:
-                self._holder = None
+            if self._holder() is holder:
+                self._holder = _nobody
 
     def after_fork(self) -> None:
         """Nobody of the parent holds it here."""
-        self._holder = None
+        self._holder = _nobody
 
 
+def _nobody() -> None:
+    return None
+
+
+_finding: Final = Lock()
 _locks: Final[WeakValueDictionary[bytes, SettingsLock]] = WeakValueDictionary()
 
 
@@ -71,7 +80,8 @@ def lock_for(base_url: str, account: Iterable[str]) -> SettingsLock:
         account: What its session is known by. Only a digest of it is kept.
     """
     key = hashlib.blake2b("\0".join([base_url, *account]).encode("utf-8", "replace")).digest()
-    return _locks.setdefault(key, SettingsLock())
+    with _finding:  # two threads that ask first get the same one
+        return _locks.setdefault(key, SettingsLock())
 
 
 # --- reading and changing -------------------------------------------------------------------------
@@ -89,13 +99,12 @@ def update(server: ServerInfo, changes: Mapping[str, Any]) -> Flow[Settings]:
         InvalidRequestError: The server has no such setting, or the value is not one for it.
     """
     checked = _check(changes)
-    holder = object()
-    lock = server.settings_lock()
-    yield from _take(server, lock, holder)
+    holder = _new_hold(server)
+    yield from _take(server, holder)
     try:
         written = yield from _write(server, (yield from _read(server)), checked)
     finally:
-        lock.release(holder)
+        holder.release()
     return Settings.model_validate(_named(written))
 
 
@@ -163,43 +172,42 @@ def hold(server: ServerInfo, run: RunState) -> Flow[None]:
     options = run.options
     if not options.changes_account:
         return
-    lock = server.settings_lock()
-    yield from _take(server, lock, run)
-    run.settings_hold = run.settings_hold or SettingsHold(lambda: lock.release(run))
-    try:
-        stored = yield from _read(server)
-        wanted = _wanted(run.model, options)
-        before = {name: _part(stored, name, value) for name, value in wanted.items()}
-        if (yield from _write(server, stored, wanted)) != stored and options.restores_settings:
-            run.settings_hold.before = run.settings_hold.before or before
-    except BaseException:
-        run.settings_hold.release()
-        raise
+    held = run.settings_hold = run.settings_hold or _new_hold(server)
+    yield from _take(server, held)
+    stored = yield from _read(server)
+    wanted = _wanted(run.model, options)
+    before = {name: _part(stored, name, value) for name, value in wanted.items()}
+    if options.restores_settings and before != wanted:
+        # Noted before they are sent: settings may have arrived though no response has.
+        held.before = held.before or before
+    yield from _write(server, stored, wanted)
 
 
 def let_go(server: ServerInfo, run: RunState) -> Flow[None]:
-    """The server has read the settings: the next message may have its own."""
-    if run.settings_hold is None:
-        return
-    try:
-        yield from restore(server, run)
-    finally:
-        run.settings_hold.release()
+    """Restore what was asked for, and let the next message have settings of its own.
 
-
-def restore(server: ServerInfo, run: RunState) -> Flow[None]:
-    """Give the account back what it had before, if that was asked for."""
+    For a message whose settings the server has read, or that has failed.
+    """
     held = run.settings_hold
-    if held is None or not held.before:
+    if held is None:
         return
     before, held.before = held.before, {}
-    yield from _write(server, (yield from _read(server)), before)
+    try:
+        if before:
+            yield from _write(server, (yield from _read(server)), before)
+    finally:
+        held.release()
 
 
-def _take(server: ServerInfo, lock: SettingsLock, holder: object) -> Flow[None]:
+def _new_hold(server: ServerInfo) -> SettingsHold:
+    lock: SettingsLock = server.settings_lock()
+    return SettingsHold(lock.take, lock.release)
+
+
+def _take(server: ServerInfo, holder: SettingsHold) -> Flow[None]:
     settling = server.policy.settings
     for _ in range(settling.looks):
-        if lock.take(holder):
+        if holder.take():
             return
         yield from sleep(settling.pause, is_due=True)
     raise ConversationBusyError(

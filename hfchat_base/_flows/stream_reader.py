@@ -26,16 +26,14 @@ from hfchat_base._flows.commands import (
     read_all,
     send,
 )
-from hfchat_base._flows.context import OVERLOADED, Attempts, ServerInfo
+from hfchat_base._flows.context import OVERLOADED, Attempts, Deadlines, ServerInfo, after
 from hfchat_base._flows.run_state import RunState
-from hfchat_base._flows.timing import Deadlines, after
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.artifacts import NOTHING
 from hfchat_base._protocol.decoder import decode_line, decode_text
 from hfchat_base._protocol.dialects import base
 from hfchat_base._protocol.framing import LineBuffer, ServerSentEvents
-from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base.errors import (
     GenerationFailed,

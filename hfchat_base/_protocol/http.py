@@ -1,14 +1,51 @@
-"""One HTTP request and its response, as plain values.
+"""One HTTP request and its response, as plain values, and how much of a response is read.
 
-Flows ask for them (`_flows/commands.py`), transports exchange them.
+Flows ask for them (`_flows/commands.py`), transports exchange them. Each request carries its limit
+(`Request.max_bytes`), and both drivers hold to it while the body arrives, counted after
+decompression: a megabyte on the wire can be a gigabyte in memory, and parsing takes many times that
+again. The limits are ample for real servers, and small for the machine that reads. The limit of one
+line of a stream is in `framing.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from hfchat_base._protocol import limits
+_MIB: Final = 1024 * 1024
+
+SHORT_REPLY_BYTES: Final = 1 * _MIB
+"""What confirms a change, and what tells who we are: a few hundred bytes in practice."""
+
+MODEL_LIST_BYTES: Final = 16 * _MIB
+"""The model list; 100 bytes to 4 KiB for each model in practice."""
+
+PAGE_BYTES: Final = 16 * _MIB
+"""The home page, or its data, which holds the model list and the conversation list."""
+
+CONVERSATION_LIST_BYTES: Final = 16 * _MIB
+"""A page of the conversation list; the list of legacy servers has few, long pages."""
+
+CONVERSATION_BYTES: Final = 64 * _MIB
+"""A conversation with all its branches and what its tools wrote, without its files."""
+
+FILE_BYTES: Final = 128 * _MIB
+"""A file of an answer. Attachments have 10 MiB at most, but models draw and tools write files."""
+
+STREAM_BYTES: Final = 1024 * _MIB
+"""All that one answer's stream brings, padding and signs of life included."""
+
+ERROR_BYTES: Final = 64 * 1024
+"""The body of a response that is not a success. The rest is not read: the status alone says
+what happened, and pages of proxies can be long."""
+
+HEAD_BYTES: Final = 256 * 1024
+"""All header lines of a response together: interim heads, the head, and trailers."""
+
+BURST_BYTES: Final = 32 * _MIB
+"""What may arrive of a stream between two reads, once decompressed; a server that is made to wait
+cannot get that far without compressing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +57,14 @@ class Request:
         path: Below the base URL, with its query.
         headers: Names in lower case.
         body: Bytes to send.
-        max_bytes: How much of a successful response is read at most, decompressed; see `limits`.
+        max_bytes: How much of a successful response is read at most, decompressed.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
-    max_bytes: int = limits.SHORT_REPLY_BYTES
+    max_bytes: int = SHORT_REPLY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +93,8 @@ class Response:
     def content_type(self) -> str:
         """The MIME type without its parameters, in lower case."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def format_size(size: int) -> str:
+    """A limit as people write it, such as ``16 MiB``."""
+    return f"{size // _MIB} MiB" if size >= _MIB else f"{size // 1024} KiB"

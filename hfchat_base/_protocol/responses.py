@@ -18,8 +18,7 @@ from urllib.parse import urljoin
 
 from hfchat_base._protocol import encodings
 from hfchat_base._protocol.constants import DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
-from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.limits import ERROR_BYTES
+from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     AccessDeniedError,

@@ -21,9 +21,9 @@ from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import callbacks, interpreters
-from hfchat_base._transport.base import Transport
 from hfchat_base._transport.curl import (
     Exchange,
+    Transport,
     check_multi,
     deadline,
     no_answer,

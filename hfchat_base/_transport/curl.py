@@ -1,7 +1,8 @@
-"""One request on one curl handle, and what has arrived of its response.
+"""One request on one curl handle, and what both transports are.
 
-What lives here: the options of a handle, the callbacks that fill the exchange, and the table of
-libcurl's errors. Both drivers use it; waiting is theirs.
+What lives here: the options of a handle, the callbacks that fill the exchange, the table of
+libcurl's errors, and the base of the two transports. How they send, wait and close is their own, in
+`sync.py` and `aio.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import os
 import re
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +21,12 @@ import certifi
 from curl_cffi import Curl, CurlECode, CurlError, CurlHttpVersion, CurlInfo, CurlOpt, ffi, lib
 from curl_cffi.requests.impersonate import resolve_latest_browser_type
 
-from hfchat_base._forks import Sockets
-from hfchat_base._protocol import limits
+from hfchat_base._forks import Sockets, register
+from hfchat_base._protocol import http
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base._transport import callbacks
+from hfchat_base._transport.interpreters import OnRetry
 from hfchat_base._version import __version__
 from hfchat_base.errors import (
     ConnectTimeout,
@@ -355,7 +358,7 @@ class Exchange:
         try:
             self.curl.pause(_CONTINUE)
         except CurlError:
-            self._error = self._error or self._too_much(limits.BURST_BYTES, " at once")
+            self._error = self._error or self._too_much(http.BURST_BYTES, " at once")
             self.raise_error()
 
     def after_fork(self) -> None:
@@ -457,8 +460,8 @@ class Exchange:
     def on_header(self, line: bytes) -> int:
         """Take a line of a head, or the empty line at its end."""
         self._head_bytes += len(line)
-        if self._head_bytes > limits.HEAD_BYTES:
-            self._error = self._too_much(limits.HEAD_BYTES, " of headers")
+        if self._head_bytes > http.HEAD_BYTES:
+            self._error = self._too_much(http.HEAD_BYTES, " of headers")
             return _ABORT
         if self.head_is_complete:
             pass  # what follows a chunked body is not part of the head
@@ -505,26 +508,26 @@ class Exchange:
     def _is_too_much(self, held: int) -> bool:
         """Tell whether the body ends here, with an error or without."""
         if not _is_success(self.status):
-            self._is_cut = self._body_bytes > limits.ERROR_BYTES
+            self._is_cut = self._body_bytes > http.ERROR_BYTES
             return self._is_cut
         if self._body_bytes > self.request.max_bytes:
             self._error = self._too_much(self.request.max_bytes)
-        elif self._is_stream and held > limits.BURST_BYTES:
-            self._error = self._too_much(limits.BURST_BYTES, " at once")
+        elif self._is_stream and held > http.BURST_BYTES:
+            self._error = self._too_much(http.BURST_BYTES, " at once")
         return self._error is not None
 
     def _too_much(self, limit: int, of_what: str = "") -> ProtocolError:
         path = self.request.path.partition("?")[0]
         return ProtocolError(
-            f"{self.request.method} {path} was answered with more than {limits.told(limit)}"
+            f"{self.request.method} {path} was answered with more than {http.format_size(limit)}"
             f"{of_what}. The rest was not read."
         )
 
     def _too_much_for_libcurl(self) -> ProtocolError:
         """Say which of its own limits libcurl has met; those of headers are as narrow as ours."""
         if self.is_paused:
-            return self._too_much(limits.BURST_BYTES, " at once")
-        return self._too_much(limits.HEAD_BYTES, " of headers, or with too many of them")
+            return self._too_much(http.BURST_BYTES, " at once")
+        return self._too_much(http.HEAD_BYTES, " of headers, or with too many of them")
 
     def _tell(self) -> None:
         if self.on_news is not None:
@@ -600,3 +603,67 @@ class Exchange:
 
 def _is_success(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004
+
+
+class Transport:
+    """Sends requests to one server, with one session.
+
+    Args:
+        connection: How to reach the server.
+        credentials: Whose cookies to send.
+        response_timeout: Seconds for a whole response, or None.
+        head_timeout: Seconds for the head of a stream, or None.
+        on_retry: Told of every pause before another attempt.
+        warns: Whether to warn if it is dropped with connections open.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        credentials: Credentials,
+        *,
+        response_timeout: float | None,
+        head_timeout: float | None,
+        on_retry: OnRetry | None = None,
+        warns: bool = True,
+    ) -> None:
+        self._connection = connection
+        self._credentials = credentials
+        self._response_timeout = response_timeout
+        self._head_timeout = head_timeout
+        self.on_retry = on_retry
+        self._warns = warns
+        self._sockets = Sockets()
+        self._closed = False
+        self._prepare()
+        register(self)  # last: a fork may come at once
+
+    def _prepare(self) -> None:
+        """Make what the driver keeps its connections in."""
+
+    def now(self) -> float:
+        """Seconds on the monotonic clock that all deadlines are on."""
+        return time.monotonic()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more but what is sent last."""
+        return self._closed
+
+    @property
+    def has_account(self) -> bool:
+        """Whether the session is one that somebody logged in with."""
+        return not self._credentials.is_guest
+
+    def after_fork(self) -> None:
+        """Leave all connections to the parent of this process."""
+        self._sockets.after_fork()
+
+    def _warn_of_drop(self) -> None:
+        if self._warns:
+            warnings.warn(
+                f"A client of {self._connection.endpoint.origin} was dropped without close().",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )

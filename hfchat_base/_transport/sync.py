@@ -19,9 +19,9 @@ from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import Lock, register
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._transport import interpreters
-from hfchat_base._transport.base import Transport
 from hfchat_base._transport.curl import (
     Exchange,
+    Transport,
     deadline,
     new_multi,
     no_answer,

@@ -106,7 +106,9 @@ class ChatCompletion:
 
     @property
     def _finish_reason(self) -> str:
-        return "tool_calls" if self._generation.calls else "stop"
+        if self._generation.calls:
+            return "tool_calls"
+        return "content_filter" if self._generation.is_incomplete else "stop"
 
     def _delta(self, piece: object, length: int) -> dict[str, Any] | None:
         if isinstance(piece, ReasoningDelta):

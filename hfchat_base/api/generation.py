@@ -67,6 +67,11 @@ class Generation:
         return "".join(self._texts)
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether the server ended the answer without its end, mostly because of a filter."""
+        return self.answer.finish_reason == "incomplete"
+
+    @property
     def model(self) -> str:
         """The model that answers; the one that was asked for until that is known."""
         return self.answer.model or self.prompt.model or ""

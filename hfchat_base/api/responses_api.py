@@ -62,7 +62,7 @@ class ResponseObject:
         """Wait for the whole answer."""
         async for _ in self._steps():
             pass
-        return self._response("completed")
+        return self._response(self._outcome)
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The events of the stream, each as bytes."""
@@ -76,7 +76,8 @@ class ResponseObject:
                 yield self._event(kind, data)
         if not has_started:
             yield self._started("response.created")
-        yield self._event("response.completed", {"response": self._response("completed")})
+        outcome = self._outcome
+        yield self._event(f"response.{outcome}", {"response": self._response(outcome)})
 
     def failed(self, failure: Failure) -> bytes:
         """The event that ends a stream which did not end well."""
@@ -84,6 +85,11 @@ class ResponseObject:
         error = {"code": code, "message": failure.message}
         response = {**self._response("failed"), "error": error}
         return self._event("response.failed", {"response": response})
+
+    @property
+    def _outcome(self) -> str:
+        """The status of a response that has ended."""
+        return "incomplete" if self._generation.is_incomplete else "completed"
 
     async def _steps(self) -> AsyncGenerator[Event, None]:
         """Make the output, and say with each event what is new in it."""
@@ -199,7 +205,7 @@ class ResponseObject:
             "created_at": self._created_at,
             "status": status,
             "error": None,
-            "incomplete_details": None,
+            "incomplete_details": {"reason": "content_filter"} if status == "incomplete" else None,
             "instructions": request.instructions,
             "metadata": request.metadata or {},
             "model": self._generation.model,

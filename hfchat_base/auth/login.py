@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar, Union
 
 from typing_extensions import Self
 
-from hfchat_base._flows import account, discovery
+from hfchat_base._flows import discovery
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.requests import Endpoint
@@ -387,7 +387,7 @@ class _LoginServer:
 
     async def whoami_async(self, cookies: Sequence[Cookie]) -> User | None:
         """Whose session this is; None if it is nobody's."""
-        return await self._run_async(self._found(cookies), account.whoami(self._info))
+        return await self._run_async(self._found(cookies), discovery.whoami(self._info))
 
     def whoami(self, cookies: Sequence[Cookie]) -> User | None:
         """Whose session this is; None if it is nobody's."""
@@ -398,7 +398,7 @@ class _LoginServer:
             head_timeout=self._timeouts.first_event,
         )
         try:
-            return transport.run(account.whoami(self._info))
+            return transport.run(discovery.whoami(self._info))
         finally:
             transport.close()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rich.console import Console
 from rich.text import Text
 
 from hfchat_base import (
@@ -39,7 +40,7 @@ from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 from hfchat_base.events import ReasoningStatus
 from hfchat_base.types import OnElicitation, Retry
 
-__all__ = ["AnswerRunner", "Downloads", "OpenStream", "SavedFile"]
+__all__ = ["AnswerRunner", "Downloads", "OpenStream", "SavedFile", "note_end"]
 
 _ENDINGS: Final = {
     "image/png": ".png",
@@ -138,6 +139,13 @@ class Downloads:
         raise FileExistsError(f"all names beginning with {stem} are taken")
 
 
+def note_end(console: Console, answer: Answer) -> None:
+    """Say so if the server sent no end of an answer."""
+    if answer.finish_reason == "incomplete":
+        text = "This answer may be cut off: the server sent no end of it (often a content filter)."
+        console.print(note(text), soft_wrap=True)
+
+
 OpenStream = Callable[[OnElicitation], tuple[Conversation, AnswerStream]]
 """Starts an answer, given who answers the questions of tools."""
 
@@ -212,6 +220,7 @@ class AnswerRunner:
 
     def _show_below(self, answer: Answer, saved: Sequence[SavedFile]) -> None:
         notes = self.terminal.notes
+        note_end(notes, answer)
         if answer.sources:
             notes.print()
             notes.print(Text("Sources", style="hfchat.name"))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from hfchat_base import HuggingChatError, __version__
+from hfchat_base.cli.account import login, logout, whoami
 from hfchat_base.cli.api import api
 from hfchat_base.cli.ask import ask
 from hfchat_base.cli.chat import chat
@@ -24,7 +25,7 @@ from hfchat_base.cli.doctor import doctor
 from hfchat_base.cli.models import models
 from hfchat_base.cli.options import PlainCommand, PlainGroup, WrongUsage
 from hfchat_base.cli.serve import serve
-from hfchat_base.cli.session import login, logout, whoami
+from hfchat_base.cli.settings import settings
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
 
 __all__ = ["INTERRUPTED", "app", "show_warning"]
@@ -151,5 +152,5 @@ def main(
 for _command in (demo, ask, chat, models):
     app.command(cls=PlainCommand)(_command)
 app.add_typer(conversations, name="conversations")
-for _command in (login, logout, whoami, doctor, serve, api):
+for _command in (settings, login, logout, whoami, doctor, serve, api):
     app.command(cls=PlainCommand)(_command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,20 +20,26 @@ from hfchat_base import (
     InvalidRequestError,
     Upload,
 )
-from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile
+from hfchat_base.cli.answer import AnswerRunner, Downloads, SavedFile, note_end
 from hfchat_base.cli.options import (
     DEFAULT_FOLDER,
     Account,
+    Artifacts,
     BaseUrl,
+    BillTo,
     FileFolder,
     Files,
     Mcp,
     ModelName,
     NoReasoning,
+    Provider,
+    ReasoningEffort,
     Remembered,
+    RestoreSettings,
     System,
     WebSearch,
     WrongUsage,
+    answer_options,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -64,6 +70,19 @@ def ask(
     file: Files = None,
     web_search: WebSearch = False,
     mcp: Mcp = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Ask what is said in a recording, where the server turns speech into text.",
+            show_default=False,
+        ),
+    ] = None,
+    reasoning_effort: ReasoningEffort = None,
+    provider: Provider = None,
+    bill_to: BillTo = None,
+    artifacts: Artifacts = None,
+    restore_settings: RestoreSettings = False,
     resume: Annotated[
         bool, typer.Option("--continue", "-c", help="Continue the last conversation.")
     ] = False,
@@ -100,17 +119,20 @@ def ask(
     if sum((extract, schema is not None, as_json)) > 1:
         raise WrongUsage("Choose one of --extract, --schema and --json.")
     _check_conversation(resume, conversation, for_new_ones=no_keep or bool(model or system))
-    text = _whole_question(question or ())
+    recordings = _uploads([audio])
+    text = _whole_question(question or (), may_be_empty=bool(recordings))
     form = _Schema.load(schema.expanduser()) if schema is not None else None
-    uploads = [Upload.from_source(path.expanduser()) for path in file or ()]
+    uploads = _uploads(file or ())
     servers = parse_mcp_servers(mcp or ())
     terminal = Terminal.detect()
     folder = Downloads(save)
     runner = AnswerRunner(terminal, folder, shows_reasoning=not no_reasoning)
+    options = answer_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
     with (
-        connect(base_url, account, on_retry=runner.on_retry) as client,
+        connect(base_url, account, on_retry=runner.on_retry, **options) as client,
         ExitStack() as stack,
     ):
+        text = _with_recordings(terminal, client, text, recordings)
         keeps = not no_keep and not client.session.is_guest
 
         def begin() -> Conversation:
@@ -124,6 +146,7 @@ def ask(
             with terminal.err.status(note("Waiting for the answer …")):
                 opened = begin()
                 answer = opened.send(text, uploads, web_search=web_search, mcp_servers=servers)
+            note_end(terminal.err, answer)
             return opened, answer
 
         def stream(on_elicitation: OnElicitation) -> tuple[Conversation, AnswerStream]:
@@ -164,18 +187,41 @@ def _check_conversation(resume: bool, conversation: str | None, *, for_new_ones:
         raise WrongUsage("--no-keep, --model and --system are for new conversations.")
 
 
-def _whole_question(words: Sequence[str]) -> str:
+def _whole_question(words: Sequence[str], *, may_be_empty: bool) -> str:
     """Put the arguments and what is piped in together.
 
     Raises:
-        WrongUsage: There is neither.
+        WrongUsage: There is neither, and nothing else is asked.
     """
     typed = " ".join(word for word in words if word != _STDIN)
     reads = _STDIN in words or not sys.stdin.isatty()
     piped = sys.stdin.read().strip() if reads else ""
     text = "\n\n".join(part for part in (typed, piped) if part)
-    if not text.strip():
+    if not text.strip() and not may_be_empty:
         raise WrongUsage("Give a question: hfchat ask Why is the sky blue?")
+    return text
+
+
+def _uploads(paths: Iterable[Path | None]) -> list[Upload]:
+    """Read files; None is no file."""
+    return [Upload.from_source(path.expanduser()) for path in paths if path is not None]
+
+
+def _with_recordings(
+    terminal: Terminal, client: HuggingChat, text: str, recordings: Iterable[Upload]
+) -> str:
+    """The question with what is said in recordings, which is shown as well.
+
+    Raises:
+        HuggingChatError: The server does not turn a recording into text, or nothing is said.
+    """
+    for audio in recordings:
+        with terminal.err.status(note("Listening …")):
+            said = client.transcribe(audio).strip()
+        if not said:
+            raise InvalidRequestError(f"The server hears nothing in {audio.name}.")
+        terminal.notes.print(note(f"Heard: {clean_line(said)}"), soft_wrap=True)
+        text = "\n\n".join(filter(None, (text, said)))
     return text
 
 

@@ -21,15 +21,21 @@ from hfchat_base.cli.answer import AnswerRunner, Downloads
 from hfchat_base.cli.options import (
     DEFAULT_FOLDER,
     Account,
+    Artifacts,
     BaseUrl,
+    BillTo,
     FileFolder,
     Files,
     Mcp,
     ModelName,
     NoReasoning,
+    Provider,
+    ReasoningEffort,
     Remembered,
+    RestoreSettings,
     System,
     WebSearch,
+    answer_options,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -64,6 +70,11 @@ def chat(
     ] = None,
     save: FileFolder = DEFAULT_FOLDER,
     no_reasoning: NoReasoning = False,
+    reasoning_effort: ReasoningEffort = None,
+    provider: Provider = None,
+    bill_to: BillTo = None,
+    artifacts: Artifacts = None,
+    restore_settings: RestoreSettings = False,
     base_url: BaseUrl = None,
     account: Account = None,
 ) -> None:
@@ -82,7 +93,8 @@ def chat(
     )
     terminal = Terminal.detect()
     runner = AnswerRunner(terminal, Downloads(save), shows_reasoning=not no_reasoning)
-    with connect(base_url, account, on_retry=runner.on_retry) as client:
+    options = answer_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
+    with connect(base_url, account, on_retry=runner.on_retry, **options) as client:
         reader = make_reader(
             terminal,
             commands=list(_COMMANDS),

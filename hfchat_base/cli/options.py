@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from pydantic import BaseModel, Field, ValidationError
@@ -24,7 +24,9 @@ from hfchat_base.types import McpServer, Retry
 __all__ = [
     "DEFAULT_FOLDER",
     "Account",
+    "Artifacts",
     "BaseUrl",
+    "BillTo",
     "FileFolder",
     "Files",
     "Mcp",
@@ -32,10 +34,15 @@ __all__ = [
     "NoReasoning",
     "PlainCommand",
     "PlainGroup",
+    "Provider",
+    "ReasoningEffort",
     "Remembered",
+    "RestoreSettings",
     "System",
     "WebSearch",
     "WrongUsage",
+    "answer_options",
+    "complete_model",
     "connect",
     "last_conversation",
     "parse_mcp_servers",
@@ -116,7 +123,7 @@ def private_folder() -> Path:
     return data_folder() / "cli"
 
 
-def _complete_model(begun: str) -> list[str]:
+def complete_model(begun: str) -> list[str]:
     """The ids of models that begin like what was typed; nothing if the server does not say."""
     with suppress(HuggingChatError), connect(None) as client:
         return [model.id for model in client.get_models() if model.id.startswith(begun)]
@@ -147,7 +154,7 @@ ModelName = Annotated[
         metavar="NAME",
         help="Model to ask.",
         show_default="$HUGGINGCHAT_MODEL, or the server's default",
-        autocompletion=_complete_model,
+        autocompletion=complete_model,
     ),
 ]
 System = Annotated[
@@ -178,6 +185,47 @@ Mcp = Annotated[
 NoReasoning = Annotated[
     bool, typer.Option("--no-reasoning", help="Do not show the model's reasoning.")
 ]
+ReasoningEffort = Annotated[
+    Literal["low", "medium", "high"] | None,
+    typer.Option(
+        help="How long the model may think; the account keeps it.",
+        show_default="what the account has",
+    ),
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who runs the model: auto, fastest, cheapest, or a provider that hfchat models NAME"
+        " shows (HuggingChat only); the account keeps it.",
+        show_default="what the account has",
+        autocompletion=lambda: ["auto", "fastest", "cheapest"],
+    ),
+]
+BillTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORGANISATION",
+        help="Who pays for the answer (HuggingChat only); the account keeps it.",
+        show_default="what the account has",
+    ),
+]
+Artifacts = Annotated[
+    Literal["text", "raw", "on", "off"] | None,
+    typer.Option(
+        help="Show documents that models write in tags of their own as code blocks (text), or the"
+        " tags (raw). on and off tell the model whether to write such documents; the account keeps"
+        " it.",
+        show_default="text",
+    ),
+]
+RestoreSettings = Annotated[
+    bool,
+    typer.Option(
+        "--restore-settings",
+        help="Give the account its former settings back once the answer has begun.",
+    ),
+]
 FileFolder = Annotated[
     Path,
     typer.Option(
@@ -196,9 +244,35 @@ def connect(
     account: str | None = None,
     *,
     on_retry: Callable[[Retry], None] | None = None,
+    **options: Any,
 ) -> HuggingChat:
-    """Make the client of a command."""
-    return HuggingChat(server_address(base_url), account=account, on_retry=on_retry)
+    """Make the client of a command.
+
+    Args:
+        base_url: The address of a server, or None; see `server_address`.
+        account: Which saved session to use, or None.
+        on_retry: Called before every wait for another attempt.
+        **options: What `answer_options` returns.
+    """
+    return HuggingChat(server_address(base_url), account=account, on_retry=on_retry, **options)
+
+
+def answer_options(
+    artifacts: str | None,
+    reasoning_effort: str | None,
+    provider: str | None,
+    bill_to: str | None,
+    restores_settings: bool,
+) -> dict[str, Any]:
+    """How answers are wanted, as the client takes it."""
+    switches = {"on": True, "off": False}
+    return {
+        "artifacts": switches.get(artifacts or "", artifacts),
+        "reasoning_effort": reasoning_effort,
+        "provider": provider,
+        "bill_to": bill_to,
+        "restores_settings": restores_settings or None,
+    }
 
 
 def last_conversation(client: HuggingChat) -> str:

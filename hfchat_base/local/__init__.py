@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise MissingRequirementsError.for_extra("local", what="The local server") from error
 
-from hfchat_base.local.app import create_app
+from hfchat_base.local.asgi import create_app
 from hfchat_base.local.backends import (
     ChatRequest,
     FunctionBackend,
@@ -37,11 +37,11 @@ from hfchat_base.local.backends import (
     OpenAIBackend,
     UpstreamError,
 )
-from hfchat_base.local.models import LocalModel, openai_models
+from hfchat_base.local.local_model import LocalModel, openai_models
 from hfchat_base.local.scripted import default_models, scripted_tool_servers
 from hfchat_base.local.server import LocalServer
 from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
-from hfchat_base.local.tools import (
+from hfchat_base.local.tool_servers import (
     ElicitationAnswer,
     ElicitationField,
     LocalTool,

@@ -1,7 +1,7 @@
 """How a model's output becomes the events of an answer, in both generations.
 
 Plain answers, thinking, and rounds of tool calls. Not here: status events, the title, storage and
-the stream (`runs.py`), and what the model is sent (`prompts.py`).
+the stream (`runs.py`), and what the model is sent (`model_input.py`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,30 @@ from hfchat_base.local.backends import (
     Text,
     ToolCall,
 )
-from hfchat_base.local.prompts import chat_messages, search_events, with_sources, with_system_text
+from hfchat_base.local.database import StoredFile
+from hfchat_base.local.model_input import (
+    ARTIFACTS_PROMPT,
+    chat_messages,
+    search_events,
+    with_sources,
+    with_system_text,
+)
 from hfchat_base.local.state import SentPrompt
-from hfchat_base.local.store import StoredFile
-from hfchat_base.local.tools import ToolContext, ToolError
+from hfchat_base.local.tool_servers import ToolContext, ToolError
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from hfchat_base.local.backends import Piece
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.tools import ElicitationAnswer, ElicitationField, LocalTool, ToolServer
+    from hfchat_base.local.tool_servers import (
+        ElicitationAnswer,
+        ElicitationField,
+        LocalTool,
+        ToolServer,
+    )
 
 Emit: TypeAlias = Callable[[JsonObject], None]
 """Takes an event of the run."""
@@ -53,6 +64,8 @@ class RunRequest:
         path: The stored messages from the root to the one to answer.
         tool_servers: The tool servers that the message has switched on.
         web_search: Whether the legacy web search is on.
+        artifacts: Whether the model is told how to write artifacts (current).
+        reasoning_effort: How long it may think, or None (current).
         stop_requested: Set when a legacy run is to end after its next token.
     """
 
@@ -62,17 +75,20 @@ class RunRequest:
     path: list[JsonObject]
     tool_servers: Sequence[ToolServer] = ()
     web_search: bool = False
+    artifacts: bool = False
+    reasoning_effort: str | None = None
     stop_requested: bool = field(default=False, init=False)
 
     def prompt(self) -> list[JsonObject]:
         """Build the messages for the model."""
-        return chat_messages(
+        messages = chat_messages(
             self.path,
             conversation_id=self.conversation_id,
             model=self.model,
             files=self.state.files,
             generation=self.state.generation,
         )
+        return with_system_text(messages, ARTIFACTS_PROMPT) if self.artifacts else messages
 
     @asynccontextmanager
     async def call_model(
@@ -87,8 +103,11 @@ class RunRequest:
         Yields:
             The stream of its pieces.
         """
-        request = ChatRequest(self.model.id, messages, tools or [])
-        self.state.records.add_prompt(SentPrompt(request.model, request.messages, request.tools))
+        effort = self.reasoning_effort
+        request = ChatRequest(self.model.id, messages, tools or [], reasoning_effort=effort)
+        self.state.records.add_prompt(
+            SentPrompt(request.model, request.messages, request.tools, effort)
+        )
         stream = self.model.backend.stream(request)
         try:
             yield stream

@@ -1,7 +1,7 @@
 """The backends of models: a backend streams pieces of an answer for a chat request.
 
 Here: the request, the pieces, `ModelBackend` (the protocol), `FunctionBackend` and `OpenAIBackend`.
-Not here: how a conversation becomes a request (`prompts.py`), and the scripted models
+Not here: how a conversation becomes a request (`model_input.py`), and the scripted models
 (`scripted.py`).
 """
 
@@ -51,12 +51,15 @@ class ChatRequest:
             list of parts, images being ``image_url`` parts with data URLs.
         tools: Function tools that it may call, in OpenAI's form.
         temperature: Sampling temperature, or None for the model's own.
+        reasoning_effort: How long it may think (``low``, ``medium`` or ``high``), or None for the
+            model's own.
     """
 
     model: str
     messages: list[JsonObject]
     tools: list[JsonObject] = field(default_factory=list)
     temperature: float | None = None
+    reasoning_effort: str | None = None
 
     @property
     def last_user_text(self) -> str:
@@ -268,6 +271,8 @@ class OpenAIBackend:
             body |= {"tools": request.tools, "tool_choice": "auto"}
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        if request.reasoning_effort is not None:
+            body["reasoning_effort"] = request.reasoning_effort
         body |= self._extra_body
         calls: dict[int, dict[str, str]] = {}
         try:

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from hfchat_base.hosts import HostGuard
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     SESSION_COOKIE,
     InternalError,
     internal_error_response,
@@ -25,7 +25,7 @@ from hfchat_base.local.routes.http import (
     set_session,
     text_response,
 )
-from hfchat_base.local.routes.login import redirect_to_login
+from hfchat_base.local.routes.login_routes import redirect_to_login
 from hfchat_base.local.state import RecordedRequest
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from hfchat_base.local.routes.login import PendingLogins
+    from hfchat_base.local.database import Session
+    from hfchat_base.local.routes.login_routes import PendingLogins
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Session
 
 _DISCARDED_BYTES = 64 * 1_048_576
 """This much of a body that is too large is read all the same, so that its sender gets the error."""

@@ -13,8 +13,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hfchat_base.local.answers import answer_current, answer_legacy
+from hfchat_base.local.database import NEW_TITLE
 from hfchat_base.local.state import RunLog
-from hfchat_base.local.store import NEW_TITLE
 from hfchat_base.local.wire import (
     UNDEFINED,
     JsonObject,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from hfchat_base.local.answers import RunRequest
+    from hfchat_base.local.database import Conversation, StopMarker
     from hfchat_base.local.state import RunStatus
-    from hfchat_base.local.store import Conversation, StopMarker
 
 _STARTED: Final = {"type": "status", "status": "started"}
 _KEEP_ALIVE: Final = {"type": "status", "status": "keepAlive"}

@@ -29,8 +29,8 @@ from hfchat_base.local.backends import (
     UpstreamError,
     words,
 )
-from hfchat_base.local.models import Generation, LocalModel
-from hfchat_base.local.tools import ElicitationField, LocalTool, ToolContext, ToolServer
+from hfchat_base.local.local_model import Generation, LocalModel
+from hfchat_base.local.tool_servers import ElicitationField, LocalTool, ToolContext, ToolServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

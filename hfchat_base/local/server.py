@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from hfchat_base.hosts import is_host_name, listening_socket
-from hfchat_base.local.app import build_app, create_state
-from hfchat_base.local.models import Generation
-from hfchat_base.local.routes.http import SESSION_COOKIE
+from hfchat_base.local.asgi import build_app, create_state
+from hfchat_base.local.local_model import Generation
+from hfchat_base.local.routes.common import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from typing_extensions import Self
 
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.tool_servers import ToolServer
 
 
 class LocalServer:

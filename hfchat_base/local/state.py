@@ -16,8 +16,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from hfchat_base.local.models import Generation
-from hfchat_base.local.store import (
+from hfchat_base.local.database import (
     BoundedStore,
     Conversations,
     Files,
@@ -25,14 +24,15 @@ from hfchat_base.local.store import (
     Settings,
     StopMarker,
 )
-from hfchat_base.local.tools import Elicitations
+from hfchat_base.local.local_model import Generation
+from hfchat_base.local.tool_servers import Elicitations
 from hfchat_base.local.wire import text_size
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.local_model import LocalModel
+    from hfchat_base.local.tool_servers import ToolServer
     from hfchat_base.local.wire import JsonObject
 
 RESUME_FLUSH_SECONDS: Final = 0.25
@@ -154,11 +154,13 @@ class SentPrompt:
         model: The model's id.
         messages: Chat messages in OpenAI's form.
         tools: The tools that it may call, in OpenAI's form.
+        reasoning_effort: How long it may think, or None if nobody has said so.
     """
 
     model: str
     messages: list[JsonObject]
     tools: list[JsonObject]
+    reasoning_effort: str | None = None
 
 
 class Records:

@@ -11,8 +11,8 @@ writes, and results go back as what the user says. Nothing here imports a framew
   `forms/` knows how the families of models write calls, one module per family of forms;
   `source.py` is the growing text that they read from.
 * `openai_form.py`: tools and response formats as OpenAI's API has them.
-* `session.py`: one request with tools on offer from beginning to end, asking again included, with
-  stop sequences and JSON answers. This is what a wrapper holds.
+* `tool_session.py`: one request with tools on offer from beginning to end, asking again included,
+  with stop sequences and JSON answers. This is what a wrapper holds.
 
 How a wrapper uses it, with a client of either kind::
 
@@ -43,7 +43,7 @@ from hfchat_base.tools.prompts import (
     schema_instructions,
     tool_instructions,
 )
-from hfchat_base.tools.session import JsonAnswer, Piece, StopCutter, ToolSession
+from hfchat_base.tools.tool_session import JsonAnswer, Piece, StopCutter, ToolSession
 from hfchat_base.tools.types import (
     FunctionCall,
     InvalidToolCall,

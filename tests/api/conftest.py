@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from hfchat_base import AsyncHuggingChat
 from hfchat_base.api import create_app, new_key
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

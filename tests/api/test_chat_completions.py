@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from hfchat_base.local import LocalServer
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     import httpx
@@ -73,6 +73,14 @@ def test_whole_answer(client: openai.OpenAI) -> None:
     assert answer.choices[0].finish_reason == "stop"
     assert answer.model == "echo/base"
     assert answer.usage is None
+
+
+def test_answer_that_a_filter_cut(client: openai.OpenAI) -> None:
+    """An answer without an end is not said to be whole, neither at once nor as it comes."""
+    answer = client.chat.completions.create(model="broken/filtered", messages=HELLO)
+    assert answer.choices[0].finish_reason == "content_filter"
+    stream = client.chat.completions.create(model="broken/filtered", messages=HELLO, stream=True)
+    assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "content_filter"
 
 
 @pytest.mark.parametrize("model", ["echo/base", "think/reasoner", "tools/agent", "image/painter"])

@@ -29,7 +29,7 @@ from hfchat_base import (
 from hfchat_base.api.failures import Failure
 from hfchat_base.errors import ConnectTimeout, MessageTooLongError
 from hfchat_base.local import Limits, LocalServer
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam

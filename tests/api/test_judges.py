@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import SecretStr
 
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 PARIS = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 SCRIPT = f"SCRIPT: {json.dumps([PARIS, 'It is sunny.'])}"

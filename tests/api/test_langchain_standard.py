@@ -15,7 +15,7 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 from tests.support.obedient import obey
 from tests.support.pictures import PNG
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from tests.support.api import KEY, ApiServer
+from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
     import httpx
@@ -45,6 +45,17 @@ def test_whole_response(client: openai.OpenAI) -> None:
     assert response.output_text == "You said: Hello"
     assert (response.status, response.model) == ("completed", "echo/base")
     assert response.usage is None
+
+
+def test_response_that_a_filter_cut(client: openai.OpenAI) -> None:
+    """A response without an end is incomplete, both at once and as it comes."""
+    response = client.responses.create(model="broken/filtered", input="Hello")
+    assert response.status == "incomplete"
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "content_filter"
+    *_, last = client.responses.create(model="broken/filtered", input="Hello", stream=True)
+    assert last.type == "response.incomplete"
+    assert last.response.status == "incomplete"
 
 
 @pytest.mark.parametrize("model", ["echo/base", "think/reasoner", "tools/agent", "image/painter"])

@@ -117,6 +117,11 @@ def test_an_answer_shows_itself() -> None:
         assert part in text
 
 
+def test_an_incomplete_answer_says_so() -> None:
+    """An answer without its end is not shown as if it were whole."""
+    assert "may be cut off" in read(_html(Answer(text="Bread", finish_reason="incomplete"))).text
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("has_markdown", [True, False], ids=["markdown", "plain"])
 def test_nothing_of_an_answer_runs(

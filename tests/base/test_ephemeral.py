@@ -15,7 +15,7 @@ from hfchat_base import (
     ModelNotFoundError,
     TextDelta,
 )
-from tests.support import leaving
+from tests.support import abandoning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -116,5 +116,5 @@ async def test_asynchronously(async_ephemeral: AsyncHuggingChat) -> None:
 async def test_after_cancellation(async_ephemeral: AsyncHuggingChat, server: LocalServer) -> None:
     """A call that is cancelled leaves nothing."""
     call = async_ephemeral.chat("hello", model="slow/drip")
-    await leaving.by_running_out_of_time(call, lambda: server.prompts)
+    await abandoning.by_running_out_of_time(call, lambda: server.prompts)
     assert [info async for info in async_ephemeral.list_conversations()] == []

@@ -23,6 +23,8 @@ from hfchat_base import (
     RateLimitError,
     ServerError,
     SessionExpired,
+    StreamTruncated,
+    Timeouts,
 )
 from hfchat_base.errors import (
     ConversationFullError,
@@ -67,9 +69,28 @@ def test_model_behind_the_server_is_busy(attempt: Try, current_server: LocalServ
 
 
 def test_content_filter_is_no_failure(attempt: Try, current_server: LocalServer) -> None:
-    """An answer that a filter cut short ends well, with what was streamed."""
+    """An answer that a filter cut short is what was streamed, and says that it is a part."""
     answer = attempt(current_server.base_url, lambda c: c.chat("hi", model="broken/filtered"))
     assert answer.text.startswith("This answer meets a")
+    assert answer.finish_reason == "incomplete"
+
+
+def test_content_filter_on_a_legacy_server(attempt: Try, legacy_server: LocalServer) -> None:
+    """A legacy server just closes the connection, which looks as if it was lost."""
+    with pytest.raises(StreamTruncated) as caught:
+        attempt(
+            legacy_server.base_url,
+            lambda c: c.chat("hi", model="broken/filtered"),
+            timeouts=Timeouts(total=1),
+        )
+    assert caught.value.partial is not None
+    assert caught.value.partial.text.startswith("This answer meets a")
+
+
+def test_picture_without_a_text(attempt: Try, server: LocalServer) -> None:
+    """An answer that is a file alone has no final text either, and is whole."""
+    answer = attempt(server.base_url, lambda c: c.chat("a cat", model="image/painter"))
+    assert answer.files
     assert answer.finish_reason == "stop"
 
 

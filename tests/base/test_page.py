@@ -17,11 +17,13 @@ from hfchat_base import (
     Upload,
 )
 from hfchat_base.types import ModelProvider, PromptExample
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfchat_base.local import LocalServer
     from tests.support.attempts import Operation, Try
 
@@ -176,6 +178,47 @@ def test_voice(current_server: LocalServer, attempt: Try) -> None:
         assert attempt(proxy.url, lambda client: client.transcribe(WAV)) == "Hello."
         sent = next(asked for asked in proxy.requests if "transcribe" in asked.target)
     assert (sent.body, sent.header("content-type")) == (WAV.data, "audio/wav")
+
+
+@pytest.mark.parametrize("kind", ["path", "file"])
+def test_long_recording(
+    kind: str, tmp_path: Path, current_server: LocalServer, attempt: Try
+) -> None:
+    """A recording may be larger than what is attached to a message."""
+    path = tmp_path / "note.wav"
+    path.write_bytes(WAV.data + bytes(11 * 1024 * 1024))
+    with FaultServer(current_server.base_url) as proxy:
+        proxy.on("POST /api/transcribe", json_response({"text": "Hello."}))
+        with path.open("rb") as file:
+            source = path if kind == "path" else file
+            assert attempt(proxy.url, lambda client: client.transcribe(source)) == "Hello."
+        sent = next(asked for asked in proxy.requests if "transcribe" in asked.target)
+    assert len(sent.body) == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "limit"),
+    [
+        (15 * 1024 * 1024 + 1, {}, "15,728,640"),
+        (25 * 1024 * 1024 + 1, {"max_body_bytes": 2**30}, "26,214,400"),
+    ],
+    ids=["body", "recording"],
+)
+def test_recording_that_is_too_long(
+    size: int,
+    settings: dict[str, Any],
+    limit: str,
+    tmp_path: Path,
+    current_server: LocalServer,
+    attempt: Try,
+) -> None:
+    """What no server takes, or not this one, is refused with the limit before it is read."""
+    path = tmp_path / "note.wav"
+    with path.open("wb") as file:
+        file.truncate(size)
+    with pytest.raises(FileTooLargeError, match=f"takes at most {limit}"):
+        attempt(current_server.base_url, lambda client: client.transcribe(path), **settings)
+    assert [request for request in current_server.requests if request.method == "POST"] == []
 
 
 def test_voice_where_it_is_not_configured(current_server: LocalServer, attempt: Try) -> None:

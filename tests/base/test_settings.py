@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, InvalidRequestError
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
-    from hfchat_base.local import LocalServer
     from tests.support.attempts import Operation, Try
 
 THINKER = "think/effort"
@@ -145,6 +145,25 @@ def test_option_is_written(
     assert getattr(settings, name) == value
     sent = [r.path for r in current_server.requests if r.method == "POST"]
     assert sent.index(SETTINGS) < next(i for i, p in enumerate(sent) if len(p) > len(SETTINGS) + 5)
+
+
+@pytest.mark.parametrize(("wanted", "told"), [(None, True), (True, True), (False, False)])
+def test_artifacts_can_be_switched_off(wanted: bool | None, told: bool, attempt: Try) -> None:
+    """A model that is not told of artifacts writes none."""
+
+    def write(request: ChatRequest) -> str:
+        if "<artifact" in request.messages[0]["content"]:
+            return '<artifact identifier="page" type="html" title="A page"><p>Hi</p></artifact>'
+        return "```html\n<p>Hi</p>\n```"
+
+    model = LocalModel("my/writer", FunctionBackend(write), supports_artifacts=True)
+    options: dict[str, Any] = {} if wanted is None else {"artifacts": wanted}
+    with LocalServer(models=[model]) as server:
+        answer = attempt(server.base_url, chat(model="my/writer", **options))
+        (prompt,) = server.prompts
+    assert ("<artifact" in str(prompt.messages)) == told
+    assert [each.content.strip() for each in answer.artifacts] == (["<p>Hi</p>"] if told else [])
+    assert "<artifact" not in answer.text
 
 
 def test_option_of_the_client(current_server: LocalServer, attempt: Try) -> None:
@@ -297,7 +316,7 @@ EFFORTS = ["low", "high", "medium"] * 3
 
 
 def assert_each_had_its_own(server: LocalServer) -> None:
-    """Check that the settings, when a message came, were what that message wants."""
+    """Check that the model got for each message what that message wants."""
     effort = None
     seen = []
     for request in server.requests:
@@ -309,6 +328,9 @@ def assert_each_had_its_own(server: LocalServer) -> None:
             seen.append(request.json["inputs"])
             assert request.json["inputs"] == effort
     assert sorted(seen) == sorted(EFFORTS)
+    assert [(p.messages[-1]["content"], p.reasoning_effort) for p in server.prompts] == [
+        (effort, effort) for effort in seen
+    ]
 
 
 def test_threads_that_want_different_settings(current_server: LocalServer) -> None:

@@ -22,8 +22,8 @@ from hfchat_base import (
     TextDelta,
 )
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
-from tests.support import leaving
-from tests.support.leaving import stops
+from tests.support import abandoning
+from tests.support.abandoning import stops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -279,7 +279,7 @@ async def test_cancelled_task(async_conversation: AsyncConversation, server: Loc
 
 async def test_cancelled_send(async_conversation: AsyncConversation, server: LocalServer) -> None:
     """Waiting for a whole answer can be cancelled too, by a timeout for one."""
-    await leaving.by_running_out_of_time(async_conversation.send("go"), lambda: server.prompts)
+    await abandoning.by_running_out_of_time(async_conversation.send("go"), lambda: server.prompts)
     assert stops(server) == 1
 
 

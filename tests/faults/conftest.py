@@ -9,7 +9,7 @@ import pytest
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from hfchat_base.testing import no_pauses
 from tests.support.faults.caller import AsyncCaller, Caller, SyncCaller
-from tests.support.faults.server import FaultServer
+from tests.support.faults.fault_server import FaultServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,10 +19,10 @@ from hfchat_base import (
 from hfchat_base._protocol import responses
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
-from tests.support.faults.answers import STARTED, failure, lines, token
+from tests.support.faults.answer_lines import STARTED, failure, lines, token
+from tests.support.faults.fault_server import RESUME, SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import RESUME, SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from tests.support.faults.caller import Caller

@@ -18,11 +18,11 @@ import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat
 from tests.support.faults.caller import Outcome, aread, read
+from tests.support.faults.fault_server import RESUME, SEND, FaultServer
+from tests.support.faults.http1 import response, unchunked
 from tests.support.faults.kinds import Cut, Fault, How, Instead
 from tests.support.faults.origins import Scripted
-from tests.support.faults.server import RESUME, SEND, FaultServer
 from tests.support.faults.taped import TOOL_SERVER, Player, Tape, tape
-from tests.support.faults.wire import response, unchunked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support.faults.caller import until
-from tests.support.faults.server import STOP, FaultServer
+from tests.support.faults.fault_server import STOP, FaultServer
 from tests.support.replay import RawRequest, RawServer, Wire
 
 if TYPE_CHECKING:

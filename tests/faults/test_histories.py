@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 
 from hfchat_base import AsyncHuggingChat, ChatMessage, GenerationFailed, HuggingChat
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer, UpstreamError
+from tests.support.faults.fault_server import SEND, FaultServer
 from tests.support.faults.kinds import Cut, Instead
-from tests.support.faults.server import SEND, FaultServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -20,17 +20,17 @@ from hfchat_base import (
 )
 from hfchat_base._protocol.dialects.base import output_file
 from hfchat_base.errors import FileNotAvailableError
-from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.answer_lines import FINISHED, STARTED, final, lines, token
 from tests.support.faults.caller import create, refused, steps
+from tests.support.faults.fault_server import REPLY, SEND
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import REPLY, SEND
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.faults.caller import Caller
-    from tests.support.faults.server import FaultServer
+    from tests.support.faults.fault_server import FaultServer
 
 NUMBERS: Final = ("NaN", "Infinity", "-Infinity", "1e999", "null", "1" + "0" * 400, "-1e300")
 ID: Final = "0123456789abcdef01234567"

@@ -39,9 +39,9 @@ from tests.support.faults.caller import (
     short_window,
     steps,
 )
+from tests.support.faults.fault_server import ANY, CREATE, SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import ANY, CREATE, SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base._protocol.constants import Generation

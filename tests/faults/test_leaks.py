@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.faults import leaks
+from tests.support.faults import leak_checks
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -16,7 +16,7 @@ WARM_UP = 40
 ANSWERS = 100
 
 
-def check(course: leaks.Course) -> None:
+def check(course: leak_checks.Course) -> None:
     """Hold two measurements to each other.
 
     The server runs in the same process here, so its own connections are allowed for.
@@ -32,9 +32,9 @@ def check(course: leaks.Course) -> None:
 
 async def test_async_answers_leave_nothing(current_server: LocalServer) -> None:
     """One asynchronous client: no objects, tasks, threads or descriptors are left."""
-    check(await leaks.ask_async(current_server.base_url, [WARM_UP, ANSWERS]))
+    check(await leak_checks.ask_async(current_server.base_url, [WARM_UP, ANSWERS]))
 
 
 def test_sync_answers_leave_nothing(current_server: LocalServer) -> None:
     """One synchronous client in several threads: no objects, threads or descriptors are left."""
-    check(leaks.ask_sync(current_server.base_url, [WARM_UP, ANSWERS]))
+    check(leak_checks.ask_sync(current_server.base_url, [WARM_UP, ANSWERS]))

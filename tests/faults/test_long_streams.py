@@ -18,17 +18,16 @@ import pytest
 
 from hfchat_base import ReasoningDelta, StreamStalled, TextDelta, Timeouts
 from hfchat_base._flows.commands import Chunk, Close, Deliver, Read, TimedOut
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import Deadlines, ServerInfo
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._flows.stream_reader import LineReader, follow
-from hfchat_base._flows.timing import Deadlines
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from hfchat_base.policy import Policy, Resuming
-from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
+from tests.support.faults.answer_lines import FINISHED, KEEP_ALIVE, STARTED, final, lines, token
+from tests.support.faults.fault_server import RESUME, SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Cut, CutAt, end
-from tests.support.faults.server import RESUME, SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     import socket
@@ -45,7 +44,7 @@ HOUR: Final = 3600.0
 @pytest.fixture
 def _short_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let logs be closed after a tenth of a second rather than after five minutes."""
-    monkeypatch.setattr("hfchat_base.local.routes.messages.RESUME_CAP_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.routes.message_routes.RESUME_CAP_SECONDS", 0.1)
     short = partial(Policy, resuming=Resuming(log_cap=0.09))
     monkeypatch.setattr("hfchat_base.client.Policy", short)
 

@@ -25,10 +25,18 @@ from hfchat_base import (
     TransportError,
 )
 from hfchat_base.errors import UpstreamRateLimitError
-from tests.support.faults.answers import FINISHED, KEEP_ALIVE, STARTED, failure, final, lines, token
+from tests.support.faults.answer_lines import (
+    FINISHED,
+    KEEP_ALIVE,
+    STARTED,
+    failure,
+    final,
+    lines,
+    token,
+)
+from tests.support.faults.fault_server import REPLY, RESUME, SEND, STOP, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
-from tests.support.faults.server import REPLY, RESUME, SEND, STOP, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from tests.support.faults.caller import Caller, Outcome
@@ -124,11 +132,11 @@ def test_fault_15_no_output(proxy: FaultServer, caller: Caller) -> None:
 
 
 def test_fault_16_no_final_answer(current_proxy: FaultServer, caller: Caller) -> None:
-    """A run that finishes without a final answer is what was streamed."""
+    """A run that finishes without a final answer is what was streamed, and says it has no end."""
     outcome = caller.ask(current_proxy.url, model="broken/filtered")
     assert outcome.error is None
     assert outcome.answer.text == outcome.text != ""
-    assert outcome.answer.finish_reason == "stop"
+    assert outcome.answer.finish_reason == "incomplete"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 
 from hfchat_base import Answer, AnswerFile, Timeouts
 from tests.support.faults.caller import create, steps
+from tests.support.faults.fault_server import READ, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Cut, Instead, Stall
-from tests.support.faults.server import READ, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from hfchat_base import HuggingChat, ProtocolError
 from hfchat_base.cli.app import app
 from tests.support import extras
-from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.answer_lines import FINISHED, STARTED, final, lines, token
 from tests.support.faults.caller import refused, steps
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.origins import Scripted
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
     from tests.support.faults.caller import Caller
-    from tests.support.faults.wire import Asked
+    from tests.support.faults.http1 import Asked
 
 PATH: Final = "../../../etc/evil"
 COMMAND: Final = "\x00\x1b[2J\x1b]0;owned\x07\x9b2J\x08"

@@ -18,8 +18,7 @@ from hfchat_base import ConversationNotFoundError, HuggingChatError, Retries
 from langchain_huggingchat import ChatHuggingChat
 from llama_index_huggingchat import HuggingChatLLM
 from tests.support.faults.caller import asking, refused, short_window, steps
-from tests.support.faults.kinds import Cut, CutAt, Fault, Instead
-from tests.support.faults.server import (
+from tests.support.faults.fault_server import (
     CREATE,
     MODELS,
     READ,
@@ -28,7 +27,8 @@ from tests.support.faults.server import (
     SEND,
     FaultServer,
 )
-from tests.support.faults.wire import response
+from tests.support.faults.http1 import response
+from tests.support.faults.kinds import Cut, CutAt, Fault, Instead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.faults.caller import until
-from tests.support.faults.server import STOP, FaultServer
+from tests.support.faults.fault_server import STOP, FaultServer
 
 BEGIN = """
 import asyncio, gc, logging, sys, threading

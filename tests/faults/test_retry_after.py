@@ -16,14 +16,14 @@ from hfchat_base._protocol.responses import retry_after
 from hfchat_base.policy import Policy
 from hfchat_base.types import Retry
 from tests.support.faults.caller import asking, refused, steps
+from tests.support.faults.fault_server import CREATE, MODELS, READ, SEND
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import CREATE, MODELS, READ, SEND
-from tests.support.faults.wire import response
 from tests.support.flows import drive
 
 if TYPE_CHECKING:
     from tests.support.faults.caller import Caller
-    from tests.support.faults.server import FaultServer
+    from tests.support.faults.fault_server import FaultServer
 
 NOW: Final = 1_700_000_000.0
 READING: Final = Request("GET", "/api/v2/models")

@@ -22,11 +22,10 @@ from hfchat_base import (
     TransportError,
 )
 from hfchat_base.types import Retry
-from tests.support import leaving
-from tests.support.faults.answers import STARTED, lines, token
+from tests.support import abandoning
+from tests.support.faults.answer_lines import STARTED, lines, token
 from tests.support.faults.caller import refused, steps, until
-from tests.support.faults.kinds import Babble, Cut, CutAt, Fault, Instead, Stall
-from tests.support.faults.server import (
+from tests.support.faults.fault_server import (
     CREATE,
     MODELS,
     READ,
@@ -35,7 +34,8 @@ from tests.support.faults.server import (
     STOP,
     FaultServer,
 )
-from tests.support.faults.wire import response
+from tests.support.faults.http1 import response
+from tests.support.faults.kinds import Babble, Cut, CutAt, Fault, Instead, Stall
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -296,7 +296,7 @@ async def test_fault_36_timeout(proxy: FaultServer, server: LocalServer) -> None
     """`asyncio.wait_for` around an answer closes the connection at once."""
     async with AsyncHuggingChat(proxy.url) as client:
         conversation = await client.create_conversation("slow/drip")
-        await leaving.by_running_out_of_time(conversation.send("hello"), lambda: server.prompts)
+        await abandoning.by_running_out_of_time(conversation.send("hello"), lambda: server.prompts)
         assert proxy.count(STOP) == 1
 
 

@@ -21,10 +21,10 @@ from hfchat_base.files import fetch_public_file
 from tests.support import extras
 from tests.support.faults.caller import asking, create, refused, steps
 from tests.support.faults.certificates import unknown_authority
+from tests.support.faults.fault_server import ANY, SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
 from tests.support.faults.origins import Scripted
-from tests.support.faults.server import ANY, SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 
 from hfchat_base._protocol.constants import Generation
 from hfchat_base.local import LocalServer
-from tests.support.llama_index.reader import reader_model
+from tests.support.llama_index.reading_model import reader_model
 
 if TYPE_CHECKING:
     from llama_index_huggingchat import HuggingChatLLM

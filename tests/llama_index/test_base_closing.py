@@ -13,7 +13,7 @@ from llama_index.core.llms import ChatMessage
 
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
-from tests.support import leaving
+from tests.support import abandoning
 
 GO = [ChatMessage("go")]
 
@@ -26,19 +26,19 @@ def slow(current_server: LocalServer) -> HuggingChatLLM:
     return llm
 
 
-@pytest.mark.parametrize("leave", leaving.WAYS)
+@pytest.mark.parametrize("leave", abandoning.WAYS)
 def test_leaving(
-    leave: Callable[[leaving.Begin], None], slow: HuggingChatLLM, current_server: LocalServer
+    leave: Callable[[abandoning.Begin], None], slow: HuggingChatLLM, current_server: LocalServer
 ) -> None:
     """Whichever way `stream_chat` is left, its run is stopped."""
     leave(lambda: cast("Generator[Any, None, None]", slow.stream_chat(GO)))
-    leaving.assert_stopped_once(current_server)
+    abandoning.assert_stopped_once(current_server)
 
 
-@pytest.mark.parametrize("leave", leaving.ASYNC_WAYS)
+@pytest.mark.parametrize("leave", abandoning.ASYNC_WAYS)
 @pytest.mark.parametrize("method", ["astream_chat", "astream_complete"])
 async def test_leaving_asynchronously(
-    leave: Callable[[leaving.BeginAsync], Any],
+    leave: Callable[[abandoning.BeginAsync], Any],
     method: str,
     slow: HuggingChatLLM,
     current_server: LocalServer,
@@ -52,14 +52,14 @@ async def test_leaving_asynchronously(
     await slow._async_client.whoami()
     tasks = asyncio.all_tasks()
     await leave(begin)
-    await leaving.assert_stopped_once_async(current_server, tasks)
+    await abandoning.assert_stopped_once_async(current_server, tasks)
     await slow._async_client.close()
 
 
 async def test_achat_runs_out_of_time(slow: HuggingChatLLM, current_server: LocalServer) -> None:
     """An answer that nobody waits for any more is stopped."""
-    await leaving.by_running_out_of_time(slow.achat(GO), lambda: current_server.prompts)
-    assert leaving.stops(current_server) == 1
+    await abandoning.by_running_out_of_time(slow.achat(GO), lambda: current_server.prompts)
+    assert abandoning.stops(current_server) == 1
     await slow._async_client.close()
 
 
@@ -89,4 +89,4 @@ asyncio.run(main())
         timeout=240,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert leaving.stops(current_server) == 2
+    assert abandoning.stops(current_server) == 2

@@ -43,6 +43,87 @@ def test_model_gets_the_path(either_chat: Chat) -> None:
     ]
 
 
+def _set(chat: Chat, **settings: Any) -> None:
+    chat.http.post("/api/v2/user/settings", json=settings).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "effort"),
+    [
+        ("think/effort", {}, None),
+        ("think/effort", {"reasoningEffortOverrides": {"think/effort": "high"}}, "high"),
+        ("think/effort", {"reasoningEffortOverrides": {"echo/base": "high"}}, None),
+        ("echo/base", {"reasoningEffortOverrides": {"echo/base": "high"}}, None),
+        (
+            "echo/base",
+            {
+                "reasoningEffortOverrides": {"echo/base": "low"},
+                "reasoningOverrides": {"echo/base": True},
+            },
+            "low",
+        ),
+        (
+            "think/effort",
+            {
+                "reasoningEffortOverrides": {"think/effort": "low"},
+                "reasoningOverrides": {"think/effort": False},
+            },
+            None,
+        ),
+    ],
+)
+def test_reasoning_effort(
+    model: str, settings: dict[str, Any], effort: str | None, chat: Chat
+) -> None:
+    """A model that can reason, or is said to, is sent the effort that the user has set for it."""
+    _set(chat, **settings)
+    chat.send(chat.create(model), "why?")
+    assert chat.server.prompts[-1].reasoning_effort == effort
+
+
+@pytest.mark.parametrize("supports_artifacts", [False, True])
+@pytest.mark.parametrize("override", [None, False, True])
+def test_artifacts(supports_artifacts: bool, override: bool | None) -> None:
+    """A model is told how to write artifacts if it supports them, or as the user has set it."""
+    backend = FunctionBackend(lambda _request: "Hello.")
+    model = LocalModel("my/writer", backend, supports_artifacts=supports_artifacts)
+    with LocalServer(models=[model]) as server, Chat(server) as chat:
+        if override is not None:
+            _set(chat, artifactsOverrides={"my/writer": override})
+        chat.send(chat.create("my/writer", preprompt="Be brief."), "hello")
+        (system, _) = _contents(server)
+    assert ("<artifact" in system) == (supports_artifacts if override is None else override)
+    assert system.endswith("Be brief.")
+
+
+def test_abilities_that_the_user_claims(chat: Chat) -> None:
+    """A model gets images and tools if the user says that it takes them."""
+    own = [{"name": "local", "url": "http://127.0.0.1:9200/mcp"}]
+    for claimed in (False, True):
+        by_model = {"echo/base": True} if claimed else {}
+        _set(chat, multimodalOverrides=by_model, toolsOverrides=by_model)
+        chat.send(
+            chat.create(),
+            "look",
+            files=(("a.png", "image/png", PNG),),
+            selectedMcpServers=own,
+            selectedMcpServerNames=["local"],
+        )
+        prompt = chat.server.prompts[-1]
+        assert isinstance(prompt.messages[-1]["content"], list) == claimed
+        assert bool(prompt.tools) == claimed
+
+
+def test_legacy_has_no_such_settings(legacy_chat: Chat) -> None:
+    """A legacy server reads none of them when it answers."""
+    effort = {"reasoningEffortOverrides": {"think/effort": "high"}}
+    claims = {"artifactsOverrides": {"think/effort": True}}
+    legacy_chat.http.post("/settings", json={**effort, **claims}).raise_for_status()
+    legacy_chat.send(legacy_chat.create("think/effort"), "why?")
+    assert _contents(legacy_chat.server) == ["why?"]
+    assert legacy_chat.server.prompts[-1].reasoning_effort is None
+
+
 def test_retry_leaves_the_old_answer_out(either_chat: Chat) -> None:
     """A retry of an answer sends what stood above it."""
     conversation = either_chat.create()

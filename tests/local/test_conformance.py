@@ -264,7 +264,7 @@ def _differences(generation: Generation, scenario: str, *, allow_known: bool) ->
     slow = scenario in SLOW_SCENARIOS
     with pytest.MonkeyPatch.context() as patch:
         if not slow:
-            patch.setattr("hfchat_base.local.app.RESUME_FLUSH_SECONDS", 1e6)
+            patch.setattr("hfchat_base.local.asgi.RESUME_FLUSH_SECONDS", 1e6)
         server = LocalServer(**_settings(generation, scenario, stopped := threading.Event()))
     with server:
         player = Player(

@@ -315,7 +315,7 @@ def test_quiet_log_has_heartbeats(chat: Chat) -> None:
 
 def test_log_connection_is_capped(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that has lived its time is closed without an end, to be opened again."""
-    monkeypatch.setattr("hfchat_base.local.routes.messages.RESUME_CAP_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.routes.message_routes.RESUME_CAP_SECONDS", 0.1)
     conversation = chat.create("slow/drip")
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")

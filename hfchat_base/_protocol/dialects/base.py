@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic.alias_generators import to_camel
 
-from hfchat_base._protocol import encodings, limits
+from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import MAX_BODY_BYTES, Generation
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import read_models
@@ -305,7 +305,7 @@ class Dialect(ABC):
             )
         headers = {**ACCEPT_ANY, "origin": endpoint.origin, "content-type": content_type}
         path = f"/conversation/{message.conversation_id}"
-        return Request("POST", path, headers, body, max_bytes=limits.STREAM_BYTES)
+        return Request("POST", path, headers, body, max_bytes=http.STREAM_BYTES)
 
     @abstractmethod
     def stop_generating(
@@ -329,12 +329,12 @@ class Dialect(ABC):
 
 def home_page() -> Request:
     """The page, for its data. The only request that asks for HTML."""
-    return Request("GET", "/", ACCEPT_HTML, max_bytes=limits.PAGE_BYTES)
+    return Request("GET", "/", ACCEPT_HTML, max_bytes=http.PAGE_BYTES)
 
 
 def plain_models() -> Request:
     """The model list as plain JSON."""
-    return Request("GET", "/api/models", ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
+    return Request("GET", "/api/models", ACCEPT_JSON, max_bytes=http.MODEL_LIST_BYTES)
 
 
 def read_plain_models(response: Response) -> ModelList:
@@ -403,7 +403,7 @@ def output_file(conversation_id: str, sha: str) -> Request:
             "The server has no file of this name: no address can be made of it."
         )
     path = f"/conversation/{conversation_id}/output/{name}"
-    return Request("GET", path, ACCEPT_ANY, max_bytes=limits.FILE_BYTES)
+    return Request("GET", path, ACCEPT_ANY, max_bytes=http.FILE_BYTES)
 
 
 def resume(conversation_id: str, generation_id: str) -> Request:
@@ -411,7 +411,7 @@ def resume(conversation_id: str, generation_id: str) -> Request:
     query = urlencode({"generationId": generation_id, "fromSeq": 0})
     path = f"/conversation/{conversation_id}/stream?{query}"
     accept = {"accept": "text/event-stream"}
-    return Request("GET", path, accept, max_bytes=limits.STREAM_BYTES)
+    return Request("GET", path, accept, max_bytes=http.STREAM_BYTES)
 
 
 def answer_elicitation(

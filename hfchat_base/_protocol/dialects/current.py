@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
-from hfchat_base._protocol import encodings, limits, pages
+from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
@@ -88,7 +88,7 @@ class CurrentDialect(Dialect):
     def get_model(self, model: str) -> Request | None:
         """Ask for all that is known of one model."""
         path = f"/api/v2/models/{quote(model)}"
-        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
+        return Request("GET", path, ACCEPT_JSON, max_bytes=http.MODEL_LIST_BYTES)
 
     @property
     def conversations_path(self) -> str:
@@ -113,7 +113,7 @@ class CurrentDialect(Dialect):
     def get_conversation(self, conversation_id: str) -> Request:
         """Ask for a conversation, or for a share by its id."""
         path = f"/api/v2/conversations/{conversation_id}"
-        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_BYTES)
+        return Request("GET", path, ACCEPT_JSON, max_bytes=http.CONVERSATION_BYTES)
 
     def parse_conversation(
         self, response: Response, request: Request, conversation_id: str
@@ -125,7 +125,7 @@ class CurrentDialect(Dialect):
     def list_conversations(self, page: int) -> Request:
         """Ask for one page of the conversation list, counted from 0."""
         path = f"/api/v2/conversations?{urlencode({'p': page})}"
-        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_LIST_BYTES)
+        return Request("GET", path, ACCEPT_JSON, max_bytes=http.CONVERSATION_LIST_BYTES)
 
     def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
         """Read one page of the conversation list, and whether more follow."""
@@ -224,13 +224,13 @@ def _read_models(response: Response) -> ModelList | None:
 def _read_page(response: Response) -> ModelList | None:
     """Read the model list in the page's own data (R: ``home_page_html``)."""
     check(response, home_page())
-    for path, body in pages.fetched_responses(response.body.decode(errors="replace")).items():
+    for path, body in encodings.fetched_responses(response.body.decode(errors="replace")).items():
         if path.endswith("/api/v2/models"):
             return ModelList(read_models(encodings.from_superjson(body, "model list")))
     return None
 
 
-_MODELS: Final = Request("GET", "/api/v2/models", ACCEPT_JSON, max_bytes=limits.MODEL_LIST_BYTES)
+_MODELS: Final = Request("GET", "/api/v2/models", ACCEPT_JSON, max_bytes=http.MODEL_LIST_BYTES)
 
 JSON_MODELS: Final = ModelSource(_MODELS, _read_models, CURRENT)
 PAGE_MODELS: Final = ModelSource(home_page(), _read_page, CURRENT)

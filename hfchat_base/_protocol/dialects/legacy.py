@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from hfchat_base._protocol import encodings, limits, pages
+from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
@@ -135,7 +135,7 @@ class LegacyDialect(Dialect):
     def get_conversation(self, conversation_id: str) -> Request:
         """Ask for a conversation with its messages."""
         path = f"/conversation/{conversation_id}/__data.json?x-sveltekit-invalidated=01"
-        return Request("GET", path, ACCEPT_ANY, max_bytes=limits.CONVERSATION_BYTES)
+        return Request("GET", path, ACCEPT_ANY, max_bytes=http.CONVERSATION_BYTES)
 
     def parse_conversation(
         self, response: Response, request: Request, conversation_id: str
@@ -150,7 +150,7 @@ class LegacyDialect(Dialect):
     def list_conversations(self, page: int) -> Request:
         """Ask for one page of the conversation list, counted from 0."""
         path = f"/api/conversations?{urlencode({'p': page})}"
-        return Request("GET", path, ACCEPT_JSON, max_bytes=limits.CONVERSATION_LIST_BYTES)
+        return Request("GET", path, ACCEPT_JSON, max_bytes=http.CONVERSATION_LIST_BYTES)
 
     def parse_conversations(self, response: Response) -> tuple[list[ConversationInfo], bool]:
         """Read one page of the conversation list; a full page may have a next one."""
@@ -225,17 +225,17 @@ def _is_same(stored: str, sent: str) -> bool:
 LEGACY: Final = LegacyDialect()
 
 _PAGE_DATA: Final = "page data"
-_HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=limits.PAGE_BYTES)
+_HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=http.PAGE_BYTES)
 
 
 def _read_page(response: Response) -> ModelList | None:
     """Read the model list in the page's start-up script (R: ``home_page_html``)."""
     check(response, home_page())
     html = response.body.decode(errors="replace")
-    raw = pages.legacy_models(html)
+    raw = encodings.legacy_models(html)
     if raw is None:
         return None
-    return ModelList(read_models(raw), pages.legacy_active_model(html))
+    return ModelList(read_models(raw), encodings.legacy_active_model(html))
 
 
 def _read_data(response: Response) -> ModelList | None:

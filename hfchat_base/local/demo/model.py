@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from hfchat_base.local.backends import ChatRequest, OpenAIBackend, Piece, UpstreamError
 from hfchat_base.local.demo.engine import DemoEngine, require_engine
 from hfchat_base.local.demo.weights import SMOLLM2, find_weights
-from hfchat_base.local.models import LocalModel
+from hfchat_base.local.local_model import LocalModel
 
 if TYPE_CHECKING:
     import os

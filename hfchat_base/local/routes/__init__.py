@@ -1,1 +1,1 @@
-"""The routes of the local server, one module per kind of path, and what they share (`http.py`)."""
+"""The routes of the local server: one module for each kind of path, and `common.py` for all."""

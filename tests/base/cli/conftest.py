@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
+    from hfchat_base._protocol.constants import Generation
     from hfchat_base.local import LocalServer
 
 HOLD_SECONDS = 60.0
@@ -34,9 +35,28 @@ def hfchat() -> Callable[..., Result]:
 @pytest.fixture
 def account(current_server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of somebody who is logged in at `current_server`, set in this process."""
-    cookies = current_server.new_session("cleo")
+    return logged_in(current_server, monkeypatch)
+
+
+@pytest.fixture
+def own_account(
+    generation: Generation, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[LocalServer, dict[str, str]]]:
+    """The same at a server of the test's own, of each generation in turn: nobody else changes it.
+
+    Returns the server and the environment.
+    """
+    from hfchat_base.local import LocalServer
+
+    with LocalServer(generation=generation) as server:
+        yield server, logged_in(server, monkeypatch)
+
+
+def logged_in(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the environment of somebody who is logged in at a server."""
+    cookies = server.new_session("cleo")
     environment = {
-        "HUGGINGCHAT_BASE_URL": current_server.base_url,
+        "HUGGINGCHAT_BASE_URL": server.base_url,
         "HUGGINGCHAT_COOKIES": "; ".join(f"{name}={value}" for name, value in cookies.items()),
     }
     for name, value in environment.items():

@@ -9,9 +9,9 @@ import pytest
 
 from hfchat_base import HuggingChat
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
+from tests.support.faults.fault_server import FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.faults.server import FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -353,6 +353,118 @@ def test_what_had_arrived_stays_on_the_screen(
     result = hfchat("ask", "x", "-m", "broken/midstream", "--base-url", url)
     assert result.stdout.startswith("This answer will be cut off")
     assert result.stderr.startswith("Error: ")
+
+
+def test_an_answer_without_an_end_says_so(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """An answer that a filter cut is printed, with a note on standard error; --json tells as well.
+
+    It is an answer all the same: the exit code is 0.
+    """
+    arguments = ("ask", "x", "-m", "broken/filtered", "--base-url", current_server.base_url)
+    result = hfchat(*arguments)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("This answer meets a")
+    assert "may be cut off" in result.stderr
+    assert json.loads(hfchat(*arguments, "--json").stdout)["finish_reason"] == "incomplete"
+
+
+def json_reply(value: object) -> Instead:
+    """A response in JSON."""
+    return Instead(response(json.dumps(value).encode(), content_type="application/json"))
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """The path of a recording."""
+    path = tmp_path / "note.wav"
+    path.write_bytes(b"RIFF\x04\x00\x00\x00WAVE")
+    return str(path)
+
+
+def test_what_is_said_is_asked(
+    hfchat: Callable[..., Result], current_server: LocalServer, recording: str
+) -> None:
+    """--audio asks what the server hears in a recording, below what is typed, and shows it."""
+    with FaultServer(current_server.base_url) as proxy:
+        proxy.on("POST /api/transcribe", json_reply({"text": " Why is it\x1b[31m blue? "}))
+        result = hfchat("ask", "Answer:", "--audio", recording, "--base-url", proxy.url)
+    assert result.stderr == "Heard: Why is it blue?\n"
+    assert result.stdout.startswith("You said: Answer:\n\nWhy is it")
+
+
+@pytest.mark.parametrize(
+    ("heard", "message"),
+    [(None, "does not transcribe"), ({"text": " "}, "hears nothing in note.wav")],
+    ids=["not configured", "silence"],
+)
+def test_a_recording_that_cannot_be_asked(
+    hfchat: Callable[..., Result],
+    current_server: LocalServer,
+    recording: str,
+    heard: object,
+    message: str,
+) -> None:
+    """A server that cannot hear, or hears nothing, ends the command before anything is asked."""
+    with FaultServer(current_server.base_url) as proxy:
+        if heard is not None:
+            proxy.on("POST /api/transcribe", json_reply(heard))
+        result = hfchat("ask", "--audio", recording, "--base-url", proxy.url)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not [r for r in current_server.requests if r.path.startswith("/conversation")]
+
+
+def test_how_hard_a_model_thinks(
+    hfchat: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--reasoning-effort is the account's setting, which it keeps unless it is to be restored."""
+    arguments = ("ask", "x", "-m", "think/effort", "--reasoning-effort", "high")
+    with LocalServer() as server:
+        cookies = server.new_session("cleo")
+        monkeypatch.setenv("HUGGINGCHAT_COOKIES", json.dumps(cookies))
+        monkeypatch.setenv("HUGGINGCHAT_BASE_URL", server.base_url)
+        assert hfchat(*arguments, "--restore-settings").exit_code == 0
+        assert "=high" not in hfchat("settings").stdout
+        assert hfchat(*arguments).exit_code == 0
+        assert "reasoning_effort_overrides.think/effort=high" in hfchat("settings").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--reasoning-effort", "high", "takes no --reasoning-effort. think/effort can."),
+        ("--provider", "together", "so --provider cannot be chosen"),
+        ("--bill-to", "acme", "cannot bill 'acme'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_options_that_the_server_cannot_honour(
+    hfchat: Callable[..., Result],
+    current_server: LocalServer,
+    command: str,
+    option: str,
+    value: str,
+    message: str,
+) -> None:
+    """They are refused in the words of the command line, and no message is sent."""
+    url = current_server.base_url
+    words = ("x",) if command == "ask" else ()
+    result = hfchat(command, *words, option, value, "--base-url", url, stdin="x\n")
+    assert message in result.stderr
+    assert not current_server.prompts
+
+
+def test_artifacts_are_shown_as_asked(hfchat: Callable[..., Result]) -> None:
+    """Documents of a model are code blocks, or the tags that they came in."""
+    page = '<artifact identifier="a" type="html" title="A page"><p>Hi</p></artifact>'
+    with scripted(page, page) as server:
+        shown = hfchat("ask", "x", "--base-url", server.base_url).stdout
+        raw = hfchat("ask", "x", "--artifacts", "raw", "--base-url", server.base_url).stdout
+    assert "```html" in shown
+    assert "<artifact" not in shown
+    assert raw == page + "\n"
 
 
 def test_no_server_says_what_to_do(hfchat: Callable[..., Result]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfchat_base import HuggingChatError, InvalidRequestError, LoginRequired, ProtocolError, User
-from hfchat_base._flows import account, discovery
+from hfchat_base._flows import discovery
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.dialects import CURRENT as CURRENT_DIALECT
 from hfchat_base._protocol.dialects import dialect_named
@@ -197,7 +197,7 @@ def test_whoami(generation: Generation, response: Response, user: User | None) -
     """The server tells who we are; a guest is not an error."""
     server = new_server()
     server.dialect = dialect_named(generation)
-    outcome = drive(account.whoami(server), answer=lambda _: response)
+    outcome = drive(discovery.whoami(server), answer=lambda _: response)
     assert outcome.error is None
     assert outcome.result == user
 
@@ -206,7 +206,7 @@ def test_whoami_behind_a_wall() -> None:
     """A page in the place of an answer is not taken for nobody."""
     server = new_server()
     server.dialect = CURRENT_DIALECT
-    outcome = drive(account.whoami(server), answer=lambda _: PAGE)
+    outcome = drive(discovery.whoami(server), answer=lambda _: PAGE)
     assert isinstance(outcome.error, HuggingChatError)
 
 

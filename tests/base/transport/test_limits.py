@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import ProtocolError
-from hfchat_base._protocol import limits
+from hfchat_base._protocol import http
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
 from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
@@ -149,7 +149,7 @@ def test_long_error_is_cut(driver: Driver, status: int) -> None:
         response = driver.send(server.base_url, SMALL)
     assert response.status == status
     assert response.body.startswith(b"<title>Gone</title>")
-    assert len(response.body) <= limits.ERROR_BYTES
+    assert len(response.body) <= http.ERROR_BYTES
 
 
 @BOMBS
@@ -223,7 +223,7 @@ def test_stream_over_its_limit(driver: Driver) -> None:
 
 def test_bomb_in_a_stream_stays_small(driver: Driver) -> None:
     """A stream that was compressed unasked cannot fill the memory between two reads."""
-    request = Request("GET", "/x", max_bytes=limits.STREAM_BYTES)
+    request = Request("GET", "/x", max_bytes=http.STREAM_BYTES)
 
     def explode() -> None:
         stream, _ = driver.do(driver.transport(server.base_url).open, request)
@@ -232,4 +232,4 @@ def test_bomb_in_a_stream_stays_small(driver: Driver) -> None:
         driver.do(stream.close)
 
     with RawServer(says(packed(ZSTD_BOMB))) as server:
-        assert peak_of(explode) < 3 * limits.BURST_BYTES
+        assert peak_of(explode) < 3 * http.BURST_BYTES

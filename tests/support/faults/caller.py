@@ -22,7 +22,7 @@ from hfchat_base import (
     Status,
     TextDelta,
 )
-from hfchat_base._flows.timing import RateLimiter
+from hfchat_base._flows.context import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

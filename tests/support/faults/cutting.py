@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.support.faults.http1 import is_whole
 from tests.support.faults.kinds import end
-from tests.support.faults.wire import is_whole
 
 if TYPE_CHECKING:
     from types import TracebackType

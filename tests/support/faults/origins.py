@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.faults.wire import Asked
+    from tests.support.faults.http1 import Asked
 
 
 class ClientLeft(Exception):  # noqa: N818 - says what happened

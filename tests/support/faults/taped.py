@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 from hfchat_base import HuggingChat
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer, LocalTool, ToolServer
 from hfchat_base.local.backends import Reasoning, Text, ToolCall, words
-from tests.support.faults.origins import Taping
-from tests.support.faults.server import (
+from tests.support.faults.fault_server import (
     CREATE,
     MODELS,
     READ,
@@ -26,7 +25,8 @@ from tests.support.faults.server import (
     TOOL_SERVERS,
     FaultServer,
 )
-from tests.support.faults.wire import Asked
+from tests.support.faults.http1 import Asked
+from tests.support.faults.origins import Taping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

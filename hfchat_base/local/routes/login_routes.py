@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, quote, urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.database import BoundedStore
+from hfchat_base.local.routes.common import (
     SESSION_COOKIE,
     HTTPError,
     base_path_of,
@@ -31,15 +32,14 @@ from hfchat_base.local.routes.http import (
     session_cookie,
     set_cookie,
 )
-from hfchat_base.local.store import BoundedStore
 from hfchat_base.local.wire import json_text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from hfchat_base.local.database import Session
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Session
 
 IDENTITY_PROVIDER: Final = "/_idp"
 """The path of the identity provider."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
     base_path_of,
@@ -25,7 +25,7 @@ from hfchat_base.local.routes.http import (
     readable_conversation,
     text_response,
 )
-from hfchat_base.local.routes.pages import (
+from hfchat_base.local.routes.documents import (
     LEGACY_HEAD,
     PAGE_TAIL,
     conversation_entries,
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from hfchat_base.local.database import Conversation
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Conversation
 
 _ASSISTANTS_PER_PAGE = 24
 

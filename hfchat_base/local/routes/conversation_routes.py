@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     MAX_TITLE_CHARACTERS,
     SHARE_ID_CHARACTERS,
     HTTPError,
@@ -26,7 +26,7 @@ from hfchat_base.local.routes.http import (
     origin,
     own_conversation,
 )
-from hfchat_base.local.routes.pages import conversation_document
+from hfchat_base.local.routes.documents import conversation_document
 from hfchat_base.local.wire import JsString, superjson_text
 
 if TYPE_CHECKING:

@@ -46,7 +46,10 @@ class LocalModel:
         preprompt: System prompt of conversations that are created without one, or None.
         multimodal: Whether it gets images.
         supports_tools: Whether it gets tools.
-        supports_reasoning: Whether the current generation marks it as reasoning.
+        supports_reasoning: Whether the current generation marks it as reasoning, and passes the
+            effort on that a user has set for it.
+        supports_artifacts: Whether the current generation tells it how to write artifacts, unless
+            the user has set something else.
         unlisted: Whether no conversation may be started with it.
         is_router: Whether it chooses another model for each message.
         legacy_reasoning: Whether the legacy generation turns its ``<think>`` text into reasoning
@@ -62,6 +65,7 @@ class LocalModel:
     multimodal: bool = False
     supports_tools: bool = False
     supports_reasoning: bool = False
+    supports_artifacts: bool = False
     unlisted: bool = False
     is_router: bool = False
     legacy_reasoning: bool = False
@@ -89,7 +93,7 @@ class LocalModel:
             "multimodalAcceptedMimetypes": ["image/*"] if self.multimodal else UNDEFINED,
             "supportsTools": self.supports_tools,
             "supportsReasoning": self.supports_reasoning,
-            "supportsArtifacts": False,
+            "supportsArtifacts": self.supports_artifacts,
             "unlisted": self.unlisted,
             "hasInferenceAPI": False,
             "isRouter": self.is_router,
@@ -105,7 +109,7 @@ class LocalModel:
             abilities: JsonObject = {
                 "supportsTools": self.supports_tools,
                 "supportsReasoning": self.supports_reasoning,
-                "supportsArtifacts": False,
+                "supportsArtifacts": self.supports_artifacts,
                 "unlisted": self.unlisted,
             }
         else:

@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from hfchat_base.local.store import BoundedStore
+from hfchat_base.local.database import BoundedStore
 from hfchat_base.local.wire import UNDEFINED, JsonObject
 
 if TYPE_CHECKING:

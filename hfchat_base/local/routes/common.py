@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
     from starlette.types import Scope
 
+    from hfchat_base.local.database import Conversation, Session
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Conversation, Session
 
 SESSION_COOKIE: Final = "hf-chat"
 """The cookie that names a session (R)."""

@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Mount, Route
 
 from hfchat_base.local import LocalServer
-from hfchat_base.local.app import build_app
+from hfchat_base.local.asgi import build_app
 from tests.support.local_chat import Chat, final
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import itertools
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -605,7 +605,7 @@ class _UserSettings(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, strict=True)
 
     active_model: JsString
-    streaming_mode: JsString = "smooth"
+    streaming_mode: Literal["raw", "smooth"] = "smooth"
     direct_paste: bool = False
     haptics_enabled: bool = True
     hide_prompt_examples: dict[Any, bool] = {}
@@ -616,7 +616,7 @@ class _UserSettings(BaseModel):
     tools_overrides: dict[Any, bool] = {}
     artifacts_overrides: dict[Any, bool] = {}
     provider_overrides: dict[Any, JsString] = {}
-    reasoning_effort_overrides: dict[Any, JsString] = {}
+    reasoning_effort_overrides: dict[Any, Literal["low", "medium", "high"]] = {}
     reasoning_overrides: dict[Any, bool] = {}
     billing_organization: JsString = cast("str", UNDEFINED)  # left out until it is set
 

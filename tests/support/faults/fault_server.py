@@ -14,9 +14,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from tests.support.faults.http1 import read_request
 from tests.support.faults.kinds import Fault, Nothing
 from tests.support.faults.origins import Behind, ClientLeft
-from tests.support.faults.wire import read_request
 
 if TYPE_CHECKING:
     import ssl
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from tests.support.faults.http1 import Asked
     from tests.support.faults.origins import Origin
-    from tests.support.faults.wire import Asked
 
 SEND: Final = r"POST \S*/conversation/[0-9a-f]{24}$"
 RESUME: Final = r"GET \S*/conversation/[0-9a-f]{24}/stream\?"

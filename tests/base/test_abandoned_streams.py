@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
-from tests.support import leaving
+from tests.support import abandoning
 from tests.support.faults.caller import until
+from tests.support.faults.fault_server import STOP, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead, Stall
-from tests.support.faults.server import STOP, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -31,18 +31,18 @@ async def begin_async(client: AsyncHuggingChat) -> AsyncGenerator[Any, None]:
     return cast("AsyncGenerator[Any, None]", aiter(client.stream_chat("go", model="slow/drip")))
 
 
-@pytest.mark.parametrize("leave", leaving.WAYS)
+@pytest.mark.parametrize("leave", abandoning.WAYS)
 def test_leaving(
-    leave: Callable[[leaving.Begin], None], client: HuggingChat, server: LocalServer
+    leave: Callable[[abandoning.Begin], None], client: HuggingChat, server: LocalServer
 ) -> None:
     """Whichever way a stream is left, without a `with` block, its run is stopped."""
     leave(lambda: begin(client))
-    leaving.assert_stopped_once(server)
+    abandoning.assert_stopped_once(server)
 
 
-@pytest.mark.parametrize("leave", leaving.ASYNC_WAYS)
+@pytest.mark.parametrize("leave", abandoning.ASYNC_WAYS)
 async def test_leaving_asynchronously(
-    leave: Callable[[leaving.BeginAsync], Any],
+    leave: Callable[[abandoning.BeginAsync], Any],
     async_client: AsyncHuggingChat,
     server: LocalServer,
 ) -> None:
@@ -50,7 +50,7 @@ async def test_leaving_asynchronously(
     await async_client.get_models()
     tasks = asyncio.all_tasks()
     await leave(lambda: begin_async(async_client))
-    await leaving.assert_stopped_once_async(server, tasks)
+    await abandoning.assert_stopped_once_async(server, tasks)
 
 
 def test_client_that_was_closed_first(server: LocalServer) -> None:
@@ -59,7 +59,7 @@ def test_client_that_was_closed_first(server: LocalServer) -> None:
         pieces = begin(client)
         next(pieces)
     pieces.close()
-    leaving.assert_stopped_once(server)
+    abandoning.assert_stopped_once(server)
 
 
 async def test_break_out_of_a_block_of_the_client(server: LocalServer) -> None:
@@ -67,7 +67,7 @@ async def test_break_out_of_a_block_of_the_client(server: LocalServer) -> None:
     async with AsyncHuggingChat(server.base_url) as client:
         async for _ in client.stream_chat("go", model="slow/drip"):
             break
-    await leaving.assert_stopped_once_async(server, asyncio.all_tasks())
+    await abandoning.assert_stopped_once_async(server, asyncio.all_tasks())
 
 
 async def test_close_while_another_task_reads(
@@ -82,7 +82,7 @@ async def test_close_while_another_task_reads(
     with pytest.raises(StreamError, match="closed while it was read") as caught:
         await reader
     assert caught.value.partial is not None
-    assert leaving.stops(server) == 1
+    assert abandoning.stops(server) == 1
 
 
 def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServer) -> None:
@@ -95,7 +95,7 @@ def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServ
         with pytest.raises(StreamError, match="closed") as caught:
             reading.result()
     assert caught.value.partial is not None
-    leaving.assert_stopped_once(server)
+    abandoning.assert_stopped_once(server)
 
 
 def test_result_of_a_closed_stream(client: HuggingChat) -> None:
@@ -138,7 +138,7 @@ async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> 
                 with pytest.raises(ServerError):
                     stream.stop()
         assert proxy.count(STOP) == 2
-    leaving.assert_stopped_once(server)
+    abandoning.assert_stopped_once(server)
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ async def test_client_that_was_closed_first_asynchronously(server: LocalServer) 
         await stream.result()
     assert caught.value.partial is not None
     assert caught.value.partial.text
-    await leaving.assert_stopped_once_async(server, tasks)
+    await abandoning.assert_stopped_once_async(server, tasks)
 
 
 async def test_stream_that_is_closed_after_its_client(server: LocalServer) -> None:
@@ -193,7 +193,7 @@ async def test_stream_that_is_closed_after_its_client(server: LocalServer) -> No
         stream = client.stream_chat("go", model="slow/drip")
         await anext(stream)
     await stream.close()
-    await leaving.assert_stopped_once_async(server, tasks)
+    await abandoning.assert_stopped_once_async(server, tasks)
 
 
 async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,11 +203,11 @@ async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatc
     with FaultServer(server.base_url) as proxy:
         proxy.on(STOP, Stall(0), always=True)
         with HuggingChat(proxy.url, timeouts=patient) as client:
-            leaving.by_break(lambda: begin(client))
+            abandoning.by_break(lambda: begin(client))
         async with AsyncHuggingChat(proxy.url, timeouts=patient) as async_client:
             stream = async_client.stream_chat("go", model="slow/drip")
             await anext(stream)
             await stream.close()
-            await leaving.by_async_break(lambda: begin_async(async_client))
+            await abandoning.by_async_break(lambda: begin_async(async_client))
             while proxy.count(STOP) < 3 or proxy.open_connections:  # noqa: ASYNC110 - not ours
                 await asyncio.sleep(0.005)

@@ -7,6 +7,7 @@ import base64
 import re
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -17,8 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hfchat_base.local.answers import RunRequest
-from hfchat_base.local.models import Generation
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.database import StopMarker, StoredFile, TreeError
+from hfchat_base.local.local_model import Generation
+from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
     get_session,
@@ -29,10 +31,9 @@ from hfchat_base.local.routes.http import (
     own_conversation,
     wants_page,
 )
-from hfchat_base.local.routes.pages import wrong_method_page
+from hfchat_base.local.routes.documents import wrong_method_page
 from hfchat_base.local.runs import Run
-from hfchat_base.local.store import StopMarker, StoredFile, TreeError
-from hfchat_base.local.tools import ElicitationAction, ElicitationError, selected_servers
+from hfchat_base.local.tool_servers import ElicitationAction, ElicitationError, selected_servers
 from hfchat_base.local.wire import JsonObject, JsString, json_text, now, utf16_length, whole_number
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from hfchat_base.local.models import LocalModel
+    from hfchat_base.local.database import Conversation
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.state import RunLog, ServerState
-    from hfchat_base.local.store import Conversation
 
 RESUME_CAP_SECONDS: Final = 300.0
 """After this long a resumed stream closes without an end event (S)."""
@@ -152,7 +153,8 @@ class MessageRoutes:
         model = self._check_limits(request, conversation)
         form = await read_message_form(request, generation=self._state.generation)
         self._check_sizes(form)
-        run = self._create_run(conversation.copy(), model, form)
+        settings = self._state.settings.read(get_session(request).owner)
+        run = self._create_run(conversation.copy(), model, form, settings)
         run.start()
         return StreamingResponse(run.lines(), headers={"content-type": "application/jsonl"})
 
@@ -236,8 +238,13 @@ class MessageRoutes:
         if any(len(file.data) > limits.file_bytes for file in form.uploads):
             raise HTTPError(413, "File too large, should be <10MB")
 
-    def _create_run(self, conversation: Conversation, model: LocalModel, form: MessageForm) -> Run:
-        """Store the message and the empty answer, and return the run that is to fill it."""
+    def _create_run(
+        self, conversation: Conversation, model: LocalModel, form: MessageForm, settings: JsonObject
+    ) -> Run:
+        """Store the message and the empty answer, and return the run that is to fill it.
+
+        The user's settings count as they are now (S).
+        """
         for file in form.uploads:
             self._state.files.keep(conversation.id, file)
         try:
@@ -260,6 +267,8 @@ class MessageRoutes:
             ),
             web_search=form.web_search and not form.is_continue,
         )
+        if self._state.generation == "current":
+            _apply_settings(request, settings)
         return Run(
             request,
             conversation,
@@ -267,6 +276,19 @@ class MessageRoutes:
             generation_id=generation_id,
             id_from_client=bool(form.generation_id),
         )
+
+
+def _apply_settings(request: RunRequest, settings: JsonObject) -> None:
+    """Apply what the user has set for the model (R: ``settings``, ``reasoning_effort``)."""
+    model = request.model
+    request.model = replace(
+        model,
+        multimodal=settings["multimodalOverrides"].get(model.id) or model.multimodal,
+        supports_tools=settings["toolsOverrides"].get(model.id) or model.supports_tools,
+    )
+    request.artifacts = settings["artifactsOverrides"].get(model.id, model.supports_artifacts)
+    if settings["reasoningOverrides"].get(model.id, model.supports_reasoning):
+        request.reasoning_effort = settings["reasoningEffortOverrides"].get(model.id)
 
 
 def _add_to_tree(

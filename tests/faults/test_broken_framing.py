@@ -14,10 +14,10 @@ from hfchat_base import FinalAnswer, ProtocolError, Status, StreamTruncated, Tex
 from hfchat_base._protocol import decoder
 from hfchat_base._protocol.framing import MAX_LINE_BYTES
 from hfchat_base.errors import UnexpectedPageError
-from tests.support.faults.answers import FINISHED, STARTED, final, lines, token
+from tests.support.faults.answer_lines import FINISHED, STARTED, final, lines, token
+from tests.support.faults.fault_server import RESUME, SEND, FaultServer
+from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Cut, CutAt, Drip, Instead
-from tests.support.faults.server import RESUME, SEND, FaultServer
-from tests.support.faults.wire import response
 
 if TYPE_CHECKING:
     from hfchat_base._protocol.constants import Generation

@@ -9,16 +9,24 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from hfchat_base.local.models import Generation
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.scripted import SEARCH_RESULTS
 
 if TYPE_CHECKING:
-    from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.store import Files, StoredFile
+    from hfchat_base.local.database import Files, StoredFile
+    from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.wire import JsonObject
 
 _CLIPBOARD: Final = "application/vnd.chatui.clipboard"
 _TEXT_TYPES: Final = ("application/json", "application/xml", "application/csv")
+ARTIFACTS_PROMPT: Final = """\
+Put a page, a drawing, a diagram, a document or a longer piece of code into a tag of its own:
+<artifact identifier="a-name" type="html" title="A title">the whole content</artifact>
+The type is html, svg, react, mermaid, markdown or code; code also has a language="…". To change one
+of them, repeat its identifier with type="update" and pairs of <old_str>what it says</old_str> and
+<new_str>what it should say</new_str>."""
+"""What a model is told of artifacts. The real server's text is longer (4.9 kB)."""
+
 _THINKING = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 
 

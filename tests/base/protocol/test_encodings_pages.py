@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfchat_base import ProtocolError
-from hfchat_base._protocol.encodings import from_superjson
-from hfchat_base._protocol.models import read_models
-from hfchat_base._protocol.pages import (
+from hfchat_base._protocol.encodings import (
     fetched_responses,
+    from_superjson,
     legacy_active_model,
     legacy_models,
     parse_literal,
 )
+from hfchat_base._protocol.models import read_models
 from tests.support.recordings import body_of, load
 
 

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Router
 
 from hfchat_base.hosts import is_host
+from hfchat_base.local.local_model import Generation
 from hfchat_base.local.middleware import (
     AuthMiddleware,
     DisconnectMiddleware,
@@ -20,23 +21,22 @@ from hfchat_base.local.middleware import (
     RecordingMiddleware,
     VaryMiddleware,
 )
-from hfchat_base.local.models import Generation
-from hfchat_base.local.routes.conversations import ConversationRoutes
-from hfchat_base.local.routes.current import CurrentRoutes
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     HTTPError,
     InternalError,
     http_error_response,
     internal_error_response,
 )
-from hfchat_base.local.routes.legacy import LegacyRoutes
-from hfchat_base.local.routes.login import (
+from hfchat_base.local.routes.conversation_routes import ConversationRoutes
+from hfchat_base.local.routes.current_routes import CurrentRoutes
+from hfchat_base.local.routes.legacy_routes import LegacyRoutes
+from hfchat_base.local.routes.login_routes import (
     IDENTITY_PROVIDER,
     IdentityProvider,
     LoginRoutes,
     PendingLogins,
 )
-from hfchat_base.local.routes.messages import MessageRoutes
+from hfchat_base.local.routes.message_routes import MessageRoutes
 from hfchat_base.local.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.state import RESUME_FLUSH_SECONDS, Limits, Retention, ServerState
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from hfchat_base.local.models import LocalModel
-    from hfchat_base.local.tools import ToolServer
+    from hfchat_base.local.local_model import LocalModel
+    from hfchat_base.local.tool_servers import ToolServer
 
 
 def create_app(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     get_session,
     html_response,
     json_response,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from hfchat_base.local.database import Conversation, User
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Conversation, User
 
 
 def user_document(user: User | None) -> JsonObject | None:

@@ -281,7 +281,7 @@ def test_question_of_another_conversation(chat: Chat) -> None:
 
 def test_unanswered_question_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers: the tool learns that the question was closed."""
-    monkeypatch.setattr("hfchat_base.local.tools._OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("hfchat_base.local.tool_servers._OPEN_SECONDS", 0.1)
     with LocalServer(tool_servers=scripted_tool_servers()) as server, Chat(server) as chat:
         _, answer, _ = _ask(chat)
         events = answer.finish()

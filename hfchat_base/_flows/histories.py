@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hfchat_base._flows import attachments, conversations, discovery, settings, tool_servers
+from hfchat_base._flows import attachments, conversations, discovery, settings
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex, Plan
@@ -68,7 +68,7 @@ class ChatRequest:
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-def chat(
+def answer_history(
     server: ServerInfo,
     history: ConversationIndex,
     request: ChatRequest,
@@ -90,7 +90,9 @@ def chat(
     """
     run.options = request.answer
     model = yield from _model_id(server, request)
-    yield from tool_servers.check(server, request.mcp_servers, web_search=request.web_search)
+    yield from discovery.check_mcp_servers(
+        server, request.mcp_servers, web_search=request.web_search
+    )
     yield from settings.check(server, model, request.answer)
     request = yield from _readable(server, request, model)
     yield from discovery.start_details(server, run, model)

@@ -12,7 +12,7 @@ import pytest
 
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.support import leaving
+from tests.support import abandoning
 
 
 @pytest.fixture
@@ -21,18 +21,18 @@ def slow(server: LocalServer) -> ChatHuggingChat:
     return ChatHuggingChat(base_url=server.base_url, model="slow/drip")
 
 
-@pytest.mark.parametrize("leave", leaving.WAYS)
+@pytest.mark.parametrize("leave", abandoning.WAYS)
 def test_leaving(
-    leave: Callable[[leaving.Begin], None], slow: ChatHuggingChat, server: LocalServer
+    leave: Callable[[abandoning.Begin], None], slow: ChatHuggingChat, server: LocalServer
 ) -> None:
     """Whichever way `stream` is left, its run is stopped."""
     leave(lambda: cast("Generator[Any, None, None]", slow.stream("go")))
-    leaving.assert_stopped_once(server)
+    abandoning.assert_stopped_once(server)
 
 
-@pytest.mark.parametrize("leave", leaving.ASYNC_WAYS)
+@pytest.mark.parametrize("leave", abandoning.ASYNC_WAYS)
 async def test_leaving_asynchronously(
-    leave: Callable[[leaving.BeginAsync], Any], slow: ChatHuggingChat, server: LocalServer
+    leave: Callable[[abandoning.BeginAsync], Any], slow: ChatHuggingChat, server: LocalServer
 ) -> None:
     """Whichever way `astream` is left, its run is stopped and no task is left."""
     await slow.client.asynchronous.get_models()
@@ -42,14 +42,14 @@ async def test_leaving_asynchronously(
         return cast("AsyncGenerator[Any, None]", slow.astream("go"))
 
     await leave(begin)
-    await leaving.assert_stopped_once_async(server, tasks)
+    await abandoning.assert_stopped_once_async(server, tasks)
     await slow.aclose()
 
 
 async def test_ainvoke_runs_out_of_time(slow: ChatHuggingChat, server: LocalServer) -> None:
     """An answer that nobody waits for any more is stopped."""
-    await leaving.by_running_out_of_time(slow.ainvoke("go"), lambda: server.prompts)
-    assert leaving.stops(server) == 1
+    await abandoning.by_running_out_of_time(slow.ainvoke("go"), lambda: server.prompts)
+    assert abandoning.stops(server) == 1
     await slow.aclose()
 
 
@@ -78,4 +78,4 @@ asyncio.run(main())
         timeout=240,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert leaving.stops(server) == 2
+    assert abandoning.stops(server) == 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hfchat_base.local.routes.http import (
+from hfchat_base.local.routes.common import (
     MAX_TITLE_CHARACTERS,
     HTTPError,
     InternalError,
@@ -29,7 +29,7 @@ from hfchat_base.local.routes.http import (
     superjson_response,
     text_response,
 )
-from hfchat_base.local.routes.pages import (
+from hfchat_base.local.routes.documents import (
     CURRENT_HEAD,
     PAGE_TAIL,
     conversation_document,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
+    from hfchat_base.local.database import Conversation
     from hfchat_base.local.state import ServerState
-    from hfchat_base.local.store import Conversation
 
 _CACHE_SECONDS = 60
 _CACHED = {"cache-control": f"private, max-age={_CACHE_SECONDS}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hfchat_base.local.store import BoundedStore
+from hfchat_base.local.database import BoundedStore
 
 
 def test_only_the_newest_entries_are_kept() -> None:
