@@ -41,7 +41,7 @@ from hfchat_base.local.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.state import RESUME_FLUSH_SECONDS, Limits, Retention, ServerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.routing import BaseRoute
 
@@ -61,6 +61,7 @@ def create_app(
     token_delay: float | None = None,
     hosts: Sequence[str] = (),
     retention: Retention | None = None,
+    transcribe: Callable[[bytes, str], str] | None = None,
 ) -> Starlette:
     """Create a HuggingChat server as an ASGI app.
 
@@ -79,6 +80,8 @@ def create_app(
             address of the connection, each with the port of the connection. A host without a port
             matches any port. Requests for other hosts, or from pages of other hosts, are rejected.
         retention: How much it keeps in memory.
+        transcribe: Turns a recording into text: a function of its bytes and its MIME type. Without
+            one the server does not transcribe. Only the current generation can.
 
     Raises:
         ValueError: One of ``hosts`` is not a host.
@@ -95,6 +98,7 @@ def create_app(
             token_delay=token_delay,
             hosts=hosts,
             retention=retention,
+            transcribe=transcribe,
         )
     )
 
@@ -111,6 +115,7 @@ def create_state(
     token_delay: float | None,
     hosts: Sequence[str],
     retention: Retention | None,
+    transcribe: Callable[[bytes, str], str] | None,
 ) -> ServerState:
     """Create the state of a server; see `create_app` for the arguments."""
     if isinstance(hosts, str):
@@ -129,6 +134,7 @@ def create_state(
         flush_seconds=RESUME_FLUSH_SECONDS * max(speed, 0.02),
         hosts=tuple(hosts),
         retention=retention or Retention(),
+        transcribe=transcribe,
     )
 
 

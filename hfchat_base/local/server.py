@@ -51,6 +51,8 @@ class LocalServer:
             without a port for any port. Requests for other hosts, or from pages of other hosts, are
             rejected with a 403, because any web page can send requests to this machine.
         retention: How much it keeps: of requests, prompts, conversations, files and so on.
+        transcribe: Turns a recording into text: a function of its bytes and its MIME type. Without
+            one the server does not transcribe. Only the current generation can.
 
     Raises:
         ValueError: One of ``hosts`` is not a host.
@@ -75,6 +77,7 @@ class LocalServer:
         token_delay: float | None = None,
         hosts: Sequence[str] = (),
         retention: Retention | None = None,
+        transcribe: Callable[[bytes, str], str] | None = None,
     ) -> None:
         self._state = create_state(
             generation=generation,
@@ -87,6 +90,7 @@ class LocalServer:
             token_delay=token_delay,
             hosts=[*hosts, host] if is_host_name(host) else hosts,
             retention=retention,
+            transcribe=transcribe,
         )
         self._host = host
         self._port = port

@@ -29,7 +29,7 @@ from hfchat_base.local.tool_servers import Elicitations
 from hfchat_base.local.wire import text_size
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from hfchat_base.local.local_model import LocalModel
     from hfchat_base.local.tool_servers import ToolServer
@@ -312,6 +312,7 @@ class ServerState:
         flush_seconds: The flush interval of the logs of runs, in seconds.
         retention: How much it keeps.
         hosts: Further hosts that it answers to.
+        transcribe: Turns a recording of a MIME type into text, or None.
         active_runs: The runs that have not ended yet.
         cuts: After how many pieces each of the next streams loses its connection.
         logs: The logs of its runs by conversation id and run id, the newest last.
@@ -326,6 +327,7 @@ class ServerState:
     flush_seconds: float = RESUME_FLUSH_SECONDS
     retention: Retention = field(default_factory=Retention)
     hosts: Sequence[str] = ()
+    transcribe: Callable[[bytes, str], str] | None = None
     active_runs: list[ActiveRun] = field(default_factory=list)
     cuts: deque[int] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

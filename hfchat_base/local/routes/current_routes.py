@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     from hfchat_base.local.database import Conversation
     from hfchat_base.local.state import ServerState
 
+_RECORDINGS = (
+    *("audio/webm", "audio/ogg", "audio/wav", "audio/flac", "audio/mpeg", "audio/mp4"),
+    "audio/x-wav",
+)
+_MAX_RECORDING_BYTES = 25 * 1024 * 1024
+
 _CACHE_SECONDS = 60
 _CACHED = {"cache-control": f"private, max-age={_CACHE_SECONDS}"}
 
@@ -111,7 +117,7 @@ class CurrentRoutes:
         found = self._state.model(request.path_params["model"])
         if found is None:
             raise HTTPError(404, "Model not found")
-        return superjson_response(found.v2_entry())
+        return superjson_response(found.v2_details())
 
     async def user(self, request: Request) -> Response:
         """Describe the user."""
@@ -227,13 +233,21 @@ class CurrentRoutes:
         ]
         return json_response({"ready": True, "tools": tools, "authRequired": False})
 
-    async def transcribe(self, _request: Request) -> Response:
-        """Turn speech into text: this server has no model for it.
+    async def transcribe(self, request: Request) -> Response:
+        """Turn speech into text (R: ``transcribe``; what is refused, S).
 
         Raises:
-            HTTPError: Always.
+            HTTPError: This server does not, or not with such a recording.
         """
-        raise HTTPError(503, "Transcription is not configured")
+        if self._state.transcribe is None:
+            raise HTTPError(503, "Transcription is not configured")
+        kind = request.headers.get("content-type", "")
+        if not any(each in kind for each in _RECORDINGS):
+            raise HTTPError(400, f"Unsupported audio format: {kind}")
+        recording = await request.body()
+        if len(recording) > _MAX_RECORDING_BYTES:
+            raise HTTPError(413, "Audio file too large (max 25MB)")
+        return json_response({"text": self._state.transcribe(recording, kind).strip()})
 
     async def running(self, request: Request) -> Response:
         """Say which of the user's answers are being written: once, and not again (R: ``live``)."""
@@ -331,7 +345,7 @@ def feature_flags(state: ServerState) -> JsonObject:
         "enableAssistants": False,
         "loginEnabled": state.login_required,
         "isAdmin": False,
-        "transcriptionEnabled": False,
+        "transcriptionEnabled": state.transcribe is not None,
     }
 
 
