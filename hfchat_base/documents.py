@@ -30,6 +30,9 @@ _MIB: Final = 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 64 * _MIB
 """What an office document, which is a ZIP archive, may unpack to."""
 
+MAX_TEXT_BYTES: Final = MAX_FILE_BYTES
+"""The text is sent as a file."""
+
 MAX_PAGES: Final = 2_000
 """Pages of a PDF, slides of a presentation."""
 
@@ -54,6 +57,9 @@ _OLD: Final = frozenset(
 
 _MODULES: Final = ("pypdf", "docx", "openpyxl", "pptx", "odfdo")
 """What the extra brings."""
+
+_HEADINGS: Final = tuple("123456789")
+_TEXT: Final = "characters of text"
 
 _PARTS: Final = {
     "word/document.xml": _DOCX,
@@ -139,23 +145,45 @@ def _collect(name: str, pieces: Iterable[str]) -> str:
     collected: list[str] = []
     size = 0
     for piece in pieces:
-        stripped = piece.strip()
+        stripped = piece.strip("\n").rstrip()
         if not stripped:
             continue
         size += len(stripped.encode("utf-8", "replace"))
-        if size > MAX_FILE_BYTES:
+        if size > MAX_TEXT_BYTES:
             raise FileTooLargeError(
-                f"The text of {name!r} is too long: the server takes at most {MAX_FILE_BYTES:,}"
+                f"The text of {name!r} is too long: the server takes at most {MAX_TEXT_BYTES:,}"
                 " bytes. Send a part of it."
             )
         collected.append(stripped)
     return "\n\n".join(collected)
 
 
-def _too_many(name: str, count: int, most: int, what: str) -> FileTooLargeError:
-    return FileTooLargeError(
-        f"{name!r} has {count:,} {what}; documents are read up to {most:,}. Send a part of it."
-    )
+class _Counter:
+    """Counts what a document has of something, before it takes time or room.
+
+    Args:
+        name: The document, for the error.
+        most: How much it may have.
+        what: Of what.
+    """
+
+    def __init__(self, name: str, most: int, what: str) -> None:
+        self._name = name
+        self._most = most
+        self._what = what
+        self._total = 0
+
+    def count(self, more: int) -> None:
+        """Count some more.
+
+        Raises:
+            FileTooLargeError: That is too much.
+        """
+        self._total += more
+        if self._total > self._most:
+            raise FileTooLargeError(
+                f"{self._name!r} has more than {self._most:,} {self._what}. Send a part of it."
+            )
 
 
 def _pdf(name: str, file: io.BytesIO) -> Iterator[str]:
@@ -165,45 +193,45 @@ def _pdf(name: str, file: io.BytesIO) -> Iterator[str]:
     if reader.is_encrypted and not reader.decrypt(""):
         raise InvalidRequestError(f"{name!r} needs a password. Save it without one.")
     count = len(reader.pages)
-    if count > MAX_PAGES:
-        raise _too_many(name, count, MAX_PAGES, "pages")
-    operators = 0
-
-    def count_operator(*_: Any) -> None:
-        nonlocal operators
-        operators += 1
-        if operators > MAX_OPERATORS:
-            raise _too_many(name, operators, MAX_OPERATORS, "drawing operators")
-
+    _Counter(name, MAX_PAGES, "pages").count(count)
+    operators = _Counter(name, MAX_OPERATORS, "drawing operators")
     for number, page in enumerate(reader.pages, start=1):
-        text = page.extract_text(visitor_operand_before=count_operator)
+        text = page.extract_text(visitor_operand_before=lambda *_: operators.count(1))
+        operators.count(0)  # pypdf leaves a form out whose operators raise
         yield _part("Page", number, text) if count > 1 else text
 
 
 def _docx(_: str, file: io.BytesIO) -> Iterator[str]:
     import docx  # noqa: PLC0415 - an extra
-    from docx.table import Table  # noqa: PLC0415 - likewise
+    from docx.table import Table, _Cell  # noqa: PLC0415 - likewise
 
     for block in docx.Document(file).iter_inner_content():
         if isinstance(block, Table):
-            yield _table([cell.text for cell in row.cells] for row in block.rows)
+            # `row.cells` has a cell for every column that one says it spans.
+            rows = ([_Cell(cell, block) for cell in row._tr.tc_lst] for row in block.rows)  # noqa: SLF001
+            yield _table([cell.text for cell in row] for row in rows)
             continue
         style = block.style.name if block.style is not None else None
         level = (style or "").removeprefix("Heading ")
-        yield f"{'#' * int(level)} {block.text}" if level.isdecimal() else block.text
+        is_heading = level in _HEADINGS
+        yield f"{'#' * int(level)} {block.text}" if is_heading else block.text
 
 
 def _xlsx(name: str, file: io.BytesIO) -> Iterator[str]:
     import openpyxl  # noqa: PLC0415 - an extra
 
     book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    cells = _Cells(name)
+    cells = _Counter(name, MAX_CELLS, "cells")
+    text = _Counter(name, MAX_TEXT_BYTES, _TEXT)
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # which the file may state wrongly
         lines: list[str] = []
         for row in sheet.iter_rows(values_only=True):
             cells.count(max(1, len(row)))
-            line = "\t".join("" if value is None else str(value) for value in row).rstrip()
+            line = "\t".join(
+                "" if value is None else _one_line(str(value)) for value in row
+            ).rstrip()
+            text.count(len(line))  # cells may share one text
             if line:
                 lines.append(line)
         yield _part("Sheet", sheet.title, "\n".join(lines))
@@ -213,8 +241,7 @@ def _pptx(name: str, file: io.BytesIO) -> Iterator[str]:
     import pptx  # noqa: PLC0415 - an extra
 
     slides = pptx.Presentation(file).slides
-    if len(slides) > MAX_PAGES:
-        raise _too_many(name, len(slides), MAX_PAGES, "slides")
+    _Counter(name, MAX_PAGES, "slides").count(len(slides))
     for number, slide in enumerate(slides, start=1):
         texts = list(_shapes(slide.shapes))
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
@@ -238,33 +265,38 @@ def _odf(name: str, file: io.BytesIO) -> Iterator[str]:
     body = odfdo.Document(file).body
     sheets = body.get_elements("descendant::table:table")
     if isinstance(body, odfdo.Spreadsheet):
-        cells = _Cells(name)
+        cells = _Counter(name, MAX_CELLS, "cells")
+        text = _Counter(name, MAX_TEXT_BYTES, _TEXT)
         for sheet in sheets:
-            yield _part("Sheet", sheet.get_attribute_string("table:name"), _sheet(sheet, cells))
+            title = sheet.get_attribute_string("table:name")
+            yield _part("Sheet", title, _sheet(sheet, cells, text))
     else:
         for paragraph in body.get_elements("descendant::text:h | descendant::text:p"):
             yield paragraph.text_recursive
 
 
-def _sheet(sheet: Any, cells: _Cells) -> str:
+def _sheet(sheet: Any, cells: _Counter, letters: _Counter) -> str:
     """A table of ODF, which says of a row and of a cell how often it is repeated."""
     lines: list[str] = []
     for row in sheet.get_elements("descendant::table:table-row"):
         line: list[str] = []
         empty = 0
         for cell in row.get_elements("table:table-cell | table:covered-table-cell"):
-            text = cell.text_recursive
+            text = _one_line(cell.text_recursive)
             repeated = _repeated(cell, "table:number-columns-repeated")
             if not text:
                 empty += repeated
                 continue
             cells.count(empty + repeated)
+            letters.count(len(text) * repeated)
             line += [*[""] * empty, *[text] * repeated]
             empty = 0
         if line:
             repeated = _repeated(row, "table:number-rows-repeated")
             cells.count(len(line) * (repeated - 1))
-            lines += ["\t".join(line)] * repeated
+            whole = "\t".join(line)
+            letters.count(len(whole) * (repeated - 1))
+            lines += [whole] * repeated
     return "\n".join(lines)
 
 
@@ -272,31 +304,17 @@ def _repeated(element: Any, attribute: str) -> int:
     return int(element.get_attribute_string(attribute) or 1)
 
 
-class _Cells:
-    """Counts the cells of a spreadsheet, before they take room."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._total = 0
-
-    def count(self, cells: int) -> None:
-        """Count some more.
-
-        Raises:
-            FileTooLargeError: There are too many.
-        """
-        self._total += cells
-        if self._total > MAX_CELLS:
-            raise _too_many(self._name, self._total, MAX_CELLS, "cells")
-
-
 def _part(what: str, which: object, text: str) -> str:
-    return f"[{what} {which}]\n{text.strip()}" if text.strip() else ""
+    return f"[{what} {which}]\n{text}" if text.strip() else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _table(rows: Iterable[Iterable[str]]) -> str:
     """A table as Markdown, whose first row is the heading."""
-    lines = ["| " + " | ".join(" ".join(cell.split()) for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows]
     if lines:
         lines.insert(1, "|" + " --- |" * (lines[0].count(" | ") + 1))
     return "\n".join(lines)
