@@ -2,8 +2,8 @@
 
 A fork copies the process with all its sockets, but with one of its threads only. Whatever rests on
 a socket being its owner's alone, or on a lock being released by the thread that holds it, registers
-here and is told in the child. It then forgets what it has; to close it the usual way would speak to
-the server on the parent's connections, and unwatch sockets in an event loop that both share.
+here and is called in the child. It then forgets what it has. Closing it the usual way would send
+data on the parent's connections, and unwatch sockets in an event loop that both share.
 
 Imports nothing of this package.
 """
@@ -22,7 +22,7 @@ _CAN_FORK: Final = hasattr(os, "register_at_fork")
 
 
 class ForkAware(Protocol):
-    """Something that is told in the child of a fork."""
+    """Something that is called in the child of a fork."""
 
     def after_fork(self) -> None:
         """Forget what the parent has. Nothing may be sent or waited for."""
@@ -32,7 +32,7 @@ _registered: Final[WeakSet[ForkAware]] = WeakSet()
 
 
 def register(thing: ForkAware) -> None:
-    """Have something told in the child of a fork, as long as it lives."""
+    """Have something called in the child of a fork, as long as it lives."""
     _registered.add(thing)
 
 
@@ -92,7 +92,7 @@ class Sockets:
 
 
 def _socket_inode(descriptor: int) -> int:
-    """What tells a socket from any other; 0 where there is no such thing."""
+    """The number that identifies a socket; 0 where there is no such number."""
     try:
         found = os.fstat(descriptor)
     except OSError:

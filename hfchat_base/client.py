@@ -15,7 +15,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from typing_extensions import Self, Unpack
 
@@ -44,11 +44,12 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.session import Session
 from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation, answer_options
-from hfchat_base.errors import HuggingChatError
+from hfchat_base.errors import HuggingChatError, InvalidRequestError
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
+from hfchat_base.time_zone import is_time_zone, local_time_zone
 from hfchat_base.types import (
     Answer,
     ArtifactsOption,
@@ -59,6 +60,7 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
+    MessageOptions,
     Model,
     ModelDetails,
     ModelList,
@@ -71,7 +73,6 @@ from hfchat_base.types import (
     Settings,
     SettingsChanges,
     SharedConversation,
-    TurnOptions,
     User,
 )
 from hfchat_base.validation import (
@@ -107,8 +108,20 @@ def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     return settings.lock_for(base_url, known_by or [str(id(session))])
 
 
+def _time_zone(wanted: str | Literal[False] | None) -> str | None:
+    if wanted is None:
+        return local_time_zone()
+    if wanted is False:
+        return None
+    if not is_time_zone(wanted):
+        raise InvalidRequestError(
+            "timezone should be an IANA name such as 'Europe/Berlin', which this one is not."
+        )
+    return wanted
+
+
 class ClientBase(ABC):
-    """Settings and knowledge, without a transport. The arguments are told at `HuggingChat`."""
+    """Settings and knowledge, without a transport. `HuggingChat` describes the arguments."""
 
     _warns_if_dropped = True
 
@@ -130,6 +143,7 @@ class ClientBase(ABC):
         retries: Retries | None = None,
         on_retry: Callable[[Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        timezone: str | Literal[False] | None = None,
         artifacts: ArtifactsOption | None = None,
         reasoning_effort: ReasoningEffort | None = None,
         provider: str | None = None,
@@ -153,6 +167,7 @@ class ClientBase(ABC):
                 "retries": retries,
                 "on_retry": on_retry,
                 "messages_per_minute": messages_per_minute,
+                "timezone": timezone,
             }
         )
         endpoint = resolve_endpoint(base_url)
@@ -178,6 +193,7 @@ class ClientBase(ABC):
             policy=policy,
             max_body_bytes=max_body_bytes,
             messages_per_minute=messages_per_minute,
+            timezone=_time_zone(timezone),
             settings_lock=partial(_settings_lock, endpoint.base_url, self._session),
         )
         self._connection = Connection(
@@ -225,7 +241,7 @@ class ClientBase(ABC):
     def generation(self) -> Generation | None:
         """Which protocol the server speaks: ``current`` (chat-ui 0.20) or ``legacy`` (0.9.5).
 
-        None until the first answer that tells them apart; `get_models` asks for one.
+        None until the first answer that shows it; `get_models` asks for one.
         """
         return self.server.dialect.name if self.server.dialect else None
 
@@ -407,9 +423,12 @@ class HuggingChat(ClientBase):
         on_retry: Called before every wait for another attempt, with its reason and length.
         messages_per_minute: The server's limit. By default it is learnt when it is first reached.
             Calls then wait until they fit into it, so that a batch of any size finishes.
+        timezone: Name of the time zone that is sent with every message, such as
+            ``Europe/Berlin``; models with tools are told the local time. By default that of this
+            machine, where it is known, as the page does. False sends none.
         artifacts: What to do about documents that models write in tags of their own, for all calls
             that do not say; see `hfchat_base.types.ArtifactsOption`.
-        reasoning_effort: How long models may think, likewise; see `TurnOptions`.
+        reasoning_effort: How long models may think, likewise; see `MessageOptions`.
         provider: Who runs the model (HuggingChat only), likewise.
         bill_to: The organisation that pays (HuggingChat only), likewise.
         restores_settings: Whether the account gets its settings back, likewise.
@@ -472,6 +491,8 @@ class HuggingChat(ClientBase):
         Raises:
             TransportError: The server cannot be reached.
             MissingAuthError: It shows nothing to people who are not logged in.
+            RateLimitError: It asks to wait.
+            ServerError: A gateway does not reach it.
         """
         return ModelList(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 
@@ -483,7 +504,7 @@ class HuggingChat(ClientBase):
         """End the session on the server, and delete the saved one that it came from.
 
         Raises:
-            TransportError: The server could not be told; the saved session is deleted all the same.
+            TransportError: The server could not be reached. The saved session is deleted anyway.
         """
         try:
             self._runner.run(discovery.logout(self.server))
@@ -497,7 +518,7 @@ class HuggingChat(ClientBase):
 
         Args:
             model: A model's id or short name; by default `default_model`.
-            system_prompt: What the model is told before anything else.
+            system_prompt: What the model reads before anything else.
 
         Raises:
             ModelNotFoundError: There is no such model; the message names the nearest.
@@ -579,9 +600,13 @@ class HuggingChat(ClientBase):
         check("name", name, TEXT)
         return self._runner.run(discovery.model_details(self.server, name))
 
-    def mcp_servers(self) -> list[McpServerInfo]:
-        """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names."""
-        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
+    def mcp_servers(self, *, refresh: bool = True) -> list[McpServerInfo]:
+        """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names.
+
+        Args:
+            refresh: Whether to ask again if the list was read before.
+        """
+        return list(self._runner.run(discovery.mcp_servers(self.server, refresh=refresh)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
         """Have the server look whether it can use an MCP server, and which tools that has.
@@ -628,7 +653,7 @@ class HuggingChat(ClientBase):
         """List the answers that are being written now, in all conversations of the account.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(conversations.running(self.server))
 
@@ -636,7 +661,7 @@ class HuggingChat(ClientBase):
         """Read what the server has switched on, and its public configuration.
 
         Raises:
-            InvalidRequestError: The server is a legacy one, which does not tell.
+            InvalidRequestError: The server is a legacy one, which does not publish it.
         """
         return self._runner.run(discovery.features(self.server))
 
@@ -662,7 +687,7 @@ class HuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AnswerStream:
         """Stream the answer to a history that the caller keeps.
 
@@ -677,7 +702,7 @@ class HuggingChat(ClientBase):
                 the next call will pass. By default that is `messages` and the answer's text.
             switch_to_vision_model: Whether another model may answer if there are images and the
                 named one does not accept them; otherwise that is an error.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
@@ -691,7 +716,7 @@ class HuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Get the answer to a history that the caller keeps; see `stream_chat`.
 
@@ -822,9 +847,9 @@ class AsyncHuggingChat(ClientBase):
         check("name", name, TEXT)
         return await self._runner.run(discovery.model_details(self.server, name))
 
-    async def mcp_servers(self) -> list[McpServerInfo]:
+    async def mcp_servers(self, *, refresh: bool = True) -> list[McpServerInfo]:
         """List the server's own MCP servers; see `HuggingChat.mcp_servers`."""
-        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=True)))
+        return list(await self._runner.run(discovery.mcp_servers(self.server, refresh=refresh)))
 
     async def check_mcp_server(
         self, url: str, headers: Mapping[str, str] | None = None
@@ -863,7 +888,7 @@ class AsyncHuggingChat(ClientBase):
         model: str | None = None,
         as_history: AsHistory | None = None,
         switch_to_vision_model: bool = True,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
         """Answer a history as it comes; see `HuggingChat.stream_chat`."""
         return self._runner.stream(
@@ -875,7 +900,7 @@ class AsyncHuggingChat(ClientBase):
         messages: Sequence[ChatMessage] | str,
         *,
         model: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Answer a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:

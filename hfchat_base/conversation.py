@@ -31,8 +31,8 @@ from hfchat_base.types import (
     FetchedFile,
     McpServer,
     Message,
+    MessageOptions,
     OnElicitation,
-    TurnOptions,
 )
 from hfchat_base.validation import ANSWER_OPTIONS, CALLBACK, FILE, FLAG, TEXT, check, check_servers
 
@@ -98,30 +98,32 @@ class _ConversationBase:
         text: str,
         files: FileInput | Iterable[FileInput],
         parent_id: str | None,
-        options: TurnOptions,
+        options: MessageOptions,
     ) -> _Opening:
         check("text", text, TEXT)
-        turn, on_elicitation = _divide(files, self._defaults, **options)
+        with_it, on_elicitation = _divide(files, self._defaults, **options)
         return (
-            lambda run: messages.say(
-                self._server, self._state, run, text, turn, parent_id=parent_id
+            lambda run: messages.send_message(
+                self._server, self._state, run, text, with_it, parent_id=parent_id
             ),
             on_elicitation,
         )
 
-    def _retry(self, message_id: str | None, options: TurnOptions) -> _Opening:
-        turn, on_elicitation = _divide((), self._defaults, **options)
+    def _retry(self, message_id: str | None, options: MessageOptions) -> _Opening:
+        with_it, on_elicitation = _divide((), self._defaults, **options)
         return (
-            lambda run: messages.retry(self._server, self._state, run, turn, message_id=message_id),
+            lambda run: messages.retry(
+                self._server, self._state, run, with_it, message_id=message_id
+            ),
             on_elicitation,
         )
 
-    def _edit(self, text: str, message_id: str | None, options: TurnOptions) -> _Opening:
+    def _edit(self, text: str, message_id: str | None, options: MessageOptions) -> _Opening:
         check("text", text, TEXT)
-        turn, on_elicitation = _divide((), self._defaults, **options)
+        with_it, on_elicitation = _divide((), self._defaults, **options)
         return (
             lambda run: messages.edit(
-                self._server, self._state, run, text, turn, message_id=message_id
+                self._server, self._state, run, text, with_it, message_id=message_id
             ),
             on_elicitation,
         )
@@ -183,7 +185,7 @@ class Conversation(_ConversationBase):
         files: FileInput | Sequence[FileInput] = (),
         *,
         parent_id: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AnswerStream:
         """Send a message and stream its answer.
 
@@ -193,7 +195,7 @@ class Conversation(_ConversationBase):
                 of them, at most 10 MiB each. With an image, a conversation whose model has no
                 vision switches to one that has.
             parent_id: The message to continue from, which starts a branch; by default the last one.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
 
         Returns:
             An iterator over events, and a context manager. Nothing is sent before the first event.
@@ -206,7 +208,7 @@ class Conversation(_ConversationBase):
         files: FileInput | Sequence[FileInput] = (),
         *,
         parent_id: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Send a message and wait for the whole answer; see `stream`.
 
@@ -218,35 +220,35 @@ class Conversation(_ConversationBase):
             return stream.result()
 
     def stream_retry(
-        self, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> AnswerStream:
         """Generate another answer to a message, next to the old one, and stream it.
 
         Args:
             message_id: The assistant's message to regenerate, by default the last one.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
         """
         return self._runner.stream(*self._retry(message_id, options))
 
-    def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
+    def retry(self, message_id: str | None = None, **options: Unpack[MessageOptions]) -> Answer:
         """Generate another answer to a message and wait for it; see `stream_retry` and `send`."""
         with self.stream_retry(message_id, **options) as stream:
             return stream.result()
 
     def stream_edit(
-        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, text: str, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> AnswerStream:
         """Replace an earlier message of the user's and stream the new answer.
 
         Args:
             text: The new text.
             message_id: The user's message to edit, by default the last one.
-            **options: See `TurnOptions`.
+            **options: See `MessageOptions`.
         """
         return self._runner.stream(*self._edit(text, message_id, options))
 
     def edit(
-        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, text: str, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> Answer:
         """Replace an earlier message and wait for the answer; see `stream_edit` and `send`."""
         with self.stream_edit(text, message_id, **options) as stream:
@@ -327,7 +329,7 @@ class AsyncConversation(_ConversationBase):
         files: FileInput | Sequence[FileInput] = (),
         *,
         parent_id: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
         """Send a message and read its answer as it comes; see `Conversation.stream`."""
         return self._runner.stream(*self._say(text, files, parent_id, options))
@@ -338,31 +340,33 @@ class AsyncConversation(_ConversationBase):
         files: FileInput | Sequence[FileInput] = (),
         *,
         parent_id: str | None = None,
-        **options: Unpack[TurnOptions],
+        **options: Unpack[MessageOptions],
     ) -> Answer:
         """Send a message and wait for the whole answer; see `Conversation.send`."""
         async with self.stream(text, files, parent_id=parent_id, **options) as stream:
             return await stream.result()
 
     def stream_retry(
-        self, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> AsyncAnswerStream:
         """Generate another answer and stream it; see `Conversation.stream_retry`."""
         return self._runner.stream(*self._retry(message_id, options))
 
-    async def retry(self, message_id: str | None = None, **options: Unpack[TurnOptions]) -> Answer:
+    async def retry(
+        self, message_id: str | None = None, **options: Unpack[MessageOptions]
+    ) -> Answer:
         """Generate another answer to a message and wait for it; see `Conversation.retry`."""
         async with self.stream_retry(message_id, **options) as stream:
             return await stream.result()
 
     def stream_edit(
-        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, text: str, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> AsyncAnswerStream:
         """Say something else instead of an earlier message; see `Conversation.stream_edit`."""
         return self._runner.stream(*self._edit(text, message_id, options))
 
     async def edit(
-        self, text: str, message_id: str | None = None, **options: Unpack[TurnOptions]
+        self, text: str, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> Answer:
         """Replace an earlier message and wait for the answer; see `Conversation.edit`."""
         async with self.stream_edit(text, message_id, **options) as stream:

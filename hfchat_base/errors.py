@@ -100,7 +100,13 @@ class HuggingChatError(Exception):
 
 
 class MissingRequirementsError(HuggingChatError, ImportError):
-    """An optional package is missing; the message contains the exact install command."""
+    """An optional package is missing; the message contains the exact install command.
+
+    Attributes:
+        extra: The extra that brings it, or None if no extra does here.
+    """
+
+    extra: str | None = None
 
     @classmethod
     def for_extra(cls, extra: str, *, what: str) -> MissingRequirementsError:
@@ -110,7 +116,11 @@ class MissingRequirementsError(HuggingChatError, ImportError):
             extra: The extra's name, such as ``"local"``.
             what: What was asked for, as the subject of a sentence.
         """
-        return cls(f'{what} needs an extra: pip install "hfchat[{extra}]"')
+        from hfchat_base.installation import install_command  # noqa: PLC0415 - only for errors
+
+        error = cls(f"{what} needs an extra: {install_command(extra)}")
+        error.extra = extra
+        return error
 
 
 class MissingAuthError(HuggingChatError):
@@ -228,7 +238,7 @@ class RateLimitError(ResponseError):
     """A limit of the server was reached.
 
     Attributes:
-        reason: Which limit; chat-ui tells its three 429s apart only by their text.
+        reason: Which limit; chat-ui's three 429s differ only in their text.
         retry_after: Seconds after which it is worth trying again, or None if waiting is of no
             use. chat-ui sends no ``Retry-After``; its window is known from its source.
     """
@@ -305,7 +315,7 @@ class GenerationFailed(StreamError):  # noqa: N818 - the public name says what h
     """The server reports, inside its 200, that the model failed.
 
     Attributes:
-        upstream_status: HTTP status of the model behind the server, where it was told.
+        upstream_status: HTTP status of the model behind the server, if the server names it.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ class Status:
 
     Attributes:
         message: What went wrong, with ``error``.
-        status_code: HTTP status of the model behind the server, where it was told.
+        status_code: HTTP status of the model behind the server, if the server names it.
     """
 
     status: str
@@ -151,7 +151,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolError:
-    """A tool failed. The run goes on: the model is told."""
+    """A tool failed. The run goes on, and the model learns of it."""
 
     uuid: str
     message: str

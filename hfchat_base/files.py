@@ -95,7 +95,7 @@ class Upload:
 
         Args:
             source: An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image.
-            name: Its name, if the source does not tell a better one.
+            name: Its name, if the source has no better one.
             mime: Its MIME type, if it is not to be found out.
             max_bytes: How large it may be; by default what a server takes as an attachment.
 
@@ -258,7 +258,7 @@ def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
 
 
 def _from_file(source: IO[bytes], name: str | None, mime: str | None, max_bytes: int) -> Upload:
-    # One byte more than the limit tells that it is too large without reading all of it.
+    # One byte more than the limit shows that it is too large without reading all of it.
     data: object = source.read(max_bytes + 1)
     if not isinstance(data, bytes):
         msg = "The file is open as text: open it with mode 'rb'."
@@ -332,7 +332,7 @@ def fetch_public_file(url: str) -> Upload:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public internet, and stands for no other address."""
+    """Return whether an IP address is public, and stands for no other address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -45,7 +45,7 @@ _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class Host(NamedTuple):
-    """A host as a URL names it: name or address in lower case, and the port if it is told."""
+    """A host as a URL names it: name or address in lower case, and the port if it is named."""
 
     name: str
     port: int | None
@@ -66,7 +66,7 @@ class Host(NamedTuple):
 
 
 def is_host(text: str) -> bool:
-    """Tell whether a text is a host, with or without a port.
+    """Return whether a text is a host, with or without a port.
 
     Args:
         text: Such as ``chat.example``, ``192.0.2.7:8090`` or ``[2001:db8::7]``.
@@ -75,7 +75,7 @@ def is_host(text: str) -> bool:
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether a text is a host's name: neither an address nor one with a port.
+    """Return whether a text is a host's name: neither an address nor one with a port.
 
     Args:
         text: Such as ``chat.example``.
@@ -85,7 +85,7 @@ def is_host_name(text: str) -> bool:
 
 
 def is_loopback(text: str) -> bool:
-    """Tell whether an address, or ``localhost``, is this machine's own and nobody else's."""
+    """Return whether an address, or ``localhost``, is this machine's own and nobody else's."""
     address = _address(text)
     return text.lower() == "localhost" or (address is not None and address.is_loopback)
 
@@ -132,7 +132,7 @@ class HostGuard:
         self._origins = frozenset(origins)
 
     def check(self, scope: Mapping[str, Any]) -> Rejection | None:
-        """Tell why a request may not pass; None if it may.
+        """Return why a request may not pass; None if it may.
 
         Args:
             scope: Its ASGI scope.
@@ -157,8 +157,8 @@ class HostGuard:
         if host in self._named or Host(host.name, None) in self._named:
             return True
         address, port = scope.get("server") or ("", None)
-        told = host.port or _DEFAULT_PORTS[scope.get("scheme", "http")]
-        if told != port:
+        host_port = host.port or _DEFAULT_PORTS[scope.get("scheme", "http")]
+        if host_port != port:
             return False
         if host.name == "localhost":
             return True
@@ -171,7 +171,7 @@ def _values(scope: Mapping[str, Any], name: bytes) -> list[str]:
 
 
 def _is_same_origin(origins: Sequence[str], host: Host) -> bool:
-    """Tell whether a request comes from a page of the host that it is sent to, or from no page."""
+    """Return whether a request comes from a page of the host that it goes to, or from no page."""
     if not origins:
         return True
     scheme, separator, rest = origins[0].partition("://")
@@ -183,7 +183,7 @@ def _is_same_origin(origins: Sequence[str], host: Host) -> bool:
 
 
 def _is_foreign_fetch(scope: Mapping[str, Any]) -> bool:
-    """Tell whether a page elsewhere fetches something; a link that somebody follows is allowed."""
+    """Return whether another site's page fetches something; following a link is allowed."""
     if _values(scope, b"sec-fetch-site")[:1] not in [[site] for site in _FOREIGN_SITES]:
         return False
     follows_link = (
@@ -195,7 +195,7 @@ def _is_foreign_fetch(scope: Mapping[str, Any]) -> bool:
 
 
 def _is_well_formed(path: bytes) -> bool:
-    """Tell whether ``decodeURI`` would take a path."""
+    """Return whether ``decodeURI`` would take a path."""
     if _BAD_ESCAPE.search(path):
         return False
     try:

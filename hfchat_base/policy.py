@@ -11,7 +11,7 @@ from it. What counts as what:
   `Resuming` bounds it.
 * A *wait* ends at a deadline (`Timeouts`), or after a number of pauses that is bounded here.
 
-Facts about the server are in `_protocol/constants.py`, and what one response may weigh in
+Constants of the server are in `_protocol/constants.py`, and what one response may weigh in
 `_protocol/http.py`. How long closing a stream may take is the drivers' matter.
 """
 
@@ -146,7 +146,7 @@ class Resuming:
     end_of_response: float = 2.0
 
     def allows(self, looks: int, vain: int) -> bool:
-        """Tell whether to look again, after so many looks, so many of them in vain and in a row."""
+        """Return whether to look again after so many looks, the last `vain` of them in vain."""
         return looks < self.looks_in_all and vain < self.looks_without_news
 
 

@@ -3,6 +3,10 @@
 `AnswerStream` and `AsyncAnswerStream` are what a caller holds. Behind each is a core, which
 advances the flow that reads the answer, and cleans up when the caller leaves, by whatever door. A
 core does not know the object that the caller holds, so that dropping the object is enough to leave.
+
+Between the core and the caller is a generator, for the garbage collector to close. `close()` goes
+to the core and past it: a generator is run by one thread or task at a time, and the one that closes
+need not be the one that reads.
 """
 
 from __future__ import annotations
@@ -10,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from types import AsyncGeneratorType
 from typing import Final, Generic, TypeVar, cast
@@ -22,7 +27,7 @@ from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import clean_up_run, stop_run
 from hfchat_base._flows.run_state import AnswerOptions, RunState
-from hfchat_base._forks import register
+from hfchat_base._forks import Lock, register
 from hfchat_base._transport.aio import AsyncTransport
 from hfchat_base._transport.curl import Transport
 from hfchat_base._transport.interpreters import AsyncInterpreter, SyncInterpreter
@@ -38,20 +43,14 @@ T = TypeVar("T")
 _CLEANUP_SECONDS: Final = 5.0
 """How long closing a stream may wait for the server to hear that its run is not wanted."""
 
-_closed_at_exit: Final[WeakSet[Generator[Event, None, None]]] = WeakSet()
-
-
-def close_at_exit(events: Generator[Event, None, None]) -> None:
-    """Close a synchronous stream when the program ends, if it is still open then."""
-    _closed_at_exit.add(events)
+_open_cores: Final[WeakSet[SyncCore]] = WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
     """Close what is open when the program ends, as long as all that this takes is still there."""
-    for events in list(_closed_at_exit):
-        with suppress(ValueError):  # another thread is reading it
-            events.close()
+    for core in list(_open_cores):
+        core.close()
 
 
 class _Core:
@@ -64,8 +63,8 @@ class _Core:
         self.is_held = False
         """Whether the caller is in a `with` block, whose end is when the stream is left."""
         self._stops_on_leave = stops_on_leave
-        self._closed = False
         self._left = False
+        self._released = False
         self._belongs_to_parent = False
         register(self)
 
@@ -75,7 +74,9 @@ class _Core:
         return self.answer or self.run.answer()
 
     def explain(self, error: HuggingChatError, *, client_is_closed: bool) -> HuggingChatError:
-        """The error to raise: a closed client leaves a run in the middle, however it is noticed."""
+        """The error to raise: what was closed ends in the middle, however that is noticed."""
+        if self._left and self.answer is None:
+            return self._closed_early()
         if not client_is_closed or not self.run.is_running or isinstance(error, StreamError):
             return error
         return StreamError(
@@ -90,11 +91,14 @@ class _Core:
             StreamError: There is none: the stream was closed, or has failed, before its end.
         """
         if self.answer is None:
-            raise StreamError(
-                "The stream was closed before its end. What had arrived is in .partial.",
-                partial=self.current,
-            )
+            raise self._closed_early()
         return self.answer
+
+    def _closed_early(self) -> StreamError:
+        return StreamError(
+            "The stream was closed before its end. What had arrived is in .partial.",
+            partial=self.current,
+        )
 
     @property
     def is_closed_later(self) -> bool:
@@ -120,22 +124,19 @@ class _Core:
         """Take the answer that the flow has ended with.
 
         Raises:
-            StreamError: It was closed while somebody read it.
+            StreamError: It was closed before.
         """
         self.check_open()
         self.answer = answer
 
     def check_open(self) -> None:
-        """Refuse to go on with what somebody else has closed.
+        """Refuse to go on with what somebody closed before its end.
 
         Raises:
-            StreamError: It was closed while somebody read it.
+            StreamError: It was, so nobody may take what has arrived for the whole answer.
         """
-        if self._closed or self._left:
-            raise StreamError(
-                "The stream was closed while it was read. What had arrived is in .partial.",
-                partial=self.current,
-            )
+        if self._left and self.answer is None:
+            raise self._closed_early()
 
     def after_fork(self) -> None:
         """Leave the stream and its run to the parent of this process."""
@@ -156,9 +157,10 @@ class _Core:
 
     def _release(self, interpreter: SyncInterpreter[Answer] | AsyncInterpreter[Answer]) -> bool:
         """End the flow and drop its connection; False if that was done before."""
-        if self._closed:
+        self._left = True
+        if self._released:
             return False
-        self._closed = True
+        self._released = True
         # In the parent another thread may have been running the flow.
         with suppress(ValueError) if self._belongs_to_parent else nullcontext():
             interpreter.close()
@@ -181,40 +183,53 @@ class SyncCore(_Core):
         super().__init__(server, run, stops_on_leave=stops_on_leave)
         self.transport = transport
         self._interpreter = SyncInterpreter(transport, flow, on_elicitation=on_elicitation)
+        self._in_use = threading.Lock()
+        """Held by the thread that runs the flow or lets go of it: only one can."""
+        self._cleaning = Lock()
+        _open_cores.add(self)
 
     def events(self) -> Generator[Event, None, None]:
         """What the flow delivers; closing the generator leaves the stream."""
         try:
             self.check_owner()
-            while (batch := self._interpreter.advance()) is not None:
+            while (batch := self._advance()) is not None:
+                self.check_open()
                 yield from batch
                 self.check_owner()
-                self.check_open()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
-            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+            if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
                 raise
-            raise told from error
+            raise shown from error
         finally:
             if not self.is_closed_later:
                 self.close()
 
+    def _advance(self) -> list[Event] | None:
+        with self._in_use:
+            return self._interpreter.advance()
+
     def close(self) -> None:
-        """Close the flow and the connection, and clean up on the server."""
-        if self._release(self._interpreter) and self.needs_cleanup():
-            self._clean_up()
+        """Close the flow and the connection, and clean up on the server.
 
-    def leave(self) -> None:
-        """Close while another thread reads: that thread alone may let go of the connection.
-
-        With its run stopped the stream ends, and the reader is told why.
+        May be called from any thread, also from what the flow calls. If the flow is running, its
+        own thread alone may let go of the connection: with its run stopped the stream ends, and
+        whoever reads it gets here.
         """
-        self._left = True
-        if self.needs_cleanup():
-            self._clean_up()
+        self._left = True  # first: whoever runs the flow looks at it afterwards
+        if self._in_use.acquire(blocking=False):
+            try:
+                self._release(self._interpreter)
+            finally:
+                self._in_use.release()
+        with self._cleaning:
+            if self.needs_cleanup():
+                self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
 
-    def _clean_up(self) -> None:
-        self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
+    def after_fork(self) -> None:
+        """Leave the stream to the parent, whose threads are not in this process."""
+        self._in_use = threading.Lock()
+        super().after_fork()
 
 
 class AsyncCore(_Core):
@@ -244,9 +259,9 @@ class AsyncCore(_Core):
                 self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
-            if (told := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
+            if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
                 raise
-            raise told from error
+            raise shown from error
         finally:
             if not self.is_closed_later:
                 await self.close()
@@ -291,12 +306,12 @@ class AnswerStream:
     def __init__(self, core: SyncCore) -> None:
         self._core = core
         self._events = core.events()
-        close_at_exit(self._events)
 
     def __iter__(self) -> Iterator[Event]:
-        return self._events
+        return self
 
     def __next__(self) -> Event:
+        self._core.check_open()
         return next(self._events)
 
     def __enter__(self) -> Self:
@@ -313,7 +328,7 @@ class AnswerStream:
 
     def text(self) -> Generator[str, None, None]:
         """Iterate over the pieces of text alone."""
-        return (event.text for event in self._events if isinstance(event, TextDelta))
+        return (event.text for event in self if isinstance(event, TextDelta))
 
     def result(self) -> Answer:
         """Read to the end and return the whole answer.
@@ -321,7 +336,7 @@ class AnswerStream:
         Raises:
             HuggingChatError: The run did not end well; see `StreamError`.
         """
-        for _ in self._events:
+        for _ in self:
             pass
         return self._core.whole()
 
@@ -340,12 +355,7 @@ class AnswerStream:
 
         May be called from another thread; whoever reads then gets a `StreamError`.
         """
-        try:
-            self._events.close()
-        except ValueError:  # it is running, in another thread or in what it calls
-            self._core.leave()
-        else:
-            self._core.close()
+        self._core.close()
 
 
 class AsyncAnswerStream:
@@ -365,10 +375,12 @@ class AsyncAnswerStream:
         self._events = cast("AsyncGeneratorType[Event, None]", core.events())
 
     def __aiter__(self) -> AsyncIterator[Event]:
-        return self._events
+        return self
 
-    async def __anext__(self) -> Event:
-        return await anext(self._events)
+    def __anext__(self) -> Awaitable[Event]:
+        # Not a coroutine, which every token would have to pass.
+        self._core.check_open()
+        return self._events.__anext__()
 
     async def __aenter__(self) -> Self:
         self._core.is_held = True
@@ -384,7 +396,7 @@ class AsyncAnswerStream:
 
     async def text(self) -> AsyncGenerator[str, None]:
         """Iterate over the pieces of text alone."""
-        async for event in self._events:
+        async for event in self:
             if isinstance(event, TextDelta):
                 yield event.text
 
@@ -394,7 +406,7 @@ class AsyncAnswerStream:
         Raises:
             HuggingChatError: The run did not end well; see `StreamError`.
         """
-        async for _ in self._events:
+        async for _ in self:
             pass
         return self._core.whole()
 

@@ -45,6 +45,7 @@ __all__ = [
     "McpTool",
     "Message",
     "MessageFile",
+    "MessageOptions",
     "MessageState",
     "Model",
     "ModelDetails",
@@ -64,7 +65,6 @@ __all__ = [
     "SharedConversation",
     "Source",
     "ToolRun",
-    "TurnOptions",
     "User",
     "Value",
 ]
@@ -138,7 +138,7 @@ The asynchronous client also takes a coroutine function.
 """
 
 
-class TurnOptions(TypedDict, total=False):
+class MessageOptions(TypedDict, total=False):
     """What can go with a message.
 
     Attributes:
@@ -315,10 +315,17 @@ class ModelDetails(Model):
 
 
 class McpServerInfo(Value):
-    """One of the server's own MCP servers; `mcp_servers` takes its name."""
+    """One of the server's own MCP servers; `mcp_servers` takes its name.
+
+    Attributes:
+        name: Its name.
+        url: Its address.
+        is_web_search: Whether `web_search` uses it.
+    """
 
     name: str
     url: str = ""
+    is_web_search: bool = False
 
 
 class McpTool(Value):
@@ -690,7 +697,7 @@ RetryReason = Literal["connection", "overloaded", "limit", "pace"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A pause before something is tried again, as `on_retry` is told of it.
+    """A pause before something is tried again, as `on_retry` gets it.
 
     Attributes:
         reason: ``connection`` (none came about), ``overloaded`` (502, 503, 504), ``limit`` (a 429

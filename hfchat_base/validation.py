@@ -70,7 +70,7 @@ class Kind:
 
 
 def _object_with(method: str) -> Any:
-    """Any object that has a method, which tells its class without importing it."""
+    """Any object that has a method, which identifies its class without importing it."""
 
     def check_method(value: Any) -> Any:
         if not hasattr(value, method):
@@ -125,6 +125,7 @@ _CLIENT: Final[Mapping[str, Kind]] = {
     "retries": Kind("a Retries", InstanceOf[Retries] | None),
     "on_retry": CALLBACK,
     "messages_per_minute": Kind("a number (int) or None", int | None),
+    "timezone": Kind("a time zone's name (str), False or None", str | Literal[False] | None),
 }
 
 

@@ -48,7 +48,6 @@ from hfchat_base import (
     Upload,
 )
 from hfchat_base.documents import can_read_documents
-from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.events import Event
 from hfchat_base.files import document
 from hfchat_base.tools import (
@@ -58,7 +57,6 @@ from hfchat_base.tools import (
     Piece,
     assistant_text,
     openai_form,
-    repetitions,
     result_text,
 )
 from hfchat_base.tools.openai_form import ToolSet
@@ -70,13 +68,13 @@ __all__ = [
     "FetchFile",
     "as_openai_tool",
     "base_messages",
-    "check_tool_loop",
     "gathered",
     "has_web_files",
     "metadata_of",
     "profile_of",
     "register_blocks",
     "response_schema",
+    "tool_rounds",
     "tool_set",
     "with_errors",
 ]
@@ -137,36 +135,14 @@ def has_web_files(messages: Sequence[BaseMessage]) -> bool:
     )
 
 
-def check_tool_loop(messages: Sequence[BaseMessage], most: int | None) -> None:
-    """Stop an agent whose model repeats itself: the last calls and their results are all the same.
-
-    Args:
-        messages: The history.
-        most: How often a call may be repeated in a row; None for no limit.
-
-    Raises:
-        RepeatedToolCallError: The model has repeated a call that often since the user's last
-            message.
-    """
-    if most is None or repetitions(_rounds(messages)) < most:
-        return
-    calls, _ = next(_rounds(messages))
-    names = " and ".join(dict.fromkeys(name for name, _ in calls))
-    raise RepeatedToolCallError(
-        f"The model has called {names} {most} times in a row with the same arguments and the"
-        " same result. Use a larger model, describe when to stop, or raise"
-        " max_identical_calls."
-    )
-
-
-def _rounds(messages: Sequence[BaseMessage]) -> Iterator[tuple[list[Any], list[Any]]]:
+def tool_rounds(messages: Sequence[BaseMessage]) -> Iterator[tuple[list[FunctionCall], list[Any]]]:
     """The calls of each of the last messages with their results, the newest first."""
     results: list[Any] = []
     for message in reversed(messages):
         if isinstance(message, ToolMessage):
             results.append((message.status, message.content))
         elif isinstance(message, AIMessage) and message.tool_calls:
-            yield [(call["name"], call["args"]) for call in message.tool_calls], results
+            yield [FunctionCall(call["name"], call["args"]) for call in message.tool_calls], results
             results = []
         else:
             return

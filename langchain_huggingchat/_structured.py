@@ -38,8 +38,8 @@ from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
 
-from hfchat_base import MissingRequirementsError
 from hfchat_base.tools import read_json, repair_request
+from hfchat_base.tools.json_schema import JsonSchema
 
 __all__ = ["METHODS", "Method", "OutputSchema", "StructuredOutput"]
 
@@ -49,8 +49,6 @@ METHODS: Final = ("function_calling", "json_schema", "json_mode")
 _VALUE: Final = "value"
 """The only field of the object that holds a value which is not an object itself."""
 
-_MOST_ERRORS: Final = 5
-_LONGEST_ERROR: Final = 300
 _PREVIEW_GROWTH: Final = 50
 """JSON that is being written is parsed again once it has grown by one part in so many."""
 
@@ -438,33 +436,10 @@ def _validator(schema: Any, json_schema: Mapping[str, Any]) -> Callable[[Any], A
 
 
 def _json_schema_validator(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
-    # Imported here because most programs use classes.
-    try:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415
-        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-        from jsonschema.validators import validator_for  # noqa: PLC0415
-        from referencing import Registry  # noqa: PLC0415
-    except ImportError as error:
-        what = "Validating against a JSON schema"
-        raise MissingRequirementsError.for_extra("langchain", what=what) from error
-
-    kind = validator_for(schema, default=Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"The JSON schema is invalid: {error.message}") from error
-    # With a registry of its own it does not fetch schemas from the web.
-    validator = kind(schema, registry=Registry())
+    checked = JsonSchema(schema, extra="langchain")
 
     def validate(value: Any) -> Any:
-        errors = sorted(validator.iter_errors(value), key=lambda error: error.json_path)
-        if errors:
-            raise ValueError(
-                "\n".join(
-                    f"{error.json_path}: {error.message[:_LONGEST_ERROR]}"
-                    for error in errors[:_MOST_ERRORS]
-                )
-            )
+        checked.check(value)
         return value
 
     return validate

@@ -72,7 +72,7 @@ from hfchat_base.client import (
 )
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
-from hfchat_base.tools import ToolSession
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession, check_repetitions
 from hfchat_base.types import ArtifactsOption, ModelDetails, ReasoningEffort
 from hfchat_base.validation import (
     ANSWER_OPTIONS,
@@ -89,13 +89,13 @@ from langchain_huggingchat._convert import (
     ChunkMaker,
     as_openai_tool,
     base_messages,
-    check_tool_loop,
     gathered,
     has_web_files,
     metadata_of,
     profile_of,
     register_blocks,
     response_schema,
+    tool_rounds,
     tool_set,
     with_errors,
 )
@@ -405,7 +405,7 @@ class ChatHuggingChat(BaseChatModel):
     max_tool_asks: int = Field(default=3, ge=1)
     """How many requests to make for a forced tool call at most."""
 
-    max_identical_calls: int | None = Field(default=5, ge=1)
+    max_identical_calls: int | None = Field(default=MAX_IDENTICAL_CALLS, ge=1)
     """How often in a row the model may make the same tool call with the same result before
     `~hfchat_base.errors.RepeatedToolCallError` is raised; None for no limit. An agent's
     ``recursion_limit`` bounds all other loops."""
@@ -690,7 +690,7 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
         with model_errors():
-            check_tool_loop(messages, self.max_identical_calls)
+            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.sync
             history = base_messages(messages, self._fetch)
             session, options = self._session(history, stop, kwargs, streams=streams)
@@ -717,7 +717,7 @@ class ChatHuggingChat(BaseChatModel):
         streams: bool,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with model_errors():
-            check_tool_loop(messages, self.max_identical_calls)
+            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.asynchronous
             if has_web_files(messages):
                 history = await asyncio.to_thread(base_messages, messages, self._fetch)

@@ -17,7 +17,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
 import hfchat_base
-from hfchat_base.errors import InvalidRequestError, RepeatedToolCallError
+from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload, fetch_public_file
 from hfchat_base.tools import (
     FunctionCall,
@@ -49,13 +49,11 @@ from hfchat_base.tools import (
     ToolChoice,
     ToolConfig,
     assistant_text,
-    repetitions,
     result_text,
 )
 from hfchat_base.types import AnswerReference, Role
 
 __all__ = [
-    "check_progress",
     "openai_tool_calls",
     "partial_call",
     "to_history",
@@ -63,6 +61,7 @@ __all__ = [
     "to_tool_config",
     "tool_calls",
     "tool_descriptions",
+    "tool_rounds",
     "tool_selections",
     "without_references",
 ]
@@ -275,30 +274,7 @@ def _from_older_form(written: Any) -> FunctionCall | None:
     return FunctionCall(name, _arguments(arguments), call.get("id") or "") if name else None
 
 
-def check_progress(messages: Sequence[ChatMessage], limit: int) -> None:
-    """Check that a history does not end with the same tool calls and results over and over.
-
-    Calls whose results change, as of a tool that waits for something, are progress.
-
-    Args:
-        messages: The history of an agent.
-        limit: How often in a row the same calls may have the same results.
-
-    Raises:
-        RepeatedToolCallError: They had them as often as that.
-    """
-    if repetitions(_rounds(messages)) < limit:
-        return
-    calls, _ = next(_rounds(messages))
-    call = f"{calls[0].name}({json.dumps(calls[0].arguments, ensure_ascii=False)})"
-    raise RepeatedToolCallError(
-        f"The model called {call} {limit} times in a row, and the result was the same each"
-        " time. Improve the tool's description or result, use another model, or raise"
-        " max_identical_calls."
-    )
-
-
-def _rounds(
+def tool_rounds(
     messages: Sequence[ChatMessage],
 ) -> Iterator[tuple[list[FunctionCall], list[str | None]]]:
     """The calls of each of the last messages with their results, the newest first."""
@@ -307,7 +283,7 @@ def _rounds(
         if message.role in _RESULT_ROLES:
             results.append(message.content)
             continue
-        calls = [replace(call, id="") for call in tool_calls(message)]
+        calls = tool_calls(message)
         if not calls:
             return
         yield calls, results

@@ -56,7 +56,7 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_arguments, hide_servers
-from hfchat_base.tools import ToolChoice, ToolConfig
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig, check_repetitions
 from hfchat_base.types import (
     ASSUMED_CONTEXT_WINDOW,
     ArtifactsOption,
@@ -77,11 +77,11 @@ from hfchat_base.validation import (
     without_effect,
 )
 from llama_index_huggingchat._convert import (
-    check_progress,
     to_history,
     to_history_async,
     to_tool_config,
     tool_descriptions,
+    tool_rounds,
     tool_selections,
     without_references,
 )
@@ -111,8 +111,6 @@ DEFAULT_NUM_OUTPUT: Final = 4_096
 
 _MOST_OUTPUT: Final = 4
 """LlamaIndex reserves at most this part of a window for the answer, or no prompt would fit."""
-
-DEFAULT_MAX_IDENTICAL_CALLS: Final = 5
 
 _Class = TypeVar("_Class", bound=type[Any])
 
@@ -302,7 +300,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         description="Let another model answer messages with images that `model` cannot see.",
     )
     max_identical_calls: int | None = Field(
-        default=DEFAULT_MAX_IDENTICAL_CALLS,
+        default=MAX_IDENTICAL_CALLS,
         ge=1,
         description="How often in a row the same tool calls may have the same results.",
     )
@@ -335,7 +333,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
         switch_to_vision_model: bool = False,
-        max_identical_calls: int | None = DEFAULT_MAX_IDENTICAL_CALLS,
+        max_identical_calls: int | None = MAX_IDENTICAL_CALLS,
         ephemeral: bool = False,
         account: str | None = None,
         timeout: float | None = None,
@@ -730,8 +728,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         history: Sequence[hfchat_base.ChatMessage],
         kwargs: dict[str, Any],
     ) -> _Request:
-        if self.max_identical_calls is not None:
-            check_progress(messages, self.max_identical_calls)
+        check_repetitions(tool_rounds(messages), self.max_identical_calls)
         return self._request(history, kwargs)
 
     def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:

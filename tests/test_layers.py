@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -34,13 +35,15 @@ LAYERS: Final = (
     "hfchat_base._flows",
     "hfchat_base._protocol",
     "hfchat_base.validation",
-    "hfchat_base.files hfchat_base.documents hfchat_base.policy hfchat_base.secret",
+    "hfchat_base.files hfchat_base.policy hfchat_base.secret hfchat_base.time_zone",
+    "hfchat_base.documents",
     # What everybody may know of the protocol: its numbers, and how an address is read.
     "hfchat_base._protocol.web_address",
     "hfchat_base._protocol.constants",
     "hfchat_base.errors",
     "hfchat_base.types",
     "hfchat_base._display",
+    "hfchat_base.installation",
     "hfchat_base.events hfchat_base._forks hfchat_base._version",
 )
 """From top to bottom; a module may import from its own layer and from those below."""
@@ -123,6 +126,33 @@ def test_only_dialects_know_the_generations() -> None:
         if isinstance(part, ast.Constant) and part.value in ("current", "legacy")
     ]
     assert not asking
+
+
+def test_only_the_protocol_knows_routes() -> None:
+    """No flow names a route of the server: requests are made in `_protocol`."""
+    named = [
+        f"{name}:{node.lineno} {node.value}"
+        for name, file in MODULES.items()
+        if name.startswith("hfchat_base._flows")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.match(r"/[a-z]", node.value)
+    ]
+    assert not named
+
+
+def test_one_writer_of_runs() -> None:
+    """The state of a run is assigned in `run_state.py` alone."""
+    writes = [
+        f"{name}:{node.lineno}"
+        for name, file in MODULES.items()
+        if name.startswith("hfchat_base.") and not name.startswith("hfchat_base.local.")
+        if name != "hfchat_base._flows.run_state"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if re.match(r"(self\.)?_?run(\.|$)", ast.unparse(node.value))
+    ]
+    assert not writes
 
 
 def test_tests_share_through_support_only() -> None:

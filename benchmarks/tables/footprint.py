@@ -23,7 +23,7 @@ _EXTRAS: Final = {
     "llama-index": "llama_index_huggingchat",
     "local": "hfchat_base.local",
     "cli": "hfchat_base.cli.app",
-    "demo": "",
+    "model": "",
     "browser": "",
     "keyring": "",
     "all": "",

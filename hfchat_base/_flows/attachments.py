@@ -25,8 +25,6 @@ from hfchat_base._flows.commands import Flow, compute
 from hfchat_base._flows.context import ServerInfo, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import AUDIO_ALIASES, AUDIO_TYPES, MAX_AUDIO_BYTES
-from hfchat_base._protocol.http import Request
-from hfchat_base._protocol.requests import ACCEPT_JSON
 from hfchat_base.documents import document_text
 from hfchat_base.errors import (
     HuggingChatError,
@@ -92,6 +90,22 @@ def prepare(
         found[key] = yield from _readable(server, model, key, upload)
     yield from _check_length(server, model, provider, sum(each.size for each in found.values()))
     return found
+
+
+def readable_messages(
+    server: ServerInfo,
+    model: str,
+    messages: Sequence[ChatMessage],
+    *,
+    provider: str | None = None,
+) -> Flow[list[ChatMessage]]:
+    """A history with readable attachments; see `prepare`."""
+    return applied((yield from prepare(server, model, messages, provider=provider)), messages)
+
+
+def is_recording(upload: Attachment) -> bool:
+    """Whether what is said in an attachment is sent in its place."""
+    return upload.mime.startswith("audio/")
 
 
 def applied(readables: Readables, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
@@ -196,9 +210,8 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
             f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
             f" {', '.join(AUDIO_TYPES)}."
         )
-    (yield from discovery.dialect(server)).require(f"transcription of {audio.name!r}")
-    headers = {**ACCEPT_JSON, "origin": server.endpoint.origin, "content-type": mime}
-    request = Request("POST", "/api/transcribe", headers, audio.data)
+    dialect = yield from discovery.dialect(server)
+    request = dialect.transcribe(server.endpoint, mime, audio.data)
     response = yield from send(server, request)
     if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
         raise InvalidRequestError(

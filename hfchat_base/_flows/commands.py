@@ -53,7 +53,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Send a request beside the open stream, without waiting; `Collect` gets what comes of it."""
+    """Send a request while the stream is open, without waiting; `Collect` gets what comes of it."""
 
     request: Request
 

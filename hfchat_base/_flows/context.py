@@ -34,7 +34,13 @@ from hfchat_base._protocol.dialects import Dialect
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import Catalog
 from hfchat_base._protocol.requests import Endpoint
-from hfchat_base.errors import HuggingChatError, RateLimitError, ResponseError, TransportError
+from hfchat_base.errors import (
+    HuggingChatError,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+    TransportError,
+)
 from hfchat_base.policy import Pacing, Policy, check_count
 from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
@@ -72,7 +78,7 @@ class RateLimiter:
         return self._limit
 
     def take(self, now: float) -> float:
-        """Take a place if there is one; else tell in how many seconds to ask again."""
+        """Take a place if there is one; else return in how many seconds to ask again."""
         with self._lock:
             self._forget(now)
             if self._limit is not None and len(self._sent) >= self._limit:
@@ -140,6 +146,7 @@ class ServerInfo:
         policy: Timeouts, retries and limits.
         max_body_bytes: The largest request body that the server accepts.
         messages_per_minute: The server's limit; None to learn it from the first refusal.
+        timezone: Sent with every message, as an IANA name; None sends none.
         settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Attributes:
@@ -158,11 +165,13 @@ class ServerInfo:
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         messages_per_minute: int | None = None,
+        timezone: str | None = None,
         settings_lock: Callable[[], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
         self.max_body_bytes = max_body_bytes
+        self.timezone = timezone
         if messages_per_minute is not None:
             check_count("messages_per_minute", messages_per_minute)
         pacing = self.policy.pacing
@@ -195,6 +204,9 @@ OVERLOADED: Final = (502, 503, 504)
 """Statuses of a gateway that cannot reach the server, or no longer waits for it."""
 
 _LIMITED: Final = 429
+
+_FAILED: Final = 500
+"""What chat-ui answers where it fails itself; all other 5xx are a gateway's."""
 
 
 class Attempts:
@@ -298,6 +310,19 @@ def _reason(request: Request, response: Response) -> RetryReason | None:
     return None
 
 
+def is_temporary(error: HuggingChatError) -> bool:
+    """Whether a refusal is about the moment, and not about what was asked for.
+
+    Nothing follows from it for the resource: another route, or another conversation, in its place
+    would be a further request to a server that has asked to wait, or that nobody reaches.
+    """
+    if isinstance(error, RateLimitError):
+        return True
+    if isinstance(error, ServerError) and error.status != _FAILED:
+        return True
+    return isinstance(error, ResponseError) and error.retry_after is not None
+
+
 def check_pause(server: ServerInfo, error: HuggingChatError) -> float | None:
     """The seconds that a refusal asks to wait; None if it names none.
 
@@ -376,11 +401,11 @@ class Deadlines:
         self.progress(at)
 
     def passed(self, at: float) -> bool:
-        """Tell whether waiting has taken too long, although something came."""
+        """Return whether waiting has taken too long, although something came."""
         return self.next is not None and at > self.next
 
     def _set(self, at: float, seconds: float | None) -> None:
-        self.next = after(at, seconds)
+        self.next = None if seconds is None else at + seconds
         self.limit = seconds or 0.0
         if self._total is not None and (self.next is None or self._total < self.next):
             self.next = self._total

@@ -12,8 +12,7 @@ from hfchat_base._flows.context import ServerInfo, after, send
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.dialects import base, parse_created
 from hfchat_base._protocol.framing import ServerSentEvents
-from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
-from hfchat_base._protocol.requests import empty_request
+from hfchat_base._protocol.http import ERROR_BYTES, Response
 from hfchat_base._protocol.stored import StoredConversation, read_running
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, ProtocolError
 from hfchat_base.types import Answer, ConversationInfo, FetchedFile, RunningAnswer
@@ -59,7 +58,7 @@ def read(server: ServerInfo, conversation_id: str) -> Flow[StoredConversation]:
 
 
 def list_page(server: ServerInfo, page: int) -> Flow[tuple[list[ConversationInfo], bool]]:
-    """Read one page of the list, counted from 0; tell whether more follow.
+    """Read one page of the list, counted from 0; return whether more follow.
 
     To a session that it does not know, a server answers with an empty list (R: ``login_required``).
     """
@@ -99,7 +98,7 @@ def delete(server: ServerInfo, conversation_id: str) -> Flow[None]:
 def delete_all(server: ServerInfo) -> Flow[None]:
     """Delete all conversations of the account."""
     dialect = yield from discovery.dialect(server)
-    request = empty_request("DELETE", dialect.conversations_path, server.endpoint)
+    request = dialect.delete_all_conversations(server.endpoint)
     responses.check((yield from send(server, request)), request)
 
 
@@ -118,10 +117,9 @@ def running(server: ServerInfo) -> Flow[list[RunningAnswer]]:
     """The account's answers that are being written now.
 
     Raises:
-        InvalidRequestError: The server does not tell.
+        InvalidRequestError: The server does not have that list.
     """
-    (yield from discovery.dialect(server)).require("list of running answers")
-    request = Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
+    request = (yield from discovery.dialect(server)).get_running_answers()
     head = yield from open_stream(request)
     until = after(head.at, server.policy.timeouts.response)
     if head.status != 200 or head.content_type != "text/event-stream":  # noqa: PLR2004

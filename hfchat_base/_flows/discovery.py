@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Start, collect, has_account
-from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._flows.context import ServerInfo, is_temporary, send
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
@@ -34,7 +34,6 @@ from hfchat_base._protocol.models import (
     Catalog,
     read_details,
 )
-from hfchat_base._protocol.requests import ACCEPT_JSON, json_request
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     HuggingChatError,
@@ -81,7 +80,7 @@ def dialect(server: ServerInfo) -> Flow[Dialect]:
     """Find out which protocol a server speaks; no request if it is known.
 
     Both generations answer the current route for models with 200, legacy with a page (R:
-    ``models``), so one request tells, and its answer is the model list at the same time.
+    ``models``), so one request is enough, and its answer is the model list at the same time.
 
     Raises:
         HuggingChatError: It could not be found out.
@@ -101,6 +100,8 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     Raises:
         TransportError: The server cannot be reached.
         MissingAuthError: It shows nothing to people who are not logged in.
+        RateLimitError: It asks to wait.
+        ServerError: A gateway does not reach it.
     """
     if server.catalog is not None and not refresh:
         return server.catalog
@@ -134,8 +135,8 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
         except MissingAuthError as error:
             refused = error
         except InvalidRequestError as error:
-            if error.status is None:
-                raise  # nothing was sent: the client's own settings cannot be used
+            if error.status is None or is_temporary(error):
+                raise  # if nothing was sent, the client's own settings cannot be used
             _log.debug("model list: %s did not work: %s", request.path, error)
         else:
             if found is not None:
@@ -158,6 +159,8 @@ def _try_sources(
         except (MissingAuthError, InvalidRequestError):
             raise
         except HuggingChatError as error:
+            if is_temporary(error):
+                raise
             _log.debug("model list: %s did not work: %s", request.path, error)
             continue
         if found is None:
@@ -230,13 +233,13 @@ def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
         return
     request = server.dialect.get_model(model)
     if request is not None:
-        run.details_of = model
+        run.ask_for_details(model)
         yield Start(request)
 
 
 def take_details(server: ServerInfo, run: RunState) -> Flow[None]:
     """Remember the details that were asked for; without them the answer is as good."""
-    model, run.details_of = run.details_of, None
+    model = run.take_details()
     if model is None:
         return
     try:
@@ -319,7 +322,12 @@ def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpS
             response = responses.check_json((yield from send(server, request)), request)
             raw = encodings.parse_json(response.body, "list of MCP servers")
             found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
-        server.mcp_servers = tuple(McpServerInfo(name=each.name, url=each.url) for each in found)
+        server.mcp_servers = tuple(
+            McpServerInfo(
+                name=each.name, url=each.url, is_web_search=each.name == WEB_SEARCH_SERVER
+            )
+            for each in found
+        )
     return server.mcp_servers
 
 
@@ -367,10 +375,8 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     """
     address = reveal(url) or ""
     WebAddress.parse(address, what="url")
-    (yield from dialect(server)).require("MCP servers")
-    pairs = [{"key": key, "value": value} for key, value in reveal_values(headers).items()]
-    body = {"url": address, "headers": pairs}
-    request = json_request("POST", "/api/mcp/health", server.endpoint, body)
+    spoken = yield from dialect(server)
+    request = spoken.check_mcp_server(server.endpoint, address, reveal_values(headers))
     response = yield from send(server, request)
     if response.status not in _MCP_REFUSED:
         responses.check_json(response, request)
@@ -400,12 +406,10 @@ def features(server: ServerInfo) -> Flow[ServerFeatures]:
     """What the server has switched on, and its public configuration.
 
     Raises:
-        InvalidRequestError: The server does not tell.
+        InvalidRequestError: The server does not publish them.
     """
-    (yield from dialect(server)).require("public configuration")
     found: list[dict[str, Any]] = []
-    for path in ("/api/v2/feature-flags", "/api/v2/public-config"):
-        request = Request("GET", path, ACCEPT_JSON)
+    for request in (yield from dialect(server)).get_features():
         response = responses.check_json((yield from send(server, request)), request)
         raw = encodings.from_superjson(response.body, "configuration")
         found.append(raw if isinstance(raw, dict) else {})

@@ -14,11 +14,10 @@ from typing import Final
 
 from hfchat_base._flows import attachments, conversations, discovery, settings
 from hfchat_base._flows.commands import Flow
-from hfchat_base._flows.context import ServerInfo
+from hfchat_base._flows.context import ServerInfo, is_temporary
 from hfchat_base._flows.index import ConversationIndex, Plan
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import AnswerOptions, RunState
-from hfchat_base._protocol.artifacts import NOTHING
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_conversation_id, check_message_id, check_text
 from hfchat_base.errors import (
@@ -88,7 +87,7 @@ def answer_history(
     Raises:
         HuggingChatError: See `conversations.create` and `run.answer`.
     """
-    run.options = request.answer
+    run.wants(request.answer)
     model = yield from _model_id(server, request)
     yield from discovery.check_mcp_servers(
         server, request.mcp_servers, web_search=request.web_search
@@ -136,14 +135,17 @@ def _send(
         if conversation_id is None or parent_id is None:
             created = yield from conversations.create(server, model, plan.system_prompt)
             conversation_id = created.id
-            run.earlier_artifacts = NOTHING
+            run.in_new_conversation()
             parent_id = created.root_message_id or created.latest().id
             if created.model and created.model != model:
                 # It was a short name; the history is known under the model's id from now on.
                 model = created.model
                 plan = history.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
-            server, _outgoing_message(request, plan, conversation_id, parent_id), run, model=model
+            server,
+            _outgoing_message(server, request, plan, conversation_id, parent_id),
+            run,
+            model=model,
         )
         answered = True
     finally:
@@ -185,12 +187,17 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
 
     The reference comes with the history, so nothing is taken for granted: the conversation has to
     be ours, with the same model and system prompt, and no run may be going on in it.
+
+    Raises:
+        ResponseError: The server asks to wait, which says nothing about the conversation.
     """
     try:
         check_message_id(reference.message_id)
         conversation_id = check_conversation_id(reference.conversation_id)
         stored = yield from conversations.read(server, conversation_id)
     except (ResponseError, ProtocolError) as error:
+        if is_temporary(error):
+            raise
         _log.info("conversation %r cannot be continued (%s)", reference.conversation_id, error)
         return False
     is_same_prompt = not plan.system_prompt or stored.system_prompt == plan.system_prompt
@@ -206,16 +213,14 @@ def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: s
     plan = ConversationIndex().plan(model, request.messages)
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
-    run.reads_message_id = False
-    run.earlier_artifacts = NOTHING
-    run.to_delete = created.id
+    run.in_new_conversation(to_delete=created.id)
     parent_id = created.root_message_id or created.latest().id
-    message = _outgoing_message(request, plan, created.id, parent_id)
+    message = _outgoing_message(server, request, plan, created.id, parent_id)
     return (yield from run_answer(server, message, run, model=model))
 
 
 def _outgoing_message(
-    request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
+    server: ServerInfo, request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -225,11 +230,12 @@ def _outgoing_message(
         files=plan.files,
         web_search=request.web_search,
         mcp_servers=request.mcp_servers,
+        timezone=server.timezone,
     )
 
 
 def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
-    """Tell whether an error means that a conversation cannot be continued.
+    """Return whether an error means that a conversation cannot be continued.
 
     If the message may have arrived there before it went, sending it to another is a further attempt
     at it: what came of the first one has gone with its conversation.

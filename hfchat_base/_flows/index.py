@@ -116,22 +116,22 @@ class ConversationIndex:
         Raises:
             InvalidRequestError: There is nothing to answer.
         """
-        system_prompt, turns = _divide(messages)
-        if not turns:
+        system_prompt, history = _divide(messages)
+        if not history:
             msg = "There is no message to answer: the history has only system messages, or none."
             raise InvalidRequestError(msg)
-        keys = _keys(model, system_prompt, turns)
+        keys = _keys(model, system_prompt, history)
         with self._lock:
-            known = None if fresh else self._longest_known(keys, turns)
-            reference = None if fresh else self._reference(keys, turns, known[0] if known else 0)
+            known = None if fresh else self._longest_known(keys, history)
+            reference = None if fresh else self._reference(keys, history, known[0] if known else 0)
             if known is None:
-                text, files = render(turns)
+                text, files = render(history)
                 return Plan(
                     model, None, None, system_prompt, text, files, reference, keys[-1], None
                 )
             index, place = known
             place.thread.busy = True
-        text, files = render(turns[index:], continues=True)
+        text, files = render(history[index:], continues=True)
         return Plan(
             model,
             place.thread.conversation_id,
@@ -214,14 +214,14 @@ class ConversationIndex:
             self._places.popitem(last=False)
 
     def _reference(
-        self, keys: Sequence[_Key], turns: Sequence[ChatMessage], known: int
+        self, keys: Sequence[_Key], history: Sequence[ChatMessage], known: int
     ) -> AnswerReference | None:
         """The reference of the longest beginning that is longer than the known one."""
-        candidates = list(zip(keys[1:-1], turns[:-1], strict=True))[known:]
-        for key, turn in reversed(candidates):
+        candidates = list(zip(keys[1:-1], history[:-1], strict=True))[known:]
+        for key, message in reversed(candidates):
             if key in self._places:
                 return None  # it is in use
-            reference = turn.reference
+            reference = message.reference
             if (
                 reference is not None
                 and reference.history_id == key.hex()
@@ -236,10 +236,10 @@ class ConversationIndex:
             self._places = OrderedDict()
 
     def _longest_known(
-        self, keys: Sequence[_Key], turns: Sequence[ChatMessage]
+        self, keys: Sequence[_Key], history: Sequence[ChatMessage]
     ) -> tuple[int, _Place] | None:
         # The last message is what is to be answered, so it is never part of the beginning.
-        for index, key in reversed(list(enumerate(keys[: len(turns)]))[1:]):
+        for index, key in reversed(list(enumerate(keys[: len(history)]))[1:]):
             place = self._places.get(key)
             if place is not None and not place.thread.busy:
                 self._places.move_to_end(key)
@@ -248,7 +248,7 @@ class ConversationIndex:
 
 
 def render(
-    turns: Sequence[ChatMessage], *, continues: bool = False
+    history: Sequence[ChatMessage], *, continues: bool = False
 ) -> tuple[str, tuple[Attachment, ...]]:
     """Put messages into the one that the server takes.
 
@@ -256,30 +256,30 @@ def render(
     what the user said last apart, so that small models see what they are to answer.
 
     Args:
-        turns: The messages, without leading system messages.
+        history: The messages, without leading system messages.
         continues: Whether they follow messages that the server has.
     """
-    files = tuple(upload for turn in turns for upload in turn.files)
-    if all(turn.role == "user" for turn in turns):
-        return "\n\n".join(turn.content for turn in turns) or _attached(files), files
+    files = tuple(upload for message in history for upload in message.files)
+    if all(message.role == "user" for message in history):
+        return "\n\n".join(message.content for message in history) or _attached(files), files
     heading = (
         "The conversation went on as follows" if continues else "This is our conversation so far"
     )
-    count = next(i for i, turn in enumerate(reversed(turns)) if turn.role != "user")
-    before, asked = turns[: len(turns) - count], turns[len(turns) - count :]
+    count = next(i for i, message in enumerate(reversed(history)) if message.role != "user")
+    before, asked = history[: len(history) - count], history[len(history) - count :]
     if asked:
-        request = "\n\n".join(turn.content for turn in asked)
-    elif turns[-1].role == "system":
-        before, request = turns[:-1], _labelled(turns[-1])
+        request = "\n\n".join(message.content for message in asked)
+    elif history[-1].role == "system":
+        before, request = history[:-1], _labelled(history[-1])
     else:
         request = "Go on with your last message from where it ends."
-    transcript = "\n\n".join(_labelled(turn) for turn in before)
+    transcript = "\n\n".join(_labelled(message) for message in before)
     return f"{heading}:\n\n<transcript>\n{transcript}\n</transcript>\n\n{request}", files
 
 
-def _labelled(turn: ChatMessage) -> str:
+def _labelled(message: ChatMessage) -> str:
     return " ".join(
-        filter(None, [f"{turn.role.capitalize()}:", turn.content, _attached(turn.files)])
+        filter(None, [f"{message.role.capitalize()}:", message.content, _attached(message.files)])
     )
 
 
@@ -295,22 +295,22 @@ def _divide(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]
     return system_prompt, messages[count:]
 
 
-def _keys(model: str, system_prompt: str, turns: Sequence[ChatMessage]) -> list[_Key]:
+def _keys(model: str, system_prompt: str, history: Sequence[ChatMessage]) -> list[_Key]:
     """The key of each beginning: keys[i] stands for the first i messages."""
     key = hashlib.blake2b(_packed(model, system_prompt), digest_size=20).digest()
     keys = [key]
-    for turn in turns:
-        key = _extend(key, turn)
+    for message in history:
+        key = _extend(key, message)
         keys.append(key)
     return keys
 
 
-def _extend(key: _Key, turn: ChatMessage) -> _Key:
+def _extend(key: _Key, message: ChatMessage) -> _Key:
     # What an assistant said may come back with its outer white space trimmed by an output parser.
-    content = turn.content.strip() if turn.role == "assistant" else turn.content
+    content = message.content.strip() if message.role == "assistant" else message.content
     digest = hashlib.blake2b(key, digest_size=20)
-    digest.update(_packed(turn.role, content))
-    for upload in turn.files:
+    digest.update(_packed(message.role, content))
+    for upload in message.files:
         digest.update(_packed(upload.name, upload.mime))
         digest.update(hashlib.blake2b(upload.data, digest_size=20).digest())
     return digest.digest()

@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hfchat_base._flows import attachments, conversations, discovery, settings
+from hfchat_base._flows import conversations, discovery, settings
+from hfchat_base._flows.attachments import is_recording, readable_messages
 from hfchat_base._flows.commands import Flow, sleep
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
@@ -93,7 +94,7 @@ class Options:
     answer: AnswerOptions = field(default_factory=AnswerOptions)
 
 
-def say(
+def send_message(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
@@ -103,9 +104,7 @@ def say(
     parent_id: str | None,
 ) -> Flow[Answer]:
     """Send a message after the last one, or after another one: a branch."""
-    if not any(upload.mime.startswith("audio/") for upload in options.files):
-        check_text(text)
-    return (yield from _run_held(server, state, run, text, options, parent_id))
+    return _run(server, state, run, text, options, parent_id)
 
 
 def retry(
@@ -117,8 +116,7 @@ def retry(
     message_id: str | None,
 ) -> Flow[Answer]:
     """Answer again: a sibling of an assistant's message, by default the last one."""
-    flow = _run_held(server, state, run, None, options, message_id, redoes="assistant")
-    return (yield from flow)
+    return _run(server, state, run, None, options, message_id, redoes="assistant")
 
 
 def edit(
@@ -131,12 +129,10 @@ def edit(
     message_id: str | None,
 ) -> Flow[Answer]:
     """Say something else instead: a sibling of a user's message, by default the last one."""
-    check_text(text)
-    flow = _run_held(server, state, run, text, options, message_id, redoes="user")
-    return (yield from flow)
+    return _run(server, state, run, text, options, message_id, redoes="user")
 
 
-def _run_held(
+def _run(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
@@ -147,6 +143,8 @@ def _run_held(
     redoes: Role | None = None,
 ) -> Flow[Answer]:
     """Hold the conversation for one run, which follows a message or does one of a role again."""
+    if text is not None and not any(map(is_recording, options.files)):
+        check_text(text)
     if message_id is not None:
         check_message_id(message_id)
     state.hold(run)
@@ -154,8 +152,36 @@ def _run_held(
         yield from _settle(server, state)
         if message_id is None:
             message_id = yield from _target(server, state, redoes)
-        is_retry = redoes is not None
-        return (yield from _run(server, state, run, message_id, text, options, is_retry=is_retry))
+        yield from _check_options(server, state, run, options)
+        files = options.files
+        if text is not None:
+            given = ChatMessage("user", text, files)
+            (readable,) = yield from readable_messages(
+                server, state.model, [given], provider=run.options.provider
+            )
+            text, files = check_text(readable.content), readable.files
+        message = OutgoingMessage(
+            conversation_id=state.id,
+            message_id=message_id,
+            text=text,
+            generation_id=str(uuid.uuid4()),
+            files=files,
+            is_retry=redoes is not None,
+            web_search=options.web_search,
+            mcp_servers=options.mcp_servers,
+            timezone=server.timezone,
+        )
+        ended = False
+        try:
+            answer = yield from run_answer(server, message, run, model=state.model)
+            ended = True
+        finally:
+            is_unsettled = run.stop_requested or (not ended and run.is_running)
+            state.unsettled = (run, message) if is_unsettled else None
+            # Where the conversation stands after a failure is for the server to say.
+            state.message_id = run.accumulator.message_id
+        state.title = answer.title or state.title
+        return answer
     finally:
         state.release()
 
@@ -171,51 +197,16 @@ def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -
     return state.message_id
 
 
-def _run(
-    server: ServerInfo,
-    state: ConversationState,
-    run: RunState,
-    message_id: str,
-    text: str | None,
-    options: Options,
-    *,
-    is_retry: bool,
-) -> Flow[Answer]:
+def _check_options(
+    server: ServerInfo, state: ConversationState, run: RunState, options: Options
+) -> Flow[None]:
+    """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
-    run.options = options.answer
+    run.wants(options.answer)
     yield from discovery.check_mcp_servers(
         server, options.mcp_servers, web_search=options.web_search
     )
     yield from settings.check(server, state.model, run.options)
-    files = options.files
-    if text is not None:
-        given = [ChatMessage("user", text, files)]
-        readables = yield from attachments.prepare(
-            server, state.model, given, provider=run.options.provider
-        )
-        (readable,) = attachments.applied(readables, given)
-        text, files = check_text(readable.content), readable.files
-    message = OutgoingMessage(
-        conversation_id=state.id,
-        message_id=message_id,
-        text=text,
-        generation_id=str(uuid.uuid4()),
-        files=files,
-        is_retry=is_retry,
-        web_search=options.web_search,
-        mcp_servers=options.mcp_servers,
-    )
-    ended = False
-    try:
-        answer = yield from run_answer(server, message, run, model=state.model)
-        ended = True
-    finally:
-        is_unsettled = run.stop_requested or (not ended and run.is_running)
-        state.unsettled = (run, message) if is_unsettled else None
-        # Where the conversation stands after a failure is for the server to say.
-        state.message_id = run.accumulator.message_id
-    state.title = answer.title or state.title
-    return answer
 
 
 def _ensure_vision_model(

@@ -185,7 +185,7 @@ def _replay(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> F
 
 def _take_stored(run: RunState, message: Message) -> list[Event]:
     """Take the missing part out of a stored message that is complete."""
-    run.accumulator.message_id = message.id
+    run.found_message_id(message.id)
     events: list[Event] = []
     known = run.answer()
     if message.reasoning.startswith(known.reasoning) and message.reasoning != known.reasoning:

@@ -72,7 +72,7 @@ def answer(
         while run.waits_for_reply:  # bounded by the questions
             message = yield from _continue_after_reply(server, message, run)
             yield from _read(server, message, run)
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except ProtocolError as error:
         error.partial = run.answer()
         raise
@@ -82,7 +82,7 @@ def answer(
     yield Deliver(run.accumulator.end())
     finish_reason = _finish_reason(run)
     if run.reads_message_id and run.accumulator.message_id is None:
-        run.accumulator.message_id = yield from _message_id(server, message, run)
+        run.found_message_id((yield from _message_id(server, message, run)))
     return run.answer(finish_reason)
 
 
@@ -172,13 +172,26 @@ def _open(
 def _continue_after_reply(
     server: ServerInfo, message: OutgoingMessage, run: RunState
 ) -> Flow[OutgoingMessage]:
-    """Continue a run that had ended to wait for the reply to a tool's question (S)."""
+    """Continue a run that had ended to wait for the reply to a tool's question (S).
+
+    The server writes on in whatever answer it is told (S), so that has to be the right one.
+
+    Raises:
+        StreamTruncated: The stored conversation does not show which one that is.
+    """
     message_id = yield from _message_id(server, message, run)
+    if message_id is None:
+        raise StreamTruncated(
+            "The answer waited for the reply to a tool's question, and cannot be found in its"
+            " conversation any more. What had arrived is in .partial.",
+            partial=run.answer(),
+        )
+    run.found_message_id(message_id)
     generation_id = str(uuid.uuid4())
     elicitation_id = run.continue_after_reply(generation_id)
     return replace(
         message,
-        message_id=message_id or message.message_id,
+        message_id=message_id,
         text=None,
         files=(),
         is_retry=False,
@@ -208,7 +221,10 @@ def _finish_reason(run: RunState) -> FinishReason:
 
 
 def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> Flow[str | None]:
-    """Find out the answer's ID, which the stream does not carry.
+    """Find out the answer's ID, which the stream does not carry; None if no message is the answer.
+
+    What is written later refers to it, so that another message's ID would be worse than none: the
+    end of the branch that was written to last may be somebody else's.
 
     The conversation was requested while the answer came. It is read again only if the answer was
     not in it. The answer is whole by now, so a failure here is ignored, and both together are
@@ -221,9 +237,8 @@ def _message_id(server: ServerInfo, message: OutgoingMessage, run: RunState) -> 
     dialect = yield from discovery.dialect(server)
     yield Start(dialect.get_conversation(run.conversation_id))
     stored = yield from collect_conversation(server, run, until)
-    if stored is None or not stored.messages:
-        return None
-    return (run.stored_answer(stored, message) or stored.latest()).id
+    found = None if stored is None else run.stored_answer(stored, message)
+    return None if found is None else found.id
 
 
 def stop_run(server: ServerInfo, run: RunState) -> Flow[bool]:
@@ -252,11 +267,10 @@ def clean_up_run(server: ServerInfo, run: RunState, *, stops: bool) -> Flow[None
         except HuggingChatError as error:
             _log.debug("run %s could not be stopped: %s", run.generation_id, error)
     try:
-        yield from settings.let_go(server, run)
+        yield from settings.release(server, run)
     except HuggingChatError as error:
         _log.warning("the account's settings could not be restored: %s", error)
-    if run.to_delete is not None:
-        conversation_id, run.to_delete = run.to_delete, None
+    if (conversation_id := run.take_to_delete()) is not None:
         try:
             yield from conversations.delete(server, conversation_id)
         except HuggingChatError as error:

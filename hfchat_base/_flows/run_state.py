@@ -14,7 +14,7 @@ The states and every step between them live here, and nothing else writes them::
   state is there something to stop, to resume, or to wait for.
 * ENDED: nothing will be added to the answer.
 
-A step that is not drawn is a bug of the caller and raises a `RuntimeError`. Beside its state a run
+A step that is not drawn is a bug of the caller and raises a `RuntimeError`. Besides its state a run
 has what was seen of it, in a form that both streams of the server can be compared by: tokens are
 cut differently in the answer and in the log that it is resumed from, so text is counted in
 characters and everything else in events (R: ``disconnect_and_resume``).
@@ -73,7 +73,7 @@ class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        take_lock: Takes their lock for this holder, if nobody else has it; tells whether it has it.
+        take_lock: Takes their lock for this holder if it is free; returns whether it is held.
         release_lock: Gives it back.
         before: What is to be restored: names of settings with their values.
     """
@@ -83,7 +83,7 @@ class SettingsHold:
     before: dict[str, Any] = field(default_factory=dict)
 
     def take(self) -> bool:
-        """Take them, if nobody else holds them; tell whether they are held now."""
+        """Take them, if nobody else holds them; return whether they are held now."""
         return self.take_lock(self)
 
     def release(self) -> None:
@@ -153,6 +153,22 @@ class RunState:
 
     # --- steps ------------------------------------------------------------------------------------
 
+    def wants(self, options: AnswerOptions) -> None:
+        """How the answer is wanted; said before the message is sent."""
+        self.options = options
+
+    def in_new_conversation(self, *, to_delete: str | None = None) -> None:
+        """The message begins a conversation, so no artifacts came before it.
+
+        Args:
+            to_delete: The conversation, if it is deleted once the caller is done with it. Then
+                nobody needs the answer's id.
+        """
+        self.earlier_artifacts = NOTHING
+        if to_delete is not None:
+            self.to_delete = to_delete
+            self.reads_message_id = False
+
     def begin(self, message: OutgoingMessage, dialect: Dialect, model: str) -> None:
         """Prepare for a message that is about to be sent."""
         self._state = State.IDLE
@@ -194,6 +210,24 @@ class RunState:
         """Nothing will be added to the answer: it is whole, it failed, or it was given up."""
         self._step("finished")
 
+    def hold_settings(self, hold: SettingsHold) -> SettingsHold:
+        """The account's settings are held for it from now on."""
+        self.settings_hold = hold
+        return hold
+
+    def take_to_delete(self) -> str | None:
+        """The conversation to delete; it is handed out once."""
+        conversation_id, self.to_delete = self.to_delete, None
+        return conversation_id
+
+    def found_message_id(self, message_id: str | None) -> None:
+        """The answer's id, read from the stored conversation."""
+        self.accumulator.message_id = message_id
+
+    def read_early(self, stored: StoredConversation) -> None:
+        """The conversation, read while the answer came."""
+        self.early = stored
+
     def request_stop(self) -> None:
         """This client asks the server to stop."""
         self._stop_requested = True
@@ -202,6 +236,15 @@ class RunState:
     def stop_failed(self) -> None:
         """The server may not have heard of the stop, so it can be asked again."""
         self._stop_failed = True
+
+    def ask_for_details(self, model: str) -> None:
+        """Note that a model's details are being fetched beside the run."""
+        self.details_of = model
+
+    def take_details(self) -> str | None:
+        """The model whose details are being fetched; whoever takes them does so once."""
+        model, self.details_of = self.details_of, None
+        return model
 
     def ask_for_message_id(self) -> bool:
         """Whether to ask for the answer's id now; once a run, and not if it is known."""

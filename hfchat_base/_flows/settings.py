@@ -30,7 +30,7 @@ from hfchat_base.errors import ConversationBusyError, InvalidRequestError
 from hfchat_base.types import Settings
 from hfchat_base.validation import invalid
 
-__all__ = ["SettingsLock", "check", "hold", "let_go", "lock_for", "read", "update"]
+__all__ = ["SettingsLock", "check", "hold", "lock_for", "read", "release", "update"]
 
 PROVIDER_CHOICES: Final = ("auto", "fastest", "cheapest")
 
@@ -47,7 +47,7 @@ class SettingsLock:
         register(self)
 
     def take(self, holder: SettingsHold) -> bool:
-        """Take it, if nobody else has it; tell whether that was so."""
+        """Take it, if nobody else has it; return whether that was so."""
         with self._guard:
             if self._holder() is None:
                 self._holder = ref(holder)
@@ -172,7 +172,7 @@ def hold(server: ServerInfo, run: RunState) -> Flow[None]:
     options = run.options
     if not options.changes_account:
         return
-    held = run.settings_hold = run.settings_hold or _new_hold(server)
+    held = run.settings_hold or run.hold_settings(_new_hold(server))
     yield from _take(server, held)
     stored = yield from _read(server)
     wanted = _wanted(run.model, options)
@@ -183,7 +183,7 @@ def hold(server: ServerInfo, run: RunState) -> Flow[None]:
     yield from _write(server, stored, wanted)
 
 
-def let_go(server: ServerInfo, run: RunState) -> Flow[None]:
+def release(server: ServerInfo, run: RunState) -> Flow[None]:
     """Restore what was asked for, and let the next message have settings of its own.
 
     For a message whose settings the server has read, or that has failed.

@@ -146,7 +146,9 @@ class LogReader:
         return TextDelta(text) if text else None
 
 
-def follow(server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines) -> Flow[None]:
+def follow(  # noqa: C901, PLR0912 - the loop of every token, which makes few calls
+    server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines
+) -> Flow[None]:
     """Read the open stream to its end and deliver its events.
 
     Raises:
@@ -157,21 +159,6 @@ def follow(server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlin
         StreamStalled: There was no progress within the deadline.
         ProtocolError: What came is not the protocol.
     """
-    is_late = yield from _take_chunks(server, run, reader, deadlines)
-    if is_late:
-        yield Close()
-        if run.is_running:
-            raise stalled(run, deadlines)
-        # All is said, only the end of the response is missing.
-    rest = reader.rest()
-    if rest is not None:
-        yield Deliver(run.take(rest))
-
-
-def _take_chunks(  # noqa: C901, PLR0912 - the loop of every token, which makes few calls
-    server: ServerInfo, run: RunState, reader: Reader, deadlines: Deadlines
-) -> Flow[bool]:
-    """Deliver the events of all chunks; tell whether the next progress is overdue."""
     take_text = run.accumulator.take_text
     has_asked = False
     while isinstance(result := (yield Read(deadlines.next)), Chunk):
@@ -192,7 +179,7 @@ def _take_chunks(  # noqa: C901, PLR0912 - the loop of every token, which makes 
                     progress_at = yield from _answer_elicitation(server, run, event)
                 elif isinstance(event, Status):
                     if run.settings_hold is not None and event.status == "started":
-                        yield from settings.let_go(server, run)
+                        yield from settings.release(server, run)
                     _take_status(server, run, event, deadlines, result.at)
                 else:
                     progress_at = progress_at or result.at
@@ -209,8 +196,15 @@ def _take_chunks(  # noqa: C901, PLR0912 - the loop of every token, which makes 
                 has_asked = True
                 yield from _ask_for_message_id(server, run)
         elif deadlines.passed(result.at):
-            return True
-    return result is not None
+            break
+    if result is not None:  # progress is overdue
+        yield Close()
+        if run.is_running:
+            raise stalled(run, deadlines)
+        # The answer is whole; only the end of the response is missing.
+    rest = reader.rest()
+    if rest is not None:
+        yield Deliver(run.take(rest))
 
 
 def _ask_for_message_id(server: ServerInfo, run: RunState) -> Flow[None]:
@@ -248,7 +242,7 @@ def read_early(
     """The conversation as it was while the answer came; None if it could not be read in time."""
     stored = yield from collect_conversation(server, run, until)
     if stored is not None:
-        run.early = stored
+        run.read_early(stored)
     return run.early
 
 

@@ -18,7 +18,7 @@ SESSION_COOKIE: Final = "hf-chat"
 """The chat session (R). A self-hosted server may rename it (S: ``COOKIE_NAME``)."""
 
 SITE_COOKIE: Final = "token"
-"""On huggingface.co the site's own session, without which `hf-chat` is thrown away there (S)."""
+"""The site's own session on huggingface.co; without it the server rejects `hf-chat` there (S)."""
 
 TOKEN_PADDING_CHARACTERS: Final = 16
 """Stream tokens are filled up with NUL to this length, against traffic analysis (R)."""

@@ -182,7 +182,7 @@ def _object_or_empty(raw: Raw, key: str) -> Raw:
 
 
 def _is_deep(value: Any) -> bool:
-    """Tell whether a value is nested deeper than it could be written as JSON again."""
+    """Return whether a value is nested deeper than it could be written as JSON again."""
     level = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -338,7 +338,7 @@ class _Type:
 
     Attributes:
         read: Makes the event out of the parsed object.
-        fields: The names of its fields beside ``type`` and ``subtype``, of all subtypes and both
+        fields: The names of its fields besides ``type`` and ``subtype``, of all subtypes and both
             generations (S: ``MessageUpdate`` of 0.9.5 and 0.20).
     """
 

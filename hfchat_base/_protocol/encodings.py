@@ -119,7 +119,7 @@ def parse_json(body: bytes | str, what: str) -> Any:
 
 
 def from_superjson(body: bytes | str, what: str) -> Any:
-    """Read superjson: the data is under ``json``; ``meta`` only tells the types of strings (R).
+    """Read superjson: the data is under ``json``; ``meta`` only holds the types of strings (R).
 
     Raises:
         ProtocolError: It is not superjson.

@@ -25,20 +25,18 @@ class LineBuffer:
 
     Args:
         max_line_bytes: The longest line that is taken, in bytes.
+
+    Attributes:
+        lines_seen: How many whole lines were handed out so far.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_lines_seen", "_max_line_bytes")
+    __slots__ = ("_held", "_held_bytes", "_max_line_bytes", "lines_seen")
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._lines_seen = 0
+        self.lines_seen = 0
         self._max_line_bytes = max_line_bytes
-
-    @property
-    def lines_seen(self) -> int:
-        """How many whole lines were handed out so far."""
-        return self._lines_seen
 
     @property
     def rest(self) -> bytes:
@@ -60,7 +58,7 @@ class LineBuffer:
                 lines[0] = b"".join(self._held)
                 self._held.clear()
                 self._held_bytes = 0
-            self._lines_seen += len(lines)
+            self.lines_seen += len(lines)
         if rest:
             self._held.append(rest)
             self._held_bytes += len(rest)
@@ -72,7 +70,7 @@ class LineBuffer:
         longest = max((len(line) for line in lines), default=0)
         if max(longest, self._held_bytes) > self._max_line_bytes:
             msg = f"The server sent a line of more than {self._max_line_bytes} bytes."
-            raise ProtocolError(msg, line_number=self._lines_seen + 1)
+            raise ProtocolError(msg, line_number=self.lines_seen + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Final
 _MIB: Final = 1024 * 1024
 
 SHORT_REPLY_BYTES: Final = 1 * _MIB
-"""What confirms a change, and what tells who we are: a few hundred bytes in practice."""
+"""What confirms a change, and who we are: a few hundred bytes in practice."""
 
 MODEL_LIST_BYTES: Final = 16 * _MIB
 """The model list; 100 bytes to 4 KiB for each model in practice."""

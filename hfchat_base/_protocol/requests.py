@@ -62,7 +62,7 @@ class Endpoint:
 
 
 def is_conversation_id(text: str) -> bool:
-    """Tell whether a text has the form of an id: 24 hexadecimal digits (R)."""
+    """Return whether a text has the form of an id: 24 hexadecimal digits (R)."""
     return _CONVERSATION_ID.fullmatch(text) is not None
 
 

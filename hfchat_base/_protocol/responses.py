@@ -89,7 +89,7 @@ def check_json(response: Response, request: Request) -> Response:
 def check_data(response: Response, request: Request, what: str) -> Response:
     """Pass a success that carries SvelteKit data on.
 
-    Within its 200 such a document may tell of a redirect, or of an error in place of a node's data:
+    Such a document comes with status 200, and may hold a redirect, or an error in a node's place:
     ``{"type":"error","error":{"message":"Conversation not found."},"status":404}``.
 
     Args:
@@ -117,7 +117,7 @@ def check_data(response: Response, request: Request, what: str) -> Response:
 
 
 def is_page(response: Response) -> bool:
-    """Tell whether a response is an HTML page."""
+    """Return whether a response is an HTML page."""
     return response.content_type in ("text/html", "application/xhtml+xml")
 
 
@@ -152,7 +152,7 @@ def refusal(response: Response, request: Request) -> HuggingChatError:
 
 
 def retry_after(response: Response) -> float | None:
-    """Tell how many seconds a response asks to wait before the next attempt (``Retry-After``).
+    """Return how many seconds a response asks to wait before the next attempt (``Retry-After``).
 
     A date counts from the response's own ``Date``, so that the two clocks need not agree, or else
     from when it arrived. One in the past asks for no wait.
@@ -184,7 +184,7 @@ def _date(value: str) -> float | None:
 
 
 def is_revocation(message: str) -> bool:
-    """Tell whether the words of a 401 inside an answer speak of a permission taken back."""
+    """Return whether the words of a 401 inside an answer speak of a permission taken back."""
     words = message.lower()
     return any(revoked in words for revoked in _REVOKED)
 

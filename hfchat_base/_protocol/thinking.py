@@ -39,7 +39,7 @@ class ThinkSplitter:
         self._blank: list[str] = []  # white space that may turn out to be nobody's
 
     def passes(self, token: str) -> bool:
-        """Tell whether the next piece is text as it stands, so that it need not be fed."""
+        """Return whether the next piece is text as it stands, so that it need not be fed."""
         return bool(token) and not self._can_open and not self._thinking and "\n" not in token
 
     def feed(self, token: str) -> list[Delta]:
@@ -137,7 +137,7 @@ class ThinkSplitter:
 
 
 def _partial(text: str, tag: str, start: int) -> int:
-    """Tell how many characters at the end of `text` are the beginning of `tag`."""
+    """Return how many characters at the end of `text` are the beginning of `tag`."""
     for size in range(min(len(tag) - 1, len(text) - start), 0, -1):
         if text.endswith(tag[:size]):
             return size

@@ -1,8 +1,8 @@
 """The asynchronous driver: curl's handles in the running event loop, no threads.
 
-libcurl tells the loop which sockets to watch and is called when they are ready, through curl_cffi's
-`AsyncCurl`, one per event loop. An exchange that is left is taken off the loop at once, which
-closes its connection. A client may be used in one event loop after another.
+libcurl has the loop watch its sockets and is called when they are ready, through curl_cffi's
+`AsyncCurl`, one per event loop. An exchange that is closed early is taken off the loop at once,
+which closes its connection. A client may be used in one event loop after another.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class AsyncTransport(Transport):
 def _shut(curl: AsyncCurl) -> None:
     """Close all connections of a curl, in its event loop or after the loop's end.
 
-    Its own `close` has to be awaited, needs the loop, and tells whoever still reads a response that
-    it has arrived whole.
+    Its own `close` has to be awaited, needs the loop, and makes a response that is still being read
+    look whole.
     """
     if curl._curlm is None:  # noqa: SLF001 - see above
         return

@@ -20,7 +20,7 @@ _PREREQ_ABORT: Final = 1  # CURL_PREREQFUNC_ABORT, likewise
 
 
 class Receiver(Protocol):
-    """What is told about one transfer.
+    """What libcurl calls about one transfer.
 
     Attributes:
         broken_by: The exception that one of its methods raised, or None.
@@ -29,20 +29,20 @@ class Receiver(Protocol):
     broken_by: BaseException | None
 
     def on_sending(self) -> bool:
-        """Tell whether libcurl, which has a connection by now, may send the request."""
+        """Return whether libcurl, which has a connection by now, may send the request."""
         ...
 
     def on_header(self, line: bytes) -> int:
-        """A line of a head has come, or the empty line at its end; tell its length."""
+        """A line of a head has come, or the empty line at its end; return its length."""
         ...
 
     def on_body(self, data: bytes) -> int:
-        """A piece of the body has come; tell its length, or what libcurl calls a pause."""
+        """A piece of the body has come; return its length, or what libcurl calls a pause."""
         ...
 
 
 def attach(curl: Curl, receiver: Receiver) -> Any:
-    """Let a transfer be told to a receiver.
+    """Have libcurl call a receiver about a transfer.
 
     Returns:
         What has to be kept for as long as libcurl may call.

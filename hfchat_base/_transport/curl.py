@@ -115,7 +115,15 @@ class Credentials(Protocol):
         """
         ...
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",
+    ) -> None:
         """Apply what a response says about them.
 
         Raises:
@@ -278,7 +286,13 @@ class Exchange:
         """
         endpoint = self._connection.endpoint
         self._sockets.note(cast("int", self.curl.getinfo(CurlInfo.ACTIVESOCKET)))
-        self._credentials.absorb(self._set_cookies, self.request, self.status, self._epoch)
+        self._credentials.absorb(
+            self._set_cookies,
+            self.request,
+            self.status,
+            self._epoch,
+            date=self.headers.get("date", ""),
+        )
         self._set_cookies.clear()
         return Response(
             self.status,
@@ -501,13 +515,13 @@ class Exchange:
             return _ABORT
         self.chunks.append(data)
         self._held_bytes = held + size
-        if not held:  # else it has been told
-            self._tell()
+        if not held and self.on_news is not None:  # else it knows already
+            self.on_news()
         return size
 
     def _is_too_much(self, held: int) -> bool:
-        """Tell whether the body ends here, with an error or without."""
-        if not _is_success(self.status):
+        """Return whether the body ends here, with an error or without."""
+        if not 200 <= self.status < 300:  # noqa: PLR2004 - success
             self._is_cut = self._body_bytes > http.ERROR_BYTES
             return self._is_cut
         if self._body_bytes > self.request.max_bytes:
@@ -558,7 +572,7 @@ class Exchange:
         )
 
     def _explain_unsent(self, code: int, whom: str, name: str) -> TransportError | None:
-        """Say why nothing was sent, if the error tells."""
+        """Say why nothing was sent, if the error says so."""
         if code in _PROXY or self._refused_by_proxy(code):
             return ProxyError(
                 f"{whom} cannot be reached through the proxy (curl: {name}).",
@@ -583,7 +597,7 @@ class Exchange:
         return None
 
     def _is_out_of_descriptors(self) -> bool:
-        """Tell whether libcurl found no descriptor free; it does not always say so."""
+        """Return whether libcurl found no descriptor free; it does not always say so."""
         number = cast("int", self.curl.getinfo(CurlInfo.OS_ERRNO))
         if number:
             return number in _NO_DESCRIPTORS
@@ -601,10 +615,6 @@ class Exchange:
         )
 
 
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004
-
-
 class Transport:
     """Sends requests to one server, with one session.
 
@@ -613,7 +623,7 @@ class Transport:
         credentials: Whose cookies to send.
         response_timeout: Seconds for a whole response, or None.
         head_timeout: Seconds for the head of a stream, or None.
-        on_retry: Told of every pause before another attempt.
+        on_retry: Called at every pause before another attempt.
         warns: Whether to warn if it is dropped with connections open.
     """
 

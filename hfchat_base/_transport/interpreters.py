@@ -186,7 +186,7 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncExchange]):
                 return head
             case Start(request):
                 self._drop_started()
-                with suppress(HuggingChatError):  # the stream beside it matters more
+                with suppress(HuggingChatError):  # the open stream matters more
                     self._started = self._transport.start(request)
             case Collect(seconds):
                 return self._collect(seconds)
@@ -328,7 +328,7 @@ class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncExchange]):
                 return head
             case Start(request):
                 self._drop_started()
-                with suppress(HuggingChatError):  # the stream beside it matters more
+                with suppress(HuggingChatError):  # the open stream matters more
                     self._started = await self._transport.start(request)
             case Collect(seconds):
                 return await self._collect(seconds)

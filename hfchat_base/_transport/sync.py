@@ -202,7 +202,7 @@ class SyncStream:
         """
         exchange = self._exchange
         while True:
-            if data := exchange.take():
+            if exchange.chunks and (data := exchange.take()):
                 return Chunk(data, time.monotonic())
             if exchange.is_done:
                 exchange.raise_error()
@@ -277,7 +277,8 @@ class SyncStream:
             msg = "The stream is closed."
             raise TransportError(msg)
         lib.curl_multi_perform(multi, self._running)
-        self._exchange.raise_broken()
+        if self._exchange.broken_by is not None:
+            self._exchange.raise_broken()
         if self._running[0]:
             return
         while (message := lib.curl_multi_info_read(multi, self._pending)) != ffi.NULL:

@@ -12,7 +12,6 @@ import hmac
 import json
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import PurePath
@@ -29,11 +28,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfchat_base.api.chat_completions import ChatCompletion
-from hfchat_base.api.failures import Failure, RequestError
-from hfchat_base.api.generation import Generation
+from hfchat_base.api.failures import ApiError, Failure, RequestError
+from hfchat_base.api.generation import Generation, fit
 from hfchat_base.api.history import prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
 from hfchat_base.api.schema import ChatCompletionsRequest, Request, ResponsesRequest
+from hfchat_base.api.stored_responses import StoredResponses
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.errors import HuggingChatError
 from hfchat_base.hosts import HostGuard, is_host
@@ -50,10 +50,13 @@ which takes 15 MB."""
 _DISCARDED_BODIES: Final = 4
 """So many times the largest body is still read, so that its sender hears why it is refused."""
 
-_MOST_RESPONSES: Final = 1024
 _BUFFERED_BYTES: Final = 64 * 1024
 """So much of an answer waits for a slow client; then reading it from the server waits, too."""
 
+DEFAULT_KEEP_ALIVE: Final = 15.0
+"""Seconds: proxies and clients give a silent connection up after 30 and more."""
+
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
 _EPHEMERAL_HEADER: Final = "hfchat-ephemeral"
 _IGNORED_HEADER: Final = "hfchat-ignored"
 _USAGE_HEADERS: Final = {"hfchat-usage": "unknown"}
@@ -73,6 +76,7 @@ def create_app(
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    keep_alive: float = DEFAULT_KEEP_ALIVE,
 ) -> Starlette:
     """Make the application, to serve or to mount.
 
@@ -87,16 +91,20 @@ def create_app(
         origins: The origins whose web pages may use it, such as ``https://chat.example``; by
             default none.
         max_body_bytes: The largest body of a request.
+        keep_alive: Seconds of silence after which a stream sends a comment. From then on its status
+            is 200, and an error is an event of it.
 
     Raises:
-        ValueError: One of `hosts` is not a host, or `key` is empty.
+        ValueError: One of `hosts` is not a host, `key` is empty, or `keep_alive` is not positive.
     """
     if key is not None and not key.strip():
         raise ValueError("key is empty: give a text, or None for no key")
     for host in hosts:
         if not is_host(host):
             raise ValueError(f"{host!r} is not a host (expected a name or an address, and a port)")
-    routes = _Routes(client, max_body_bytes)
+    if not keep_alive > 0:
+        raise ValueError("keep_alive is a number of seconds above 0")
+    routes = _Routes(client, max_body_bytes, keep_alive)
     middleware = [
         Middleware(_ErrorMiddleware),
         Middleware(_HostMiddleware, guard=HostGuard(hosts, origins)),
@@ -130,7 +138,7 @@ def create_app(
         middleware=middleware,
         exception_handlers={
             HuggingChatError: _error_response,
-            RequestError: _error_response,
+            ApiError: _error_response,
             HTTPException: _http_error_response,
         },
         lifespan=lifespan,
@@ -236,16 +244,18 @@ class _Routes:
     Args:
         client: Who answers.
         max_body_bytes: The largest body of a request.
+        keep_alive: Seconds of silence after which a stream sends a comment.
     """
 
-    def __init__(self, client: AsyncHuggingChat, max_body_bytes: int) -> None:
+    def __init__(self, client: AsyncHuggingChat, max_body_bytes: int, keep_alive: float) -> None:
         self._client = client
         self._ephemeral_client: AsyncHuggingChat | None = None
         self._max_body_bytes = max_body_bytes
-        self._histories: OrderedDict[str, Sequence[ChatMessage]] = OrderedDict()
+        self._keep_alive = keep_alive
+        self._stored = StoredResponses()
 
     async def close(self) -> None:
-        """Close what was opened beside the client."""
+        """Close what was opened besides the client."""
         if self._ephemeral_client is not None:
             await self._ephemeral_client.close()
 
@@ -277,36 +287,31 @@ class _Routes:
     async def chat_completions(self, request: HttpRequest) -> Response:
         """Answer in the form of Chat Completions."""
         body = await self._read(request, ChatCompletionsRequest)
-        generation = Generation(await self._client_of(request), await prompt_of_chat(body))
+        client = await self._client_of(request)
+        generation = Generation(client, await fit(await prompt_of_chat(body), client))
         includes_usage = bool(body.stream_options and body.stream_options.include_usage)
         form = ChatCompletion(generation, includes_usage=includes_usage)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(body))
+        return self._answer(form, body, generation)
 
     async def responses(self, request: HttpRequest) -> Response:
         """Answer in the form of Responses."""
         body = await self._read(request, ResponsesRequest)
         previous: Sequence[ChatMessage] = ()
         if body.previous_response_id is not None:
-            known = self._histories.get(body.previous_response_id)
-            if known is None:
-                raise RequestError(
-                    "There is no such previous response: it is not one of this process, was not"
-                    " stored, or is too old. Send the whole input.",
-                    status=404,
-                    code="previous_response_not_found",
-                    param="previous_response_id",
-                )
-            previous = known
-        prompt, history = await prompt_of_response(body, previous)
-        generation = Generation(await self._client_of(request), prompt)
+            previous = self._stored.history(body.previous_response_id)
+        prompt, history = await prompt_of_response(body, previous, self._stored.item)
+        client = await self._client_of(request)
+        generation = Generation(client, await fit(prompt, client))
 
-        def remember(response_id: str) -> None:
-            self._histories[response_id] = [*history, *generation.history()]
-            while len(self._histories) > _MOST_RESPONSES:
-                self._histories.popitem(last=False)
+        def remember(response_id: str, items: Sequence[Mapping[str, Any]]) -> None:
+            self._stored.add(response_id, [*history, *generation.history()], items)
 
         form = ResponseObject(generation, body, remember=None if body.store is False else remember)
-        return _AnswerResponse(form, streams=bool(body.stream), headers=_headers(body))
+        return self._answer(form, body, generation)
+
+    def _answer(self, form: _Form, body: Request, generation: Generation) -> Response:
+        keep_alive = self._keep_alive if body.stream else None
+        return _AnswerResponse(form, keep_alive=keep_alive, headers=_headers(generation))
 
     async def _client_of(self, request: HttpRequest) -> AsyncHuggingChat:
         """The client for a request, with the list of models read, so that names can be checked."""
@@ -355,26 +360,31 @@ class _AnswerResponse(Response):
 
     Args:
         form: The answer in the form that is wanted.
-        streams: Whether to send it while it comes.
+        keep_alive: To send it while it comes: the seconds of silence after which to send a comment;
+            None to send it whole.
         headers: Headers of the response.
     """
 
-    def __init__(self, form: _Form, *, streams: bool, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, form: _Form, *, keep_alive: float | None, headers: Mapping[str, str]
+    ) -> None:
         super().__init__()
         self._form = form
-        self._streams = streams
+        self._keep_alive = keep_alive
         self._answer_headers = {**headers, "cache-control": "no-store"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = self._stream(send) if self._streams else self._send_whole(scope, receive, send)
-        await _while_connected(receive, work)
+        if self._keep_alive is None:
+            await _while_connected(receive, self._send_whole(scope, receive, send))
+        else:
+            await _while_connected(receive, self._stream(send, self._keep_alive))
 
     async def _send_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = JSONResponse(await self._form.whole(), headers=self._answer_headers)
         await response(scope, receive, send)
 
-    async def _stream(self, send: Send) -> None:
-        writer = _EventWriter(send, self._answer_headers)
+    async def _stream(self, send: Send, keep_alive: float) -> None:
+        writer = _EventWriter(send, self._answer_headers, keep_alive)
         is_whole = True
         try:
             async with aclosing(self._form.events()) as events:
@@ -384,10 +394,13 @@ class _AnswerResponse(Response):
                         await writer.wait_for_room()
         except Exception as error:
             if not writer.has_started:
+                writer.cancel()
                 raise
-            _log_unforeseen(error)
             is_whole = False
-            writer.write(self._form.failed(Failure.from_error(error)))
+            failure = Failure.from_error(error)
+            _log.warning("a stream broke off: %s (%s)", type(error).__name__, failure.code)
+            _log_unforeseen(error)
+            writer.write(self._form.failed(failure))
         except BaseException:
             writer.cancel()
             raise
@@ -403,10 +416,15 @@ class _EventWriter:
     Args:
         send: ASGI send.
         headers: Headers of the response.
+        keep_alive: Seconds of silence after which to send a comment.
     """
 
-    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(self, send: Send, headers: Mapping[str, str], keep_alive: float) -> None:
         self._send = send
+        self._keep_alive = keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._last_write = self._loop.time()
+        self._timer = self._loop.call_later(keep_alive, self._break_silence)
         self._headers = headers
         self._parts: list[bytes] = []
         self._size = 0
@@ -429,6 +447,7 @@ class _EventWriter:
         """Have an event sent."""
         self._parts.append(event)
         self._size += len(event)
+        self._last_write = self._loop.time()
         self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._pump())
@@ -441,6 +460,7 @@ class _EventWriter:
 
     async def close(self, *, is_whole: bool) -> None:
         """Send the rest, and end the response; one that is not whole is broken off."""
+        self._timer.cancel()
         self._is_over = True
         self._wake.set()
         if self._task is not None:
@@ -450,8 +470,18 @@ class _EventWriter:
 
     def cancel(self) -> None:
         """Send nothing more."""
+        self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+    def _break_silence(self) -> None:
+        now = self._loop.time()
+        due = self._last_write + self._keep_alive
+        if due <= now:
+            if not self._parts:  # else it is the client that is slow
+                self.write(_KEEP_ALIVE)
+            due = now + self._keep_alive
+        self._timer = self._loop.call_at(due, self._break_silence)
 
     async def _pump(self) -> None:
         try:
@@ -497,16 +527,16 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(generation: Generation) -> dict[str, str]:
     headers = dict(_USAGE_HEADERS)
-    if ignored := request.ignored:
+    if ignored := generation.prompt.ignored:
         headers[_IGNORED_HEADER] = ", ".join(ignored)
     return headers
 
 
 def _log_unforeseen(error: Exception) -> None:
     """Log an error that nobody has foreseen, by its kind and place: its text may hold a prompt."""
-    if isinstance(error, (HuggingChatError, RequestError)):
+    if isinstance(error, (HuggingChatError, ApiError)):
         return
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

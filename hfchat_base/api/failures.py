@@ -15,15 +15,21 @@ from pydantic import ValidationError
 
 from hfchat_base import errors
 
-__all__ = ["Failure", "RequestError"]
+__all__ = ["AnswerError", "ApiError", "Failure", "RequestError"]
 
 
-class RequestError(Exception):
-    """A request that this endpoint itself refuses.
+class ApiError(Exception):
+    """What this endpoint itself finds wrong.
 
     Attributes:
         failure: What to answer.
     """
+
+    failure: Failure
+
+
+class RequestError(ApiError):
+    """A request that this endpoint refuses."""
 
     def __init__(
         self, message: str, *, status: int, code: str | None = None, param: str | None = None
@@ -31,6 +37,14 @@ class RequestError(Exception):
         super().__init__(message)
         kind = "authentication_error" if status == 401 else "invalid_request_error"  # noqa: PLR2004
         self.failure = Failure(status, message, kind, code, param)
+
+
+class AnswerError(ApiError):
+    """An answer that is not what the request wanted it to be."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(502, message, "server_error", code)
 
 
 _Row = tuple[type[BaseException], int, str, str | None]
@@ -85,8 +99,8 @@ class Failure:
 
     @classmethod
     def from_error(cls, error: BaseException) -> Failure:
-        """Find out what to answer for an error; one that nobody has foreseen is told no details."""
-        if isinstance(error, RequestError):
+        """Find out what to answer for an error; an unforeseen one is answered without details."""
+        if isinstance(error, ApiError):
             return error.failure
         if isinstance(error, errors.GenerationFailed) and error.is_context_overflow:
             return cls(400, str(error), "invalid_request_error", "context_length_exceeded")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any, Final, Union
 
-from hfchat_base.api.history import Prompt
+from hfchat_base.api.failures import AnswerError
+from hfchat_base.api.history import EFFORT_FIELD, Prompt
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.events import Event
 from hfchat_base.tools import (
@@ -23,10 +25,41 @@ from hfchat_base.tools import (
 )
 from hfchat_base.types import Answer, ChatMessage, FetchedFile, Source, ToolRun
 
-__all__ = ["ApiPiece", "Generation"]
+__all__ = ["ApiPiece", "Generation", "fit"]
 
 ApiPiece = Union[str, FunctionCall, Event]
 """A str is text, a `FunctionCall` a call; the rest are events as they came."""
+
+
+async def fit(prompt: Prompt, client: AsyncHuggingChat) -> Prompt:
+    """Leave out what was offered or wished for and what the server or the model does not have.
+
+    What was asked for in so many words stays, and is refused by the client if it cannot be had.
+
+    Args:
+        prompt: What is asked.
+        client: Who answers; its list of models has been read.
+    """
+    ignored = list(prompt.ignored)
+    web_search, effort = prompt.web_search, prompt.effort
+    if prompt.offers_web_search and not web_search:
+        web_search = await _has_web_search(client)
+        if not web_search:
+            ignored.append("tools.web_search")
+    if effort is not None:
+        name = prompt.model or client.default_model
+        model_id = client.model_aliases.get(name, name)
+        thinkers = {model.id for model in await client.get_models() if model.supports_reasoning}
+        if model_id not in thinkers:
+            ignored.append(EFFORT_FIELD)
+            effort = None
+    return replace(prompt, web_search=web_search, effort=effort, ignored=sorted(ignored))
+
+
+async def _has_web_search(client: AsyncHuggingChat) -> bool:
+    if client.generation == "legacy":
+        return True
+    return any(server.is_web_search for server in await client.mcp_servers(refresh=False))
 
 
 class Generation:
@@ -58,6 +91,7 @@ class Generation:
             prompt.tools.config,
             stops=prompt.stops,
             response_schema=prompt.schema,
+            check_json=prompt.check_json,
             streams=prompt.streams,
         )
 
@@ -90,6 +124,8 @@ class Generation:
             details["title"] = answer.title
         if answer.router:
             details["router"] = dict(answer.router)
+        if problem := self._session.json_problem:
+            details["json_problem"] = problem
         if self.tool_runs:
             details["tool_runs"] = [run.model_dump(mode="json") for run in self.tool_runs]
         if missing := [file.as_missing() for file in self.files if file.data is None]:
@@ -114,6 +150,7 @@ class Generation:
 
         Raises:
             HuggingChatError: The server refused, or the answer did not end well.
+            AnswerError: It is not the JSON that it has to be.
         """
         session = self._session
         while session.goes_on:
@@ -122,6 +159,7 @@ class Generation:
                 model=self.prompt.model,
                 web_search=self.prompt.web_search,
                 mcp_servers=self.prompt.mcp_servers,
+                reasoning_effort=self.prompt.effort,
                 as_history=self._as_history,
             ) as stream:
                 async for event in stream:
@@ -141,6 +179,10 @@ class Generation:
                 self.sources += answer.sources
                 self.tool_runs += answer.tool_runs
                 self.files += await self._client.fetch_files(answer)
+        if (problem := session.json_problem) and self.prompt.is_strict:
+            raise AnswerError(
+                f"The answer is not the JSON that was wanted: {problem}", "invalid_json_answer"
+            )
 
     def _noted(self, piece: Piece) -> ApiPiece | None:
         """Note a piece; None if it says nothing new.

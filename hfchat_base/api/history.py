@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from hfchat_base.api.schema import (
     ChatCompletionsRequest,
     ChatMessageParam,
     Content,
     ContentPart,
+    Effort,
     InputItem,
     Request,
     ResponsesRequest,
@@ -24,13 +25,20 @@ from hfchat_base.api.schema import (
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload, fetch_public_file
 from hfchat_base.tools import FunctionCall, InvalidToolCall, assistant_text, result_text
-from hfchat_base.tools.openai_form import ToolSet, response_schema
-from hfchat_base.types import ChatMessage, McpServer, Role
+from hfchat_base.tools.json_schema import JsonSchema
+from hfchat_base.tools.openai_form import ToolSet, is_strict, response_schema
+from hfchat_base.types import ChatMessage, McpServer, ReasoningEffort, Role
 from hfchat_base.validation import check_servers
 
-__all__ = ["Prompt", "prompt_of_chat", "prompt_of_response"]
+__all__ = ["EFFORT_FIELD", "Prompt", "prompt_of_chat", "prompt_of_response"]
 
 _ROLES: Final[Mapping[str, Role]] = {"system": "system", "developer": "system", "user": "user"}
+_EFFORTS: Final[Mapping[str, ReasoningEffort]] = {
+    effort: effort for effort in get_args(ReasoningEffort)
+}
+"""The efforts that chat-ui knows; OpenAI has a few more."""
+
+EFFORT_FIELD: Final = "reasoning_effort"
 _MOST_WEB_FILES: Final = 16
 _SERVER_ITEMS: Final = frozenset(
     (
@@ -58,10 +66,18 @@ class Prompt:
         tools: The tools that the client or the server runs.
         stops: Stop sequences.
         schema: The JSON schema that the answer has to fit, an empty one for any; None for text.
+        check_json: What checks the value of a JSON answer.
+        is_strict: Whether JSON that does not fit is an error.
         mcp_servers: MCP servers for the server to use.
         web_search: Whether the server is to search the web.
+        offers_web_search: Whether it may do so if it can: clients offer a search with every
+            request, and do not know what a server has.
+        effort: How long the model may think, or None.
         streams: Whether the answer is sent while it comes.
         custom_tools: The names of the tools that take free text in place of JSON.
+        namespaces: The tools that belong to a namespace: under which name the model knows each, and
+            its namespace and name.
+        ignored: The names of the fields that were set and have no effect.
     """
 
     messages: Sequence[ChatMessage]
@@ -69,10 +85,16 @@ class Prompt:
     tools: ToolSet
     stops: Sequence[str] = ()
     schema: Mapping[str, Any] | None = None
+    check_json: Callable[[Any], None] | None = None
+    is_strict: bool = False
     mcp_servers: Sequence[McpServer] = ()
     web_search: bool = False
+    offers_web_search: bool = False
+    effort: ReasoningEffort | None = None
     streams: bool = False
     custom_tools: frozenset[str] = field(default_factory=frozenset)
+    namespaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
 
 
 async def prompt_of_chat(request: ChatCompletionsRequest) -> Prompt:
@@ -94,18 +116,22 @@ async def prompt_of_chat(request: ChatCompletionsRequest) -> Prompt:
         messages,
         stops=stops,
         response_format=request.response_format,
+        effort=request.reasoning_effort,
         web_search=request.web_search_options is not None,
     )
 
 
 async def prompt_of_response(
-    request: ResponsesRequest, previous: Sequence[ChatMessage] = ()
+    request: ResponsesRequest,
+    previous: Sequence[ChatMessage] = (),
+    find_item: Callable[[str], InputItem] | None = None,
 ) -> tuple[Prompt, Sequence[ChatMessage]]:
     """Read a request of Responses.
 
     Args:
         request: The request.
         previous: The history of the response that it continues, without instructions.
+        find_item: Finds the items of earlier responses that the input names by their id.
 
     Returns:
         What to ask; and the whole history without the instructions, which belong to one request.
@@ -122,6 +148,10 @@ async def prompt_of_response(
     items = request.input
     if isinstance(items, str):
         items = [InputItem(role="user", content=items)]
+    if find_item is not None:
+        items = [
+            find_item(item.id or "") if item.kind == "item_reference" else item for item in items
+        ]
     reader = _Reader()
     await reader.fetch(content for item in items for content in (item.content, item.output))
     history = [*previous, *reader.items(items)]
@@ -132,6 +162,7 @@ async def prompt_of_response(
         request,
         [*instructions, *history],
         response_format=request.text.format if request.text else None,
+        effort=request.reasoning.effort if request.reasoning else None,
     )
     return prompt, history
 
@@ -142,28 +173,71 @@ def _prompt(
     *,
     stops: Sequence[str] = (),
     response_format: Mapping[str, Any] | None,
+    effort: Effort | None,
     web_search: bool = False,
 ) -> Prompt:
-    tools = [_as_function(tool) for tool in request.tools or ()]
+    namespaces: dict[str, tuple[str, str]] = {}
+    listed = list(_flat(request.tools or (), namespaces))
+    tools = [_as_function(tool) for tool in listed]
     choice = request.tool_choice
+    if isinstance(choice, dict) and str(choice.get("type", "")).startswith("web_search"):
+        choice, web_search = "auto", True
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         tools, choice = _allowed(tools, choice.get("allowed_tools") or choice)
     tool_set = ToolSet.from_openai(tools, choice, parallel=request.parallel_tool_calls is not False)
+    schema = response_schema(response_format)
+    check_json: Callable[[Any], None] | None = None
+    if schema is not None:
+        check_json = JsonSchema(schema, extra="api").check if schema else _check_object
     return Prompt(
         messages=messages,
         model=request.model or None,
         tools=tool_set,
         stops=stops,
-        schema=response_schema(response_format),
+        schema=schema,
+        check_json=check_json,
+        is_strict=is_strict(response_format),
         mcp_servers=(*check_servers(request.mcp_servers), *tool_set.mcp_servers),
-        web_search=bool(request.web_search) or web_search or tool_set.web_search,
+        web_search=bool(request.web_search) or web_search,
+        offers_web_search=tool_set.web_search and choice != "none",
+        effort=_EFFORTS.get(effort or ""),
         streams=bool(request.stream),
         custom_tools=frozenset(
-            str(_inner(tool).get("name"))
-            for tool in request.tools or ()
-            if tool.get("type") == "custom"
+            str(_inner(tool).get("name")) for tool in listed if tool.get("type") == "custom"
         ),
+        namespaces=namespaces,
+        ignored=[*request.ignored, *([] if effort in (None, *_EFFORTS) else [EFFORT_FIELD])],
     )
+
+
+def _check_object(value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ValueError("It is not a JSON object.")  # noqa: TRY004 - as all that is wrong with it
+
+
+def _flat(
+    tools: Iterable[Mapping[str, Any]], namespaces: dict[str, tuple[str, str]]
+) -> Iterator[Mapping[str, Any]]:
+    """Take tools out of their namespaces, under names that tell them apart.
+
+    Args:
+        tools: What was sent.
+        namespaces: Where to note which tool has which name.
+    """
+    for tool in tools:
+        if tool.get("type") != "namespace":
+            yield tool
+            continue
+        for inner in tool.get("tools") or ():
+            pair = str(tool.get("name")), str(inner.get("name"))
+            name = _full_name(*pair)
+            namespaces[name] = pair
+            yield {**inner, "name": name}
+
+
+def _full_name(namespace: str | None, name: str) -> str:
+    """Under which name the model knows a tool; OpenAI's names may hold no dot."""
+    return f"{namespace}__{name}" if namespace else name
 
 
 def _inner(tool: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -261,28 +335,29 @@ class _Reader:
                 called.clear()
 
         for item in items:
-            if item.type in _SERVER_ITEMS:
+            kind = item.kind
+            if kind in _SERVER_ITEMS:
                 continue
-            if item.type in ("function_call", "custom_tool_call"):
-                name = item.name or "tool"
+            if kind in ("function_call", "custom_tool_call"):
+                name = _full_name(item.namespace, item.name or "tool")
                 self._tool_names[item.call_id or ""] = name
-                custom = item.type == "custom_tool_call"
+                custom = kind == "custom_tool_call"
                 arguments = (
                     json.dumps({_CUSTOM_INPUT: item.input or ""}) if custom else item.arguments
                 )
                 called.append(_call(name, arguments or ""))
-            elif item.type in ("function_call_output", "custom_tool_call_output"):
+            elif kind in ("function_call_output", "custom_tool_call_output"):
                 end_assistant()
                 text, files = self._content(item.output)
                 name = self._tool_names.get(item.call_id or "") or "tool"
                 messages.append(ChatMessage("user", result_text(name, text), files))
-            elif item.type == "message" and item.role == "assistant":
+            elif kind == "message" and item.role == "assistant":
                 said.append(self._content(item.content)[0])
-            elif item.type == "message" and item.role is not None:
+            elif kind == "message" and item.role is not None:
                 end_assistant()
                 messages.append(ChatMessage(_ROLES[item.role], *self._content(item.content)))
             else:
-                raise InvalidRequestError(f"An item of type {item.type!r} cannot be sent.")
+                raise InvalidRequestError(f"An item of type {kind!r} cannot be sent.")
         end_assistant()
         return messages
 
@@ -298,10 +373,10 @@ class _Reader:
                 texts.append(part.refusal or "")
             elif part.type in ("image_url", "input_image", "file", "input_file"):
                 upload = self._upload(part)
-                if upload.is_image:
-                    files.append(upload)
-                else:
+                if upload.is_text:
                     texts.append(upload.as_document())
+                else:
+                    files.append(upload)  # the client reads it
             else:
                 raise InvalidRequestError(
                     f"A HuggingChat server takes no {part.type} content, only text, images and"

@@ -1,5 +1,8 @@
 """An answer in the form of the Responses API, whole and streamed.
 
+Clients that want a summary of the thinking look nowhere else for it, so they get the thinking
+itself there. Otherwise it is the item's content.
+
 The output's items stand in the order in which their first piece came: thinking, text, calls, tools
 that the server ran; pictures are last. If text goes on after another item, it is a further item, so
 that what comes last is the answer.
@@ -10,8 +13,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hfchat_base.api.failures import Failure
@@ -27,6 +31,50 @@ _compact: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 Event = tuple[str, dict[str, Any]]
 
+
+@dataclass(frozen=True, slots=True)
+class _TextKind:
+    """How an item that comes piece by piece is told.
+
+    Attributes:
+        item: The item's type.
+        place: The item's list that has the text as its only part.
+        part: The part's type.
+        text_event: The beginning of the names of the events that bring the text.
+        part_event: The beginning of the names of the events around them.
+        index: The name of the part's place in the list.
+        more: What else the events and the part have.
+    """
+
+    item: str
+    place: str
+    part: str
+    text_event: str
+    part_event: str
+    index: str = "content_index"
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+_MESSAGE: Final = _TextKind(
+    "message",
+    "content",
+    "output_text",
+    "response.output_text",
+    "response.content_part",
+    more={"logprobs": []},
+)
+_REASONING: Final = _TextKind(
+    "reasoning", "content", "reasoning_text", "response.reasoning_text", "response.content_part"
+)
+_SUMMARY: Final = _TextKind(
+    "reasoning",
+    "summary",
+    "summary_text",
+    "response.reasoning_summary_text",
+    "response.reasoning_summary_part",
+    "summary_index",
+)
+
 _ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """OpenAI's codes for failed responses; the rest is `server_error`."""
 
@@ -37,8 +85,8 @@ class ResponseObject:
     Args:
         generation: The answer while it is made.
         request: What was asked, which the answer repeats.
-        remember: Gets the answer's id once it is whole, so that it can be continued; None if it
-            will not be.
+        remember: Gets the answer's id and its items once it is whole, so that they can be referred
+            to; None if they will not be.
     """
 
     def __init__(
@@ -46,11 +94,13 @@ class ResponseObject:
         generation: Generation,
         request: ResponsesRequest,
         *,
-        remember: Callable[[str], None] | None,
+        remember: Callable[[str, Sequence[Mapping[str, Any]]], None] | None,
     ) -> None:
         self._generation = generation
         self._request = request
         self._remember = remember
+        wants_summary = request.reasoning is not None and request.reasoning.summary is not None
+        self._thinking = _SUMMARY if wants_summary else _REASONING
         self._id = _new_id("resp")
         self._created_at = int(time.time())
         self._output: list[dict[str, Any]] = []
@@ -104,13 +154,13 @@ class ResponseObject:
             for event in self._add(_image(url.partition(",")[2])):
                 yield event
         if self._remember is not None:
-            self._remember(self._id)
+            self._remember(self._id, self._output)
 
     def _take(self, piece: ApiPiece) -> Iterator[Event]:
         if isinstance(piece, str):
-            yield from self._text("message", piece)
+            yield from self._text(_MESSAGE, piece)
         elif isinstance(piece, ReasoningDelta):
-            yield from self._text("reasoning", piece.text)
+            yield from self._text(self._thinking, piece.text)
         elif isinstance(piece, FunctionCall):
             yield from self._end_text()
             is_custom = piece.name in self._generation.prompt.custom_tools
@@ -122,8 +172,8 @@ class ResponseObject:
             yield from self._end_text()
             yield from self._add(_mcp_call(run, piece))
 
-    def _text(self, kind: str, text: str) -> Iterator[Event]:
-        if self._open is None or self._open.kind != kind:
+    def _text(self, kind: _TextKind, text: str) -> Iterator[Event]:
+        if self._open is None or self._open.kind is not kind:
             yield from self._end_text()
             self._open = _TextItem(kind, len(self._output))
             self._output.append(self._open.item("in_progress"))
@@ -133,7 +183,7 @@ class ResponseObject:
     def _end_text(self, sources: list[Source] | None = None) -> Iterator[Event]:
         if self._open is not None:
             done, self._open = self._open, None
-            if sources and done.kind == "message":
+            if sources and done.kind is _MESSAGE:
                 yield from done.annotate(sources)
             self._output[done.index] = done.item("completed")
             yield from done.end()
@@ -145,7 +195,7 @@ class ResponseObject:
             "type": "function_call",
             "status": "completed",
             "call_id": call.id,
-            "name": call.name,
+            **self._tool_name(call),
             "arguments": arguments,
         }
         begun = {**item, "status": "in_progress", "arguments": ""}
@@ -154,7 +204,7 @@ class ResponseObject:
             item,
             begun,
             (f"{what}.delta", {"delta": arguments}),
-            (f"{what}.done", {"name": call.name, "arguments": arguments}),
+            (f"{what}.done", {"name": item["name"], "arguments": arguments}),
         )
 
     def _custom_call(self, call: FunctionCall) -> Iterator[Event]:
@@ -165,7 +215,7 @@ class ResponseObject:
             "type": "custom_tool_call",
             "status": "completed",
             "call_id": call.id,
-            "name": call.name,
+            **self._tool_name(call),
             "input": text,
         }
         what = "response.custom_tool_call_input"
@@ -175,6 +225,10 @@ class ResponseObject:
             (f"{what}.delta", {"delta": text}),
             (f"{what}.done", {"input": text}),
         )
+
+    def _tool_name(self, call: FunctionCall) -> dict[str, str]:
+        namespace, name = self._generation.prompt.namespaces.get(call.name, (None, call.name))
+        return {"name": name} if namespace is None else {"namespace": namespace, "name": name}
 
     def _add(
         self, item: dict[str, Any], begun: dict[str, Any] | None = None, *between: Event
@@ -228,40 +282,38 @@ class _TextItem:
     """An item that comes piece by piece: a message, or thinking.
 
     Args:
-        kind: ``message`` or ``reasoning``.
+        kind: Which of them.
         index: Its place in the output.
     """
 
-    def __init__(self, kind: str, index: int) -> None:
+    def __init__(self, kind: _TextKind, index: int) -> None:
         self.kind = kind
         self.index = index
-        is_message = kind == "message"
-        self._id = _new_id("msg" if is_message else "rs")
-        self._part_type = "output_text" if is_message else "reasoning_text"
-        self._event = f"response.{self._part_type}"
-        self._place = {"item_id": self._id, "output_index": index, "content_index": 0}
+        self._id = _new_id("msg" if kind is _MESSAGE else "rs")
+        self._place = {"item_id": self._id, "output_index": index, kind.index: 0}
         self._texts: list[str] = []
         self._annotations: list[dict[str, Any]] = []
 
     def item(self, status: str) -> dict[str, Any]:
         """The item as it is now."""
-        item: dict[str, Any] = {"id": self._id, "type": self.kind, "status": status}
-        content = [] if status == "in_progress" else [self._part()]
-        if self.kind == "message":
-            return {**item, "role": "assistant", "content": content}
-        return {**item, "summary": [], "content": content}
+        kind = self.kind
+        item: dict[str, Any] = {"id": self._id, "type": kind.item, "status": status}
+        if kind is _MESSAGE:
+            item["role"] = "assistant"
+        else:
+            item["summary"] = []
+        return {**item, kind.place: [] if status == "in_progress" else [self._part()]}
 
     def begin(self) -> Iterator[Event]:
         """The events before its first piece."""
         item = self.item("in_progress")
         yield "response.output_item.added", {"output_index": self.index, "item": item}
-        yield "response.content_part.added", {**self._place, "part": self._part()}
+        yield f"{self.kind.part_event}.added", {**self._place, "part": self._part()}
 
     def delta(self, text: str) -> Event:
         """The event of a piece."""
         self._texts.append(text)
-        more: dict[str, Any] = {"logprobs": []} if self.kind == "message" else {}
-        return f"{self._event}.delta", {**self._place, "delta": text, **more}
+        return f"{self.kind.text_event}.delta", {**self._place, "delta": text, **self.kind.more}
 
     def annotate(self, sources: list[Source]) -> Iterator[Event]:
         """Add the pages that the text leans on; the server does not say which part of it."""
@@ -276,22 +328,22 @@ class _TextItem:
             }
             self._annotations.append(annotation)
             place = {**self._place, "annotation_index": number}
-            yield f"{self._event}.annotation.added", {**place, "annotation": annotation}
+            yield f"{self.kind.text_event}.annotation.added", {**place, "annotation": annotation}
 
     def end(self) -> Iterator[Event]:
         """The events after its last piece."""
         part = self._part()
-        more: dict[str, Any] = {"logprobs": []} if self.kind == "message" else {}
-        yield f"{self._event}.done", {**self._place, "text": part["text"], **more}
-        yield "response.content_part.done", {**self._place, "part": part}
+        text = part["text"]
+        yield f"{self.kind.text_event}.done", {**self._place, "text": text, **self.kind.more}
+        yield f"{self.kind.part_event}.done", {**self._place, "part": part}
         item = self.item("completed")
         yield "response.output_item.done", {"output_index": self.index, "item": item}
 
     def _part(self) -> dict[str, Any]:
-        part: dict[str, Any] = {"type": self._part_type, "text": "".join(self._texts)}
-        if self.kind == "message":
-            part |= {"annotations": list(self._annotations), "logprobs": []}
-        return part
+        part: dict[str, Any] = {"type": self.kind.part, "text": "".join(self._texts)}
+        if self.kind is _MESSAGE:
+            part["annotations"] = list(self._annotations)
+        return {**part, **self.kind.more}
 
 
 def _mcp_call(run: ToolCall | None, end: ToolResult | ToolError) -> dict[str, Any]:

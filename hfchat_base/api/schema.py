@@ -15,6 +15,7 @@ __all__ = [
     "ChatCompletionsRequest",
     "ChatMessageParam",
     "ContentPart",
+    "Effort",
     "InputItem",
     "Request",
     "ResponsesRequest",
@@ -23,6 +24,7 @@ __all__ = [
 _WITHOUT_EFFECT_ON_ANSWERS: Final = frozenset(
     (
         "background",
+        "client_metadata",
         "include",
         "metadata",
         "prompt_cache_key",
@@ -36,6 +38,9 @@ _WITHOUT_EFFECT_ON_ANSWERS: Final = frozenset(
     )
 )
 """Fields that nobody misses in an answer."""
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How long a model may think, in OpenAI's words; chat-ui knows the middle three."""
 
 _NEUTRAL: Final[dict[str, Any]] = {"modalities": ["text"]}
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
@@ -150,27 +155,42 @@ class ChatCompletionsRequest(Request):
     stop: Union[str, list[str], None] = None
     stream_options: StreamOptions | None = None
     response_format: dict[str, Any] | None = None
+    reasoning_effort: Effort | None = None
     web_search_options: dict[str, Any] | None = None
     functions: list[Any] | None = None
 
 
 class InputItem(_Lenient):
-    """An item of the input of Responses: a message, a call, or what a call gave."""
+    """An item of Responses: a message, a call, what a call gave, or the id of an earlier one."""
 
-    type: str = "message"
+    type: str | None = None
+    id: str | None = None
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: Content = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     input: str | None = None
     output: Content = None
+
+    @property
+    def kind(self) -> str:
+        """Its type, which messages and references may leave out."""
+        return self.type or ("item_reference" if self.role is None and self.id else "message")
 
 
 class TextOptions(_Lenient):
     """How the text of an answer is to look."""
 
     format: dict[str, Any] | None = None
+
+
+class ReasoningOptions(_Lenient):
+    """How the model is to think, and whether a summary of its thinking is wanted."""
+
+    effort: Effort | None = None
+    summary: str | None = None
 
 
 class ResponsesRequest(Request):
@@ -180,6 +200,7 @@ class ResponsesRequest(Request):
     instructions: str | None = None
     previous_response_id: str | None = None
     text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
     metadata: dict[str, Any] | None = None
     store: bool | None = None
     conversation: Any = None

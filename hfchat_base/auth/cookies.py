@@ -454,13 +454,16 @@ _MONTHS: Final = (
 _FIRST_YEAR: Final = 1601
 
 
-def parse_set_cookie(header: str, endpoint: Endpoint, path: str) -> Cookie | None:
+def parse_set_cookie(
+    header: str, endpoint: Endpoint, path: str, *, date: str = ""
+) -> Cookie | None:
     """Read the value of one `Set-Cookie` header.
 
     Args:
         header: The value, decoded as UTF-8 with ``surrogateescape``.
         endpoint: The server that sent it.
         path: The path of the request, including that of the base URL, without a query.
+        date: The response's `Date` header, or an empty text.
 
     Returns:
         The cookie; an expired one if the server deletes it; None if the standard or `Cookie` says
@@ -483,7 +486,7 @@ def parse_set_cookie(header: str, endpoint: Endpoint, path: str) -> Cookie | Non
             value,
             f".{domain}" if domain else endpoint.host,
             cookie_path,
-            _expires(attributes),
+            _expires(attributes, date),
             "secure" in attributes,
         )
     except InvalidRequestError:
@@ -511,13 +514,20 @@ def _attributes(pieces: list[str]) -> Mapping[str, str]:
     return found
 
 
-def _expires(attributes: Mapping[str, str]) -> float | None:
-    """When a cookie expires, in seconds since 1970; an age overrides a date."""
+def _expires(attributes: Mapping[str, str], date: str) -> float | None:
+    """When a cookie expires on the clock here, in seconds since 1970; an age overrides a date.
+
+    A date is on the server's clock, which the response's own date shows, as browsers read it: with
+    a wrong clock here, a fresh session would otherwise count as expired.
+    """
     age = attributes.get("max-age", "")
     if _AGE.fullmatch(age):
         seconds = min(int(age), _MAX_AGE_SECONDS)
         return time.time() + seconds if seconds > 0 else 0.0
-    return _date(attributes.get("expires", ""))
+    expires, sent = _date(attributes.get("expires", "")), _date(date)
+    if expires is None or sent is None:
+        return expires
+    return max(0.0, time.time() + expires - sent)
 
 
 def _date(text: str) -> float | None:

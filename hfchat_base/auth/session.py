@@ -181,7 +181,15 @@ class Session:
         pairs = [f"{cookie.name}={cookie.value}" for cookie in sent]
         return {"cookie": "; ".join(pairs)} if pairs else {}
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",
+    ) -> None:
         """Apply what a response says about the session.
 
         The same value is a refresh. Another value of the session cookie means that the server has
@@ -194,6 +202,7 @@ class Session:
             request: The request that it responds to.
             status: The response's status.
             epoch: The session's `epoch` when the request was sent.
+            date: The response's `Date` header, or an empty text.
 
         Raises:
             SessionExpired: It is an account's session, and the server has invalidated it.
@@ -203,7 +212,7 @@ class Session:
             return
         changed: list[Cookie] = []
         for header in set_cookies:
-            cookie = parse_set_cookie(header, self._endpoint, self._path(request))
+            cookie = parse_set_cookie(header, self._endpoint, self._path(request), date=date)
             if cookie is None or not self._is_ours(cookie):
                 continue
             self._check_same(cookie)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from hfchat_base.errors import MissingRequirementsError
+from hfchat_base.installation import add_for_uvx
 
 __all__ = ["main"]
 
@@ -41,6 +42,8 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise
+        # The demo needs so much more that it is added in one go.
+        add_for_uvx("demo" if sys.argv[1:2] == ["demo"] else "cli")
         sys.exit(str(MissingRequirementsError.for_extra("cli", what="The command hfchat")))
     except SystemExit as end:
         if end.code == _INTERRUPTED:

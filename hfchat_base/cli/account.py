@@ -1,6 +1,6 @@
 """``hfchat login``, ``logout`` and ``whoami``: a session, from logging in to logging out.
 
-The server of the last login is remembered, and the other commands use it unless told otherwise.
+The server of the last login is remembered. The other commands use it by default.
 """
 
 from __future__ import annotations

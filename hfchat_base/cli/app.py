@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
-from hfchat_base import HuggingChatError, __version__
+from hfchat_base import HuggingChatError, MissingRequirementsError, __version__
 from hfchat_base.cli.account import login, logout, whoami
 from hfchat_base.cli.api import api
 from hfchat_base.cli.ask import ask
@@ -27,6 +27,7 @@ from hfchat_base.cli.options import PlainCommand, PlainGroup, WrongUsage
 from hfchat_base.cli.serve import serve
 from hfchat_base.cli.settings import settings
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note, print_error
+from hfchat_base.installation import add_for_uvx
 
 __all__ = ["INTERRUPTED", "app", "show_warning"]
 
@@ -63,6 +64,8 @@ class _CommandGroup(PlainGroup):
         try:
             return super().invoke(ctx)
         except HuggingChatError as error:
+            if isinstance(error, MissingRequirementsError) and error.extra:
+                add_for_uvx(error.extra)
             if ctx.params.get("debug"):
                 # The interpreter would print what a server said without cleaning it.
                 sys.stderr.write(clean("".join(traceback.format_exception(error))))

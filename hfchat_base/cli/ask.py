@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,14 +44,14 @@ from hfchat_base.cli.options import (
     parse_mcp_servers,
 )
 from hfchat_base.cli.render import first_code_block
+from hfchat_base.cli.schema import AnswerSchema
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 from hfchat_base.types import OnElicitation
 
 __all__ = ["ask"]
 
 _STDIN: Final = "-"
-_SCHEMA_ATTEMPTS: Final = 3
-"""How often the model is asked for JSON that fits a schema."""
+_STDIN_FILE: Final = Path(_STDIN)
 
 
 def ask(
@@ -98,10 +97,11 @@ def ask(
         bool, typer.Option("--extract", "-x", help="Print only the first code block.")
     ] = False,
     schema: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Print JSON that fits the JSON schema in this file.",
+            metavar="FILE|FIELDS",
+            help="Print JSON that fits the JSON schema in this file, or has these fields, as in:"
+            " 'name, age int, tall bool'.",
             show_default=False,
         ),
     ] = None,
@@ -120,8 +120,9 @@ def ask(
         raise WrongUsage("Choose one of --extract, --schema and --json.")
     _check_conversation(resume, conversation, for_new_ones=no_keep or bool(model or system))
     recordings = _uploads([audio])
-    text = _whole_question(question or (), may_be_empty=bool(recordings))
-    form = _Schema.load(schema.expanduser()) if schema is not None else None
+    pipes_file = _STDIN_FILE in (file or ())
+    text = _whole_question(question or (), may_be_empty=bool(recordings), pipes_file=pipes_file)
+    form = AnswerSchema.load(schema) if schema is not None else None
     uploads = _uploads(file or ())
     servers = parse_mcp_servers(mcp or ())
     terminal = Terminal.detect()
@@ -187,14 +188,21 @@ def _check_conversation(resume: bool, conversation: str | None, *, for_new_ones:
         raise WrongUsage("--no-keep, --model and --system are for new conversations.")
 
 
-def _whole_question(words: Sequence[str], *, may_be_empty: bool) -> str:
+def _whole_question(words: Sequence[str], *, may_be_empty: bool, pipes_file: bool) -> str:
     """Put the arguments and what is piped in together.
 
+    Args:
+        words: The arguments.
+        may_be_empty: Whether something else is asked.
+        pipes_file: Whether a file is piped in, and no text.
+
     Raises:
-        WrongUsage: There is neither, and nothing else is asked.
+        WrongUsage: There is no question, or both it and a file are to be piped in.
     """
     typed = " ".join(word for word in words if word != _STDIN)
-    reads = _STDIN in words or not sys.stdin.isatty()
+    if pipes_file and _STDIN in words:
+        raise WrongUsage("Standard input is either the question or a file.")
+    reads = not pipes_file and (_STDIN in words or not sys.stdin.isatty())
     piped = sys.stdin.read().strip() if reads else ""
     text = "\n\n".join(part for part in (typed, piped) if part)
     if not text.strip() and not may_be_empty:
@@ -203,8 +211,14 @@ def _whole_question(words: Sequence[str], *, may_be_empty: bool) -> str:
 
 
 def _uploads(paths: Iterable[Path | None]) -> list[Upload]:
-    """Read files; None is no file."""
-    return [Upload.from_source(path.expanduser()) for path in paths if path is not None]
+    """Read files, or standard input for ``-``; None is no file."""
+    return [
+        Upload.from_source(
+            sys.stdin.buffer.read() if path == _STDIN_FILE else path.expanduser(),
+        )
+        for path in paths
+        if path is not None
+    ]
 
 
 def _with_recordings(
@@ -263,88 +277,3 @@ def _as_json(answer: Answer, saved: Sequence[SavedFile], *, can_continue: bool) 
             file["problem"] = one.problem
     fields["can_continue"] = can_continue
     return fields
-
-
-class _Schema:
-    """A JSON schema that an answer has to fit.
-
-    Args:
-        schema: The schema.
-
-    Raises:
-        WrongUsage: It is not a valid JSON schema.
-    """
-
-    def __init__(self, schema: Any) -> None:
-        from jsonschema import SchemaError  # noqa: PLC0415 - heavy
-        from jsonschema.validators import validator_for  # noqa: PLC0415 - likewise
-        from referencing import Registry  # noqa: PLC0415 - likewise
-
-        self._schema = schema
-        kind = validator_for(schema)
-        try:
-            kind.check_schema(schema)
-        except SchemaError as error:
-            raise WrongUsage(
-                f"The schema is not a valid JSON schema: {clean_line(error.message, 200)}"
-            ) from None
-        # An empty registry: a reference to another document is an error and never a request.
-        self._validator = kind(schema, registry=Registry())
-
-    @classmethod
-    def load(cls, path: Path) -> _Schema:
-        """Read a schema from a file.
-
-        Raises:
-            InvalidRequestError: The file cannot be read.
-            WrongUsage: It does not hold a JSON schema.
-        """
-        try:
-            return cls(json.loads(path.read_bytes()))
-        except OSError as error:
-            raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from None
-        except ValueError:
-            raise WrongUsage(f"{path} does not hold JSON.") from None
-
-    def ask_for(self, question: str) -> str:
-        """The question with what the model needs to know about the schema."""
-        from hfchat_base.tools import schema_instructions  # noqa: PLC0415 - seldom needed
-
-        return f"{question}\n\n{schema_instructions(self._schema)}"
-
-    def read(self, conversation: Conversation, answer: Answer) -> Any:
-        """Take the JSON from an answer; ask again where it does not fit.
-
-        Raises:
-            HuggingChatError: It does not fit after the last attempt either.
-        """
-        for attempt in range(1, _SCHEMA_ATTEMPTS + 1):
-            value, problem = self._check(answer.text)
-            if not problem:
-                return value
-            if attempt < _SCHEMA_ATTEMPTS:
-                answer = conversation.send(
-                    f"That does not fit the schema: {problem} Answer again with the JSON alone."
-                )
-        raise HuggingChatError(f"The answer does not fit the schema: {clean_line(problem, 300)}")
-
-    def _check(self, text: str) -> tuple[Any, str]:
-        """Read the JSON in a text; the second value says what is wrong with it, or is empty."""
-        from jsonschema.exceptions import best_match  # noqa: PLC0415 - heavy
-        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - likewise
-
-        from hfchat_base.tools import JsonAnswer  # noqa: PLC0415 - seldom needed
-
-        scanner = JsonAnswer()
-        found = scanner.feed(text) + scanner.end()
-        try:
-            value = json.loads(found)
-        except ValueError as error:
-            return None, f"it is not JSON ({error})."
-        try:
-            worst = best_match(self._validator.iter_errors(value))
-        except Unresolvable as missing:
-            raise InvalidRequestError(
-                f"The schema refers to another document, which is not read: {missing.ref}"
-            ) from None
-        return value, f"at {worst.json_path}: {worst.message}." if worst else ""

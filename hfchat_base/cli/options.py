@@ -55,7 +55,7 @@ DEFAULT_FOLDER: Final = Path("~/Downloads/hfchat")
 
 class _PlainFlags:
     def get_params(self, ctx: Any) -> list[Any]:  # a Context of click, or of Typer's own copy
-        """The parameters; flags and arguments show no type beside their names."""
+        """The parameters; flags and arguments show no type next to their names."""
         params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
         for param in params:
             if getattr(param, "is_flag", False):

@@ -84,6 +84,7 @@ def make_reader(
         key_bindings=_key_bindings(),
         completer=_completer(commands, models),
         complete_while_typing=False,
+        enable_open_in_editor=True,
         history=_history(history),
         prompt_continuation=lambda _width, _line, _wraps: "… ",
         color_depth=None if terminal.is_coloured else ColorDepth.DEPTH_1_BIT,

@@ -115,9 +115,13 @@ def wait_text(reason: RetryReason, seconds: float) -> str:
 
 
 def first_code_block(text: str) -> str | None:
-    """Find the first code block in an answer, without its fence; None if there is none."""
+    """Find the first code block in an answer, without its fence; None if there is none.
+
+    An empty one is none: where a model opens a fence within a line, Markdown takes the fence that
+    closes it for one that opens.
+    """
     for token in _PARSER.parse(text):
-        if token.type in ("fence", "code_block"):
+        if token.type in ("fence", "code_block") and token.content.strip():
             return token.content
     return None
 

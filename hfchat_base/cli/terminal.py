@@ -280,7 +280,7 @@ def load_model(terminal: Terminal, gguf: Path | None = None) -> LocalModel:
         gguf: Another model file, or None for the demo's own.
 
     Raises:
-        MissingRequirementsError: The extra ``demo`` is not installed.
+        MissingRequirementsError: The extra ``model`` is not installed.
         HuggingChatError: The model cannot be loaded.
     """
     from hfchat_base.local.demo import demo_model  # noqa: PLC0415 - only where a model is wanted

@@ -29,6 +29,7 @@ from hfchat_base.local.model_input import (
     ARTIFACTS_PROMPT,
     chat_messages,
     search_events,
+    tools_text,
     with_sources,
     with_system_text,
 )
@@ -64,6 +65,7 @@ class RunRequest:
         path: The stored messages from the root to the one to answer.
         tool_servers: The tool servers that the message has switched on.
         web_search: Whether the legacy web search is on.
+        timezone: Where the user is, as an IANA name, or empty (current).
         artifacts: Whether the model is told how to write artifacts (current).
         reasoning_effort: How long it may think, or None (current).
         stop_requested: Set when a legacy run is to end after its next token.
@@ -75,6 +77,7 @@ class RunRequest:
     path: list[JsonObject]
     tool_servers: Sequence[ToolServer] = ()
     web_search: bool = False
+    timezone: str = ""
     artifacts: bool = False
     reasoning_effort: str | None = None
     stop_requested: bool = field(default=False, init=False)
@@ -317,7 +320,7 @@ async def answer_with_tools(request: RunRequest, emit: Emit) -> bool:
     definitions = [tool.definition() for _, tool in tools.values()]
     messages = with_system_text(
         request.prompt(),
-        f"You can call these tools: {', '.join(tools)}. Call one only if it helps.",
+        tools_text(list(tools), request.timezone),
     )
     text = ""
     for _ in range(_MAX_ROUNDS):

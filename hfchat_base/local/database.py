@@ -621,6 +621,15 @@ class _UserSettings(BaseModel):
     billing_organization: JsString = cast("str", UNDEFINED)  # left out until it is set
 
 
+class _LegacySettings(BaseModel):
+    """The settings that only the legacy generation has (S: ``/settings``)."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True)
+
+    hide_emoji_on_sidebar: bool = False
+    disable_stream: bool = False
+
+
 class Settings:
     """The settings of all users of a server.
 
@@ -635,6 +644,7 @@ class Settings:
         self._stored: BoundedStore[str, JsonObject] = BoundedStore(
             max_entries, max_bytes, size=text_size
         )
+        self._legacy: BoundedStore[str, _LegacySettings] = BoundedStore(max_entries)
 
     def read(self, owner: str) -> JsonObject:
         """Return a user's settings, as ``/api/v2/user/settings`` writes them (R: ``manage``)."""
@@ -643,11 +653,19 @@ class Settings:
     def write(self, owner: str, body: JsonObject) -> None:
         """Store a user's settings. Like chat-ui, it resets every setting that the body leaves out.
 
+        The organisation to bill is the exception (R: ``settings``).
+
         Raises:
             ValidationError: A value has the wrong type.
         """
-        seen_at = now() if body.get("welcomeModalSeen") else self.read(owner)["welcomeModalSeenAt"]
+        before = self.read(owner)
+        is_seen = body.get("welcomeModalSeen") or body.get("ethicsModalAccepted")
+        seen_at = now() if is_seen else before["welcomeModalSeenAt"]
+        payer = before["billingOrganization"]
+        body = body if payer is UNDEFINED else {"billingOrganization": payer, **body}
+        own = _LegacySettings.model_validate(body)
         self._stored[owner] = self._document(body, welcome_seen_at=seen_at)
+        self._legacy[owner] = own
 
     def _document(self, body: JsonObject, *, welcome_seen_at: datetime | None) -> JsonObject:
         settings = _UserSettings.model_validate({"activeModel": self._default_model, **body})
@@ -655,4 +673,22 @@ class Settings:
             "welcomeModalSeen": welcome_seen_at is not None,
             "welcomeModalSeenAt": welcome_seen_at,
             **{to_camel(name): value for name, value in settings},
+        }
+
+    def read_legacy(self, owner: str) -> JsonObject:
+        """Return a user's settings as the data of the legacy pages has them (R: ``settings``)."""
+        settings = self.read(owner)
+        own = self._legacy.get(owner) or _LegacySettings()
+        return {
+            "searchEnabled": False,
+            "ethicsModalAccepted": settings["welcomeModalSeen"],
+            "ethicsModalAcceptedAt": settings["welcomeModalSeenAt"],
+            "activeModel": settings["activeModel"],
+            "hideEmojiOnSidebar": own.hide_emoji_on_sidebar,
+            "shareConversationsWithModelAuthors": settings["shareConversationsWithModelAuthors"],
+            "customPrompts": settings["customPrompts"],
+            "assistants": [],
+            "tools": [],
+            "disableStream": own.disable_stream,
+            "directPaste": settings["directPaste"],
         }

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hfchat_base.local.local_model import Generation
 from hfchat_base.local.scripted import SEARCH_RESULTS
@@ -69,6 +71,27 @@ def chat_messages(
             )
             messages.append({"role": "user", "content": content})
     return messages
+
+
+def tools_text(names: list[str], timezone: str) -> str:
+    """Write what a model is told of its tools.
+
+    Args:
+        names: Their names.
+        timezone: Where the user is, as an IANA name, or empty.
+
+    Raises:
+        ValueError: There is no such zone. The real server then answers without tools, and says
+            nothing of it (R: ``timezone``).
+    """
+    text = f"You can call these tools: {', '.join(names)}. Call one only if it helps."
+    if not timezone:
+        return text
+    try:
+        moment = datetime.now(ZoneInfo(timezone))
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"no such time zone: {timezone}") from error
+    return f"{text} It is {moment:%A, %d %B %Y, %H:%M}. User's timezone: {timezone}."
 
 
 def with_system_text(messages: list[JsonObject], text: str) -> list[JsonObject]:

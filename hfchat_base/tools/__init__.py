@@ -10,6 +10,7 @@ writes, and results go back as what the user says. Nothing here imports a framew
 * `parser.py`: text as it streams → text and calls, and where in an answer a call may stand;
   `forms/` knows how the families of models write calls, one module per family of forms;
   `source.py` is the growing text that they read from.
+* `json_schema.py`: what checks a JSON answer.
 * `openai_form.py`: tools and response formats as OpenAI's API has them.
 * `tool_session.py`: one request with tools on offer from beginning to end, asking again included,
   with stop sequences and JSON answers. This is what a wrapper holds.
@@ -43,18 +44,25 @@ from hfchat_base.tools.prompts import (
     schema_instructions,
     tool_instructions,
 )
-from hfchat_base.tools.tool_session import JsonAnswer, Piece, StopCutter, ToolSession
+from hfchat_base.tools.tool_session import (
+    MAX_IDENTICAL_CALLS,
+    JsonAnswer,
+    Piece,
+    StopCutter,
+    ToolSession,
+    check_repetitions,
+)
 from hfchat_base.tools.types import (
     FunctionCall,
     InvalidToolCall,
     Tool,
     ToolChoice,
     ToolConfig,
-    repetitions,
 )
 
 __all__ = [
     "CALL_OPEN",
+    "MAX_IDENTICAL_CALLS",
     "FunctionCall",
     "InvalidToolCall",
     "JsonAnswer",
@@ -67,9 +75,9 @@ __all__ = [
     "ToolSession",
     "assistant_text",
     "call_text",
+    "check_repetitions",
     "read_json",
     "repair_request",
-    "repetitions",
     "result_text",
     "schema_instructions",
     "tool_instructions",

@@ -17,7 +17,7 @@ from hfchat_base.secret import SecretText, reveal
 from hfchat_base.tools.types import Tool, ToolChoice, ToolConfig
 from hfchat_base.types import McpServer
 
-__all__ = ["ToolSet", "response_schema"]
+__all__ = ["ToolSet", "is_strict", "response_schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,14 @@ def response_schema(response_format: Mapping[str, Any] | None) -> Mapping[str, A
     raise InvalidRequestError(
         f"A response format is of type text, json_object or json_schema, not {kind!r}."
     )
+
+
+def is_strict(response_format: Mapping[str, Any] | None) -> bool:
+    """Whether a response format, which `response_schema` has read, wants JSON and nothing else."""
+    if response_format is None or response_format["type"] == "text":
+        return False
+    inner = response_format.get("json_schema") or response_format
+    return response_format["type"] == "json_object" or inner.get("strict") is True
 
 
 def _function(function: Any) -> Tool:

@@ -107,14 +107,14 @@ def tool_instructions(config: ToolConfig) -> str:
 
 
 def call_reminder(config: ToolConfig) -> str:
-    """What a model is told that had to call a tool and did not."""
+    """What a model reads that had to call a tool and did not."""
     names = " or ".join(config.names)
     name = json.dumps(config.names[0]) if len(config.names) == 1 else "<function-name>"
     return _REMINDER.format(names=names, name=name)
 
 
 def invalid_call_request(calls: Iterable[InvalidToolCall], config: ToolConfig) -> str:
-    """What a model is told that has written calls which cannot be used.
+    """What a model reads that has written calls which cannot be used.
 
     Args:
         calls: The calls.
@@ -127,7 +127,7 @@ def invalid_call_request(calls: Iterable[InvalidToolCall], config: ToolConfig) -
 
 
 def repair_request(error: str) -> str:
-    """What a model is told whose answer does not fit its schema.
+    """What a model reads whose answer does not fit its schema.
 
     Args:
         error: What is wrong, such as a validation error.
@@ -136,7 +136,7 @@ def repair_request(error: str) -> str:
 
 
 def schema_instructions(schema: Mapping[str, Any] | None = None) -> str:
-    """What the model is told whose answer has to be JSON.
+    """What a model reads whose answer has to be JSON.
 
     Args:
         schema: The JSON schema that it has to fit, or None for any object.

@@ -71,7 +71,7 @@ class Source:
         return True
 
     def starts_with(self, literal: str, at: int) -> Reading[bool]:
-        """Tell whether a string stands at a position."""
+        """Return whether a string stands at a position."""
         while True:
             part = self.text[at : at + len(literal)]
             if part == literal:
@@ -80,7 +80,7 @@ class Source:
                 return False
 
     def one_of(self, marks: Marks, at: int) -> Reading[int]:
-        """Tell where the longest of some strings that stand at a position ends; `at` if none does.
+        """Return the end of the longest string that stands at a position; `at` if none does.
 
         Args:
             marks: The strings.

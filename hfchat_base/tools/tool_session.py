@@ -8,17 +8,20 @@ be used; and under which history the server's conversation is to be found next t
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Union
 
+from hfchat_base.errors import InvalidRequestError, RepeatedToolCallError
 from hfchat_base.events import Event, TextDelta
-from hfchat_base.tools.forms.values import load_json
+from hfchat_base.tools.forms.values import load_json, read_json
 from hfchat_base.tools.parser import ToolCallParser
 from hfchat_base.tools.prompts import (
     assistant_text,
     call_reminder,
     invalid_call_request,
+    repair_request,
     schema_instructions,
     tool_instructions,
 )
@@ -26,7 +29,14 @@ from hfchat_base.tools.source import JsonScanner
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, ToolConfig
 from hfchat_base.types import Answer, ChatMessage
 
-__all__ = ["JsonAnswer", "Piece", "StopCutter", "ToolSession"]
+__all__ = [
+    "MAX_IDENTICAL_CALLS",
+    "JsonAnswer",
+    "Piece",
+    "StopCutter",
+    "ToolSession",
+    "check_repetitions",
+]
 
 _log = logging.getLogger("hfchat")
 
@@ -35,6 +45,9 @@ Piece = Union[str, FunctionCall, InvalidToolCall, Event]
 
 DEFAULT_MAX_ASKS: Final = 3
 """How often a forced call is asked for, the first time included."""
+
+MAX_IDENTICAL_CALLS: Final = 5
+"""How often in a row an agent's model may make the same calls with the same results."""
 
 
 class ToolSession:
@@ -49,6 +62,8 @@ class ToolSession:
         stops: Stop sequences; the text before the first one is the answer.
         response_schema: None if the answer is text; otherwise it has to be JSON that fits this
             schema, which may be empty.
+        check_json: Raises ValueError if the value of a JSON answer does not fit. Such an answer is
+            asked for again, once, if nothing of it was handed out. By default nothing is checked.
         streams: Whether text is handed out as it comes. If not, `take` hands out none, and the
             answer's authoritative text is what counts.
         max_asks: How often a forced call is asked for in all.
@@ -59,6 +74,7 @@ class ToolSession:
         is_stopped: Whether a stop sequence has come: the rest of the answer is of no use.
         text: The text of the answer, as far as it was handed out.
         calls: The calls of the answer, likewise.
+        json_problem: What is wrong with the JSON of the answer that counts, or None.
     """
 
     def __init__(
@@ -68,12 +84,16 @@ class ToolSession:
         *,
         stops: Sequence[str] = (),
         response_schema: Mapping[str, Any] | None = None,
+        check_json: Callable[[Any], None] | None = None,
         streams: bool = True,
         max_asks: int = DEFAULT_MAX_ASKS,
     ) -> None:
         self._config = config or ToolConfig()
         self._stops = tuple(stops)
         self._wants_json = response_schema is not None
+        self._check_json = check_json
+        self._schema_error: InvalidRequestError | None = None
+        self.json_problem: str | None = None
         self._streams = streams
         self._asks_left = max_asks if self._config.is_forced else 1
         self._history = _instructed(messages, self._config, response_schema)
@@ -119,14 +139,22 @@ class ToolSession:
 
         Args:
             answer: The answer, as the base client has it.
+
+        Raises:
+            InvalidRequestError: It cannot be checked against its schema.
         """
         self._finish(answer)
+        if self._schema_error is not None:
+            raise self._schema_error
         pieces, self._withheld = self._withheld, []
         if not self.goes_on:
             return pieces
         if invalid := self._invalid_calls():
             _log.info("the model's call cannot be used; asking again")
             request = invalid_call_request(invalid, self._config)
+        elif self.json_problem:
+            _log.info("the answer is not the JSON that was wanted; asking again")
+            request = repair_request(self.json_problem)
         else:
             _log.info("the model had to call a tool and did not; asking again")
             request = call_reminder(self._config)
@@ -180,6 +208,26 @@ class ToolSession:
                 written = "\n".join(call.text for call in invalid)
                 self._texts.append(written)
                 self._withheld.insert(0, written)
+        if self._check_json is not None and not (self.goes_on or self.calls or self.is_stopped):
+            self._check_answer(self._check_json)
+
+    def _check_answer(self, check_json: Callable[[Any], None]) -> None:
+        is_unseen = not self._streams and not self._cutter
+        self.json_problem = None
+        try:
+            value = read_json(self.text)
+            check_json(value)
+            if not _is_standard_json(self.text):
+                if not is_unseen:
+                    raise ValueError("It is not valid JSON.")  # noqa: TRY301 - one of the problems
+                written = json.dumps(value, ensure_ascii=False)
+                self._texts, self._withheld = [written], [written]
+        except InvalidRequestError as error:
+            self._schema_error = error
+        except ValueError as error:
+            self.json_problem = str(error)
+            self.goes_on = is_unseen and self._may_correct
+            self._may_correct = False
 
     def _parse(self, text: str) -> list[Piece]:
         return self._sorted(self._parser.feed(self._cutter.feed(text) if self._cutter else text))
@@ -314,6 +362,14 @@ class JsonAnswer:
         return self._held if self._scanner is None else ""
 
 
+def _is_standard_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _instructed(
     messages: Sequence[ChatMessage], config: ToolConfig, response_schema: Mapping[str, Any] | None
 ) -> Sequence[ChatMessage]:
@@ -328,3 +384,36 @@ def _instructed(
         return messages
     count = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
     return [*messages[:count], *instructions, *messages[count:]]
+
+
+def check_repetitions(
+    rounds: Iterable[tuple[Sequence[FunctionCall], Sequence[Any]]], limit: int | None
+) -> None:
+    """Stop an agent whose model makes the same calls, with the same results, over and over.
+
+    Calls whose results change, as of a tool that waits for something, are progress.
+
+    Args:
+        rounds: The calls of an assistant's message and the results that followed, the newest round
+            first, as far back as the user's last message. It is read only as far as the rounds are
+            the same; the ids of calls do not count.
+        limit: How often in a row the rounds may be the same; None for no limit.
+
+    Raises:
+        RepeatedToolCallError: They were, that often.
+    """
+    newest: tuple[list[tuple[str, Any]], list[Any]] | None = None
+    if limit is None:
+        return
+    for count, (calls, results) in enumerate(rounds, 1):
+        each = [(call.name, call.arguments) for call in calls], list(results)
+        newest = newest or each
+        if each != newest:
+            return
+        if count == limit:
+            names = " and ".join(dict.fromkeys(call.name for call in calls))
+            raise RepeatedToolCallError(
+                f"The model called {names} {limit} times in a row with the same arguments and the"
+                " same result. Improve the tool's description or result, use another model, or"
+                " raise max_identical_calls."
+            )

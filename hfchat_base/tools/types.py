@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Union
 
@@ -16,7 +16,6 @@ __all__ = [
     "ToolChoice",
     "ToolConfig",
     "new_call_id",
-    "repetitions",
 ]
 
 ToolChoice = Union[str, bool, Mapping[str, Any], None]
@@ -146,7 +145,7 @@ class InvalidToolCall:
     Attributes:
         text: What the model wrote, without the tags around it.
         error: What is wrong with it, in words that may be shown to the model.
-        name: The tool, if it can be told.
+        name: The tool, if it is known.
         id: Unique; made here.
     """
 
@@ -154,20 +153,3 @@ class InvalidToolCall:
     error: str
     name: str | None = None
     id: str = field(default_factory=new_call_id)
-
-
-def repetitions(rounds: Iterable[tuple[Sequence[Any], Sequence[Any]]]) -> int:
-    """How often in a row an agent's newest calls were made with the same results.
-
-    Args:
-        rounds: The calls of a message, and the results that followed, the newest round first. It is
-            read only as far as they are the same.
-    """
-    newest: tuple[Sequence[Any], Sequence[Any]] | None = None
-    count = 0
-    for each in rounds:
-        newest = each if newest is None else newest
-        if each != newest:
-            break
-        count += 1
-    return count

@@ -127,6 +127,7 @@ def test_logs_hold_no_prompt_and_no_key(api: ApiServer, caplog: pytest.LogCaptur
                 )
             except httpx.RemoteProtocolError:
                 assert model == "broken/midstream"
+    assert "a stream broke off: GenerationFailed (generation_failed)" in caplog.text
     assert "a secret prompt" not in caplog.text
     assert KEY not in caplog.text
 

@@ -6,16 +6,17 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from hfchat_base.local import LocalServer
+from tests.support import office
 from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
-    import httpx
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -192,6 +193,17 @@ def test_text_files_become_documents(client: openai.OpenAI) -> None:
     )
 
 
+def test_documents_become_their_text(client: openai.OpenAI) -> None:
+    """A model is shown the text of a PDF."""
+    data = base64.b64encode(office.pdf("Nine arches")).decode()
+    file = {"filename": "report.pdf", "file_data": f"data:application/pdf;base64,{data}"}
+    content: Any = [{"type": "file", "file": file}, {"type": "text", "text": "How many?"}]
+    answer = client.chat.completions.create(
+        model="echo/base", messages=[{"role": "user", "content": content}]
+    )
+    assert "Nine arches" in str(answer.choices[0].message.content)
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -239,6 +251,43 @@ def test_settings_without_effect_are_named(http: httpx.Client) -> None:
     assert answer.status_code == 200
     assert answer.headers.get_list("hfchat-ignored") == ["max_tokens, temperature"]
     assert answer.headers["hfchat-usage"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": HELLO, "reasoning_effort": "high"}),
+        ("/v1/responses", {"input": "Hello", "reasoning": {"effort": "high"}}),
+    ],
+)
+def test_reasoning_effort(path: str, body: dict[str, Any]) -> None:
+    """A model that reasons gets the effort, which is a setting of the account."""
+    with LocalServer() as server, ApiServer(server.base_url, key=None) as api:
+        answer = httpx.post(f"{api.address}{path}", json={"model": "think/effort", **body})
+    assert answer.status_code == 200
+    assert "hfchat-ignored" not in answer.headers
+    written = [r for r in server.requests if r.path.endswith("/settings") and r.body]
+    assert json.loads(written[-1].body)["reasoningEffortOverrides"] == {"think/effort": "high"}
+
+
+@pytest.mark.parametrize(("model", "effort"), [("echo/base", "high"), ("think/effort", "xhigh")])
+def test_reasoning_effort_without_effect(
+    http: httpx.Client, current_server: LocalServer, model: str, effort: str
+) -> None:
+    """Where the model does not reason, or chat-ui has no such effort, it is named as ignored."""
+    body = {"model": model, "messages": HELLO, "reasoning_effort": effort}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200
+    assert answer.headers["hfchat-ignored"] == "reasoning_effort"
+    assert not [r for r in current_server.requests if r.path.endswith("/settings") and r.body]
+
+
+def test_unknown_reasoning_effort_is_refused(client: openai.OpenAI) -> None:
+    """An effort that OpenAI does not have either is a bad request that names the field."""
+    effort: Any = "huge"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model="echo/base", messages=HELLO, reasoning_effort=effort)
+    assert refused.value.param == "reasoning_effort"
 
 
 def test_more_than_one_answer_is_refused(client: openai.OpenAI) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
+from hfchat_base.local import LocalServer
 from tests.support.api_server import KEY, ApiServer
-
-if TYPE_CHECKING:
-    import httpx
-
-    from hfchat_base.local import LocalServer
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(32)).decode()
 WEATHER: Any = {
@@ -97,6 +94,24 @@ def test_streaming_helper(client: openai.OpenAI) -> None:
         final = stream.get_final_response()
     assert final.output_text == "After thinking, the answer is 42."
     assert [item.type for item in final.output] == ["reasoning", "message"]
+
+
+def test_thinking_stands_in_for_its_summary(client: openai.OpenAI) -> None:
+    """A client that wants a summary of the thinking reads nothing else, so it gets the thinking."""
+    with client.responses.stream(
+        model="think/reasoner", input="Hello", reasoning={"summary": "auto"}
+    ) as stream:
+        events = [event for event in stream if "reasoning" in event.type]
+        final = stream.get_final_response()
+    for event in events:
+        EVENT.validate_python(event.model_dump())
+    deltas = [e.delta for e in events if e.type == "response.reasoning_summary_text.delta"]
+    (thinking, _message) = final.output
+    assert thinking.type == "reasoning"
+    assert not thinking.content
+    (summary,) = thinking.summary
+    assert summary.text == "".join(deltas)
+    assert summary.text.startswith("Let me think about it.")
 
 
 async def test_async_client(api: ApiServer) -> None:
@@ -182,6 +197,97 @@ def test_tools_that_take_free_text(client: openai.OpenAI) -> None:
         model="script/agent", input=[output], tools=[tool], previous_response_id=first.id
     )
     assert second.output_text == "Done."
+
+
+def test_tools_in_a_namespace(client: openai.OpenAI, current_server: LocalServer) -> None:
+    """A tool in a namespace is told from its namesake outside, in calls and in a history."""
+    inner = {**WEATHER, "description": "The weather on Mars."}
+    custom = {"type": "custom", "name": "run", "description": "Runs a command."}
+    tools: Any = [
+        WEATHER,
+        {"type": "namespace", "name": "mars", "description": "Mars.", "tools": [inner, custom]},
+    ]
+    written = PARIS.replace('"weather"', '"mars__weather"')
+    ran = '<tool_call>\n{"name": "mars__run", "arguments": {"input": "ls"}}\n</tool_call>'
+    asked = script(f"{PARIS}\n{written}\n{ran}", "It is dusty.")
+    with client.responses.stream(model="script/agent", input=asked, tools=tools) as stream:
+        first = stream.get_final_response()
+    calls: Any = first.output
+    assert [(call.type, call.namespace, call.name) for call in calls] == [
+        ("function_call", None, "weather"),
+        ("function_call", "mars", "weather"),
+        ("custom_tool_call", "mars", "run"),
+    ]
+    current_server.clear_requests()
+    outputs = [
+        {"type": call.type + "_output", "call_id": call.call_id, "output": "dust"} for call in calls
+    ]
+    history: Any = [
+        {"role": "user", "content": asked},
+        *(call.model_dump(exclude_none=True) for call in calls),
+        *outputs,
+    ]
+    second = client.responses.create(model="script/agent", input=history, tools=tools)
+    assert second.output_text == "It is dusty."
+    assert not [r for r in current_server.requests if r.path == "/conversation"]
+    assert '"name": "mars__weather"' in str(current_server.prompts[-1].messages[-1]["content"])
+
+
+def test_items_given_by_their_id(client: openai.OpenAI, current_server: LocalServer) -> None:
+    """An item of an earlier response can be referred to; thinking is no part of the history."""
+    asked = script(f"<think>Hm.</think>Let me look.\n{PARIS}", "It is sunny.")
+    first = client.responses.create(model="script/agent", input=asked, tools=[WEATHER])
+    call = next(item for item in first.output if item.type == "function_call")
+    assert [item.type for item in first.output] == ["reasoning", "message", "function_call"]
+    current_server.clear_requests()
+    history: list[Any] = [
+        {"role": "user", "content": asked},
+        *({"type": "item_reference", "id": item.id} for item in first.output),
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sun"},
+    ]
+    second = client.responses.create(model="script/agent", input=history, tools=[WEATHER])
+    assert second.output_text == "It is sunny."
+    assert not [r for r in current_server.requests if r.path == "/conversation"]
+    # The type may be left out.
+    (message,) = second.output
+    history += [{"id": message.id}, {"role": "user", "content": "Thanks"}]
+    client.responses.create(model="script/agent", input=history, tools=[WEATHER])
+    assert not [r for r in current_server.requests if r.path == "/conversation"]
+
+
+def test_unknown_items_are_not_found(client: openai.OpenAI) -> None:
+    """An item that was not stored cannot be referred to."""
+    first = client.responses.create(model="echo/base", input="One", store=False)
+    (message,) = first.output
+    items: Any = [{"type": "item_reference", "id": message.id}, {"role": "user", "content": "Two"}]
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.responses.create(model="echo/base", input=items)
+    assert refused.value.code == "item_not_found"
+
+
+def test_a_web_search_on_offer_is_left_out_where_there_is_none(http: httpx.Client) -> None:
+    """A client that offers a search with every request gets its answer; a header names the tool."""
+    with LocalServer() as server, ApiServer(server.base_url) as api:
+        body = {"model": "echo/base", "input": "Hello", "tools": [{"type": "web_search"}]}
+        answer = httpx.post(f"{api.url}/responses", json=body, headers=http.headers)
+        assert answer.status_code == 200
+        assert answer.headers["hfchat-ignored"] == "tools.web_search"
+        # Who wants one in so many words is told that there is none.
+        for more in ({"web_search": True}, {"tool_choice": {"type": "web_search"}}):
+            refused = httpx.post(f"{api.url}/responses", json=body | more, headers=http.headers)
+            assert refused.status_code == 400
+
+
+def test_what_clients_say_of_themselves_is_not_reported(http: httpx.Client) -> None:
+    """Codex describes itself in every request; that has no effect on answers anywhere."""
+    body = {
+        "model": "echo/base",
+        "input": "Hello",
+        "client_metadata": {"session_id": "1"},
+        "reasoning": {"summary": "auto"},
+    }
+    answer = http.post("/v1/responses", json=body)
+    assert "hfchat-ignored" not in answer.headers
 
 
 def test_items_of_tools_that_the_server_ran(client: openai.OpenAI) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
@@ -15,10 +16,16 @@ from tests.support import abandoning
 from tests.support.faults.caller import until
 from tests.support.faults.fault_server import STOP, FaultServer
 from tests.support.faults.http1 import response
-from tests.support.faults.kinds import Instead, Stall
+from tests.support.faults.kinds import Hold, Instead, Stall
 
 if TYPE_CHECKING:
+    from hfchat_base.events import ElicitationRequest, Event
     from hfchat_base.local import LocalServer
+    from hfchat_base.streams import AsyncAnswerStream
+    from hfchat_base.types import McpServerConfig
+
+ASKING: McpServerConfig = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
+"""A tool server of the local server whose tool asks the user."""
 
 
 def begin(client: HuggingChat) -> Generator[Any, None, None]:
@@ -40,7 +47,20 @@ def test_leaving(
     abandoning.assert_stopped_once(server)
 
 
-@pytest.mark.parametrize("leave", abandoning.ASYNC_WAYS)
+async def by_async_close(begin: abandoning.BeginAsync) -> None:
+    """Close the stream."""
+    stream = cast("AsyncAnswerStream", await begin())
+    await anext(stream)
+    await stream.close()
+
+
+ASYNC_WAYS = [
+    by_async_close,
+    *(way for way in abandoning.ASYNC_WAYS if way is not abandoning.by_aclose),
+]
+
+
+@pytest.mark.parametrize("leave", ASYNC_WAYS)
 async def test_leaving_asynchronously(
     leave: Callable[[abandoning.BeginAsync], Any],
     async_client: AsyncHuggingChat,
@@ -79,7 +99,7 @@ async def test_close_while_another_task_reads(
     reader = asyncio.create_task(stream.result())
     await asyncio.sleep(0.1)
     await stream.close()
-    with pytest.raises(StreamError, match="closed while it was read") as caught:
+    with pytest.raises(StreamError, match="closed before its end") as caught:
         await reader
     assert caught.value.partial is not None
     assert abandoning.stops(server) == 1
@@ -92,10 +112,118 @@ def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServ
         reading = pool.submit(stream.result)
         until(lambda: stream.answer.text)
         stream.close()
-        with pytest.raises(StreamError, match="closed") as caught:
+        with pytest.raises(StreamError, match="closed before its end") as caught:
             reading.result()
     assert caught.value.partial is not None
     abandoning.assert_stopped_once(server)
+
+
+def test_read_while_another_thread_closes(server: LocalServer) -> None:
+    """Whoever reads on while another thread is about to close a stream is told of it."""
+    released = threading.Event()
+    with FaultServer(server.base_url) as proxy, HuggingChat(proxy.url) as client:
+        proxy.on(STOP, Hold(released))
+        stream = client.stream_chat("go", model="slow/drip")
+        next(stream)
+        with ThreadPoolExecutor() as pool:
+            closing = pool.submit(stream.close)
+            try:
+                until(lambda: proxy.count(STOP))
+                with pytest.raises(StreamError, match="closed before its end") as caught:
+                    next(stream)
+            finally:
+                released.set()
+            closing.result()
+    assert caught.value.partial is not None
+    abandoning.assert_stopped_once(server)
+
+
+async def test_read_while_another_task_closes(server: LocalServer) -> None:
+    """The same with tasks."""
+    released = threading.Event()
+    with FaultServer(server.base_url) as proxy:
+        async with AsyncHuggingChat(proxy.url) as client:
+            proxy.on(STOP, Hold(released))
+            stream = client.stream_chat("go", model="slow/drip")
+            await anext(stream)
+            closing = asyncio.create_task(stream.close())
+            try:
+                while not proxy.count(STOP):  # noqa: ASYNC110 - not ours
+                    await asyncio.sleep(0.005)
+                with pytest.raises(StreamError, match="closed before its end") as caught:
+                    await anext(stream)
+            finally:
+                released.set()
+            await closing
+    assert caught.value.partial is not None
+    abandoning.assert_stopped_once(server)
+
+
+def test_loop_that_another_thread_ends(client: HuggingChat) -> None:
+    """A stream that another thread closes between two events does not end as if it was whole."""
+    stream = client.stream_chat("go", model="slow/drip")
+    with ThreadPoolExecutor() as pool:
+
+        def read() -> None:
+            for _ in stream:
+                pool.submit(stream.close).result()
+
+        with pytest.raises(StreamError, match="closed before its end"):
+            read()
+
+
+async def test_loop_that_another_task_ends(async_client: AsyncHuggingChat) -> None:
+    """The same with tasks."""
+    stream = async_client.stream_chat("go", model="slow/drip")
+
+    async def read() -> None:
+        async for _ in stream:
+            await asyncio.create_task(stream.close())
+
+    with pytest.raises(StreamError, match="closed before its end"):
+        await read()
+
+
+def test_close_in_what_the_stream_calls(current_server: LocalServer) -> None:
+    """A stream that is closed while it runs delivers nothing more."""
+    taken: list[Event] = []
+    before: list[int] = []
+
+    def close(_: ElicitationRequest) -> None:
+        before.append(len(taken))
+        stream.close()
+
+    def read() -> None:
+        for event in stream:
+            taken.append(event)  # noqa: PERF402 - one by one, for `close` to count
+
+    with HuggingChat(current_server.base_url) as client:
+        agent = client.create_conversation("tools/agent")
+        stream = agent.stream("book a table", mcp_servers=[ASKING], on_elicitation=close)
+        with pytest.raises(StreamError, match="closed before its end"):
+            read()
+    assert before == [len(taken)]
+
+
+async def test_close_in_what_the_stream_calls_asynchronously(current_server: LocalServer) -> None:
+    """The same, asynchronously."""
+    taken: list[Event] = []
+    before: list[int] = []
+
+    async def close(_: ElicitationRequest) -> None:
+        before.append(len(taken))
+        await stream.close()
+
+    async def read() -> None:
+        async for event in stream:
+            taken.append(event)  # noqa: PERF401 - one by one, for `close` to count
+
+    async with AsyncHuggingChat(current_server.base_url) as client:
+        agent = await client.create_conversation("tools/agent")
+        stream = agent.stream("book a table", mcp_servers=[ASKING], on_elicitation=close)
+        with pytest.raises(StreamError, match="closed before its end"):
+            await read()
+    assert before == [len(taken)]
 
 
 def test_result_of_a_closed_stream(client: HuggingChat) -> None:

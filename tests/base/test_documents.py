@@ -192,7 +192,8 @@ def test_missing_extra() -> None:
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "Reading 'a.pdf' needs an extra: pip install \"hfchat[documents]\"\n"
+    assert done.stdout.startswith("Reading 'a.pdf' needs an extra: ")
+    assert done.stdout.endswith('[documents]"\n')
     assert issubclass(MissingRequirementsError, ImportError)
 
 

@@ -19,13 +19,6 @@ from hfchat_base import (
 from hfchat_base.errors import ConversationFullError, UpstreamRateLimitError
 
 
-def test_missing_requirements_name_the_command() -> None:
-    """Whoever lacks an extra is told how to install it."""
-    error = MissingRequirementsError.for_extra("local", what="The local server")
-    assert str(error) == 'The local server needs an extra: pip install "hfchat[local]"'
-    assert isinstance(error, ImportError)
-
-
 def test_what_errors_carry() -> None:
     """Each family has its own facts beside the message."""
     assert ResponseError("m", status=500, error_id="e").error_id == "e"
@@ -50,6 +43,7 @@ def test_busy_model_is_both() -> None:
 @pytest.mark.parametrize(
     "error",
     [
+        MissingRequirementsError.for_extra("local", what="It"),
         ResponseError("m", status=500, error_id="e"),
         RateLimitError("m", reason="conversations", retry_after=1.0),
         ProtocolError("m", line_number=3, excerpt="x"),

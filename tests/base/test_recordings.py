@@ -25,6 +25,7 @@ from hfchat_base import (
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import RunState
+from hfchat_base._protocol.artifacts import NOTHING
 from hfchat_base._protocol.dialects import CURRENT, OutgoingMessage, dialect_named
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.errors import UpstreamRateLimitError
@@ -58,6 +59,7 @@ def play(
     server = ServerInfo(Endpoint.parse(f"http://{generation}.invalid"))
     server.dialect = dialect_named(generation)
     run = RunState(reads_message_id=False)
+    run.earlier_artifacts = NOTHING  # nothing is there to read them from
     turn = OutgoingMessage(CONVERSATION, MESSAGE, "hi", GENERATION)
     flow = run_answer(server, turn, run, model="echo/base")
     if stopped:
@@ -103,7 +105,7 @@ def cuts_of(body: bytes, every: int) -> list[int]:
 
 
 def stopped_in(recording: Recording) -> bool:
-    """Tell whether the caller had stopped the run."""
+    """Return whether the caller had stopped the run."""
     return recording.scenario == "stop_generating"
 
 
@@ -182,6 +184,22 @@ def test_reasoning(generation: Generation, scenario: str) -> None:
     assert thought == outcome.value.reasoning
     assert "what is it?" in thought
     assert "think>" not in thought
+
+
+def test_artifact() -> None:
+    """An artifact is taken out of the text, in which a fenced block stands in its place."""
+    outcome = play("current", [body_of(load("current", "artifacts").streams[0])])
+    (artifact,) = outcome.value.artifacts
+    assert (artifact.identifier, artifact.type, artifact.title, artifact.version) == (
+        "hello-page",
+        "html",
+        "A hello page",
+        1,
+    )
+    assert artifact.content.strip().startswith("<!doctype html>")
+    assert artifact.content.strip().endswith("</html>")
+    assert "<artifact" not in outcome.value.text
+    assert f"```html\n{artifact.content.strip()}\n```" in outcome.value.text
 
 
 def test_tool_call() -> None:

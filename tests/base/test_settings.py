@@ -304,6 +304,23 @@ def test_payer(current_server: LocalServer, attempt: Try) -> None:
             attempt(proxy.url, chat(bill_to="other"))
 
 
+def test_payer_is_taken_away(current_server: LocalServer, attempt: Try) -> None:
+    """An organisation that pays is restored to nobody, though a server keeps one that is left out.
+
+    (R: ``settings``.)
+    """
+    with FaultServer(current_server.base_url) as proxy:
+        proxy.on("GET /api/v2/user/billing-orgs", superjson(PAYERS), always=True)
+        on = On(chat(bill_to="acme", restores_settings=True), lambda client: client.settings())
+        assert attempt(proxy.url, *on.steps).billing_organization is None
+        on = On(
+            chat(bill_to="acme"),
+            update(billing_organization=None),
+            lambda client: client.settings(),
+        )
+        assert attempt(proxy.url, *on.steps).billing_organization is None
+
+
 def test_payer_where_nobody_pays(current_server: LocalServer, attempt: Try) -> None:
     """A self-hosted server bills nobody."""
     with pytest.raises(InvalidRequestError, match="bills no organisation"):

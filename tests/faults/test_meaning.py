@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
+    ChatMessage,
     ElicitationRequest,
     ElicitationResolved,
     FinalAnswer,
@@ -34,12 +35,17 @@ from tests.support.faults.answer_lines import (
     lines,
     token,
 )
-from tests.support.faults.fault_server import REPLY, RESUME, SEND, STOP, FaultServer
+from tests.support.faults.caller import steps
+from tests.support.faults.fault_server import CREATE, REPLY, RESUME, SEND, STOP, FaultServer
 from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Babble, Cut, CutAt, Instead, Stall
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
     from tests.support.faults.caller import Caller, Outcome
+    from tests.support.faults.origins import Source
 
 ASKING = "http://127.0.0.1:9201/mcp"
 """The local server's tool server that asks the user a question."""
@@ -243,21 +249,82 @@ def test_fault_20_question_asked_once(current_proxy: FaultServer, caller: Caller
     assert len(asked) == 1
 
 
+class _Parks:
+    """The run ends with an open question, and its message stays stored."""
+
+    def meet(self, client: socket.socket, ask: Callable[[], Source]) -> None:
+        """Let the server store the message, and say that its run has ended."""
+        source = ask()
+        try:
+            source.read()
+            client.sendall(response(lines(STARTED, QUESTION, FINISHED), chunk_bytes=99))
+        finally:
+            source.close()
+
+
+RESUMES = response(b'{"ok":true,"resume":true}', content_type="application/json")
+
+
 def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> None:
-    """A run that ends with an open question is not an empty answer."""
-    resume = response(b'{"ok":true,"resume":true}', content_type="application/json")
-    current_proxy.on(REPLY, Instead(resume))
+    """A run that ends with an open question is no empty answer: it goes on in the same message."""
     again = lines(STARTED, token("Booked."), final("Booked."), FINISHED)
-    current_proxy.on(
-        SEND,
-        Instead(response(lines(STARTED, QUESTION, FINISHED), chunk_bytes=99)),
-        Instead(response(again, chunk_bytes=99)),
-    )
-    outcome = caller.ask(current_proxy.url)
+    current_proxy.on(REPLY, Instead(RESUMES))
+    current_proxy.on(SEND, _Parks(), Instead(response(again, chunk_bytes=99)))
+    guest = {"hf-chat": "the-same-guest"}
+    outcome = caller.ask(current_proxy.url, cookies=guest)
     assert (outcome.answer.text, outcome.error) == ("Booked.", None)
     assert current_proxy.count(SEND) == 2
     _, again_sent = [asked for asked in current_proxy.requests if re.match(SEND, asked.name)]
     assert b"resumeElicitationId" in again_sent.body
+    conversation_id = outcome.answer.conversation_id
+    read = steps(lambda client: client.get_conversation(conversation_id), lambda c: c.messages())
+    stored = caller.do(current_proxy.url, read, cookies=guest)
+    answers = [message.id for message in stored if message.role == "assistant"]
+    assert answers == [outcome.answer.message_id]
+    assert answers[0].encode() in again_sent.body
+
+
+def test_fault_20_parked_answer_that_is_not_there(
+    current_proxy: FaultServer, caller: Caller
+) -> None:
+    """A run that has parked does not go on in another message than its own."""
+    parked = response(lines(STARTED, token("Half."), QUESTION, FINISHED), chunk_bytes=99)
+    current_proxy.on(REPLY, Instead(RESUMES))
+    current_proxy.on(SEND, Instead(parked))
+    outcome = caller.ask(current_proxy.url)
+    assert isinstance(outcome.error, StreamTruncated)
+    assert outcome.error.partial is not None
+    assert outcome.error.partial.text == "Half."
+    assert current_proxy.count(SEND) == 1
+
+
+def test_answer_that_is_not_in_its_conversation(proxy: FaultServer, caller: Caller) -> None:
+    """An answer that the stored conversation does not show gets no message's id but its own."""
+    outcome = answer(proxy, caller, STARTED, token("Hi."), final("Hi."), FINISHED)
+    assert outcome.error is None
+    assert (outcome.answer.text, outcome.answer.message_id) == ("Hi.", None)
+
+
+def test_history_with_an_answer_that_is_not_in_its_conversation(
+    proxy: FaultServer, caller: Caller
+) -> None:
+    """A history that goes on after such an answer reaches the model whole."""
+    lost = response(lines(STARTED, token("Hi."), final("Hi."), FINISHED), chunk_bytes=256)
+    proxy.on(SEND, Instead(lost))
+    history = [
+        ChatMessage("user", "Hello."),
+        ChatMessage("assistant", "Hi."),
+        ChatMessage("user", "And then?"),
+    ]
+
+    def first(client: Any) -> Any:
+        return client.chat(history[:1])
+
+    def both(client: Any) -> Any:
+        return steps(first, lambda _: client.chat(history))(client)
+
+    assert "User: Hello." in caller.do(proxy.url, both).text
+    assert proxy.count(CREATE) == 2
 
 
 def _asking() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from hfchat_base import RateLimitError, ResponseError, Retries, ServerError
+from hfchat_base import ChatMessage, RateLimitError, ResponseError, Retries, ServerError
 from hfchat_base._flows import context
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.http import Request, Response
@@ -106,6 +106,33 @@ def test_waits_are_bounded_by_the_attempts() -> None:
     assert isinstance(outcome.error, ServerError)
     assert outcome.error.retry_after == 1
     assert len(outcome.requests) == Retries().attempts
+
+
+def test_limit_of_a_model_list(proxy: FaultServer, caller: Caller) -> None:
+    """A limit that names no time reaches whoever asks for the models."""
+    too_many = response(b"slow down", status="429 Too Many Requests", content_type="text/plain")
+    proxy.on(MODELS, Instead(too_many))
+    error = refused(caller, proxy.url, lambda client: client.get_models())
+    assert isinstance(error, RateLimitError)
+    assert "slow down" in str(error)
+    assert len(proxy.requests) == 1
+
+
+def test_limit_of_a_conversation_that_goes_on(proxy: FaultServer, caller: Caller) -> None:
+    """A conversation that cannot be looked at for now is not taken for one that has gone."""
+    guest = {"hf-chat": "the-same-guest"}
+    history = [ChatMessage("user", "one")]
+
+    def chat(client: Any) -> Any:
+        return client.chat(history, model="echo/base")
+
+    first = caller.do(proxy.url, chat, cookies=guest)
+    said = ChatMessage("assistant", first.text, reference=first.reference)
+    history += [said, ChatMessage("user", "two")]
+    proxy.on(READ, Instead(response(b"slow down", status="429 Too Many Requests")))
+    assert isinstance(refused(caller, proxy.url, chat, cookies=guest), RateLimitError)
+    assert caller.do(proxy.url, chat, cookies=guest).conversation_id == first.conversation_id
+    assert proxy.count(CREATE) == 1
 
 
 @pytest.mark.parametrize("status", STATUSES)

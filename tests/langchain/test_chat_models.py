@@ -143,7 +143,7 @@ def test_another_instance_continues_the_conversation(any_server: LocalServer) ->
     second.invoke([*messages_from_dict(history), HumanMessage("two")])
     assert conversations_made(any_server) == 0
     (sent,) = messages_sent(any_server)
-    assert b"one" not in sent.body
+    assert b'"one"' not in sent.body
     second.close()
 
 
@@ -251,4 +251,4 @@ def test_missing_extra() -> None:
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert 'pip install "hfchat[langchain]"' in done.stdout
+    assert done.stdout.endswith('[langchain]"\n')

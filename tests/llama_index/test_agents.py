@@ -101,7 +101,7 @@ async def test_function_agent_that_repeats_a_call(
     """An agent whose model repeats a call with the same result ends early, with the reason."""
     llm = HuggingChatLLM(base_url=repeating_server.base_url, max_identical_calls=3)
     agent = FunctionAgent(tools=[weather], llm=llm, streaming=streaming)
-    with pytest.raises(RepeatedToolCallError, match=r'weather\({"town": "Tamsk"}\) 3 times'):
+    with pytest.raises(RepeatedToolCallError, match="called weather 3 times in a row"):
         await agent.run("What is the weather in Tamsk?")
     assert len(repeating_server.prompts) == 3
 

@@ -161,7 +161,7 @@ def test_missing_package() -> None:
         "try:\n"
         "    import llama_index_huggingchat\n"
         "except MissingRequirementsError as error:\n"
-        "    assert 'hfchat[llama-index]' in str(error), error\n"
+        "    assert '[llama-index]' in str(error), error\n"
         "else:\n"
         "    raise SystemExit('it was imported')\n"
     )

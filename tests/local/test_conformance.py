@@ -24,7 +24,8 @@ from hfchat_base.local import (
     default_models,
     scripted_tool_servers,
 )
-from tests.support.conformance import RECORDINGS, Player, load
+from tests.support.conformance import RECORDINGS, Player, load, settings_in
+from tests.support.endpoint_models import calculator, endpoint_models
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,6 +38,11 @@ KNOWN_DIFFERENCES: Final[dict[str, tuple[str, str, str]]] = {
         r"'image/png'(.{0,60})95\)",
         r"'image/png'\g<1>73)",
     ),
+    "mcp_servers": (
+        "What is no tool server at all is not told apart from one that is not there.",
+        r"HTTP transport failed: .*?expected .{0,3}text/event-stream..",
+        "Cannot connect to ORIGIN/v1/models. Please verify the server is running and accessible.",
+    ),
     "login_required": (
         "The identity provider is part of the server, not one of its own.",
         r"http://127\.0\.0\.1:9400/authorize",
@@ -46,6 +52,10 @@ KNOWN_DIFFERENCES: Final[dict[str, tuple[str, str, str]]] = {
 """Scenario: the reason, what was recorded (a pattern), and what is said here in its place."""
 
 SLOW_SCENARIOS: Final = {
+    "artifacts",
+    "reasoning_effort",
+    "share_read",
+    "timezone",
     "stop_generating",
     "disconnect_and_resume",
     "two_runs_in_one_conversation",
@@ -74,6 +84,9 @@ def _settings(generation: Generation, scenario: str, stopped: threading.Event) -
         "models": default_models(generation, extra=False, token_delay=TOKEN_DELAY),
         "tool_servers": [server for server in scripted_tool_servers() if not server.base],
     }
+    if scenario in _WITH_ENDPOINT[generation]:
+        settings["models"] = endpoint_models(TOKEN_DELAY)
+        settings["tool_servers"] = [calculator()]
     if scenario in {"login_required", "reasoning_events"}:
         models = {model.id: model for model in default_models(generation)}
         settings["models"][3:3] = [models["think/tags"]]
@@ -95,9 +108,33 @@ def _settings(generation: Generation, scenario: str, stopped: threading.Event) -
             else model
             for model in settings["models"]
         ]
+    if scenario == "running_answers":
+        drip = _PatientDrip(2, stopped, "drop", first=1)
+        settings["models"] = [
+            replace(model, backend=FunctionBackend(drip.say)) if model.id == "slow/drip" else model
+            for model in settings["models"]
+        ]
     if scenario == "file_too_large":
         settings["limits"] = Limits(file_bytes=100, body_bytes=900)
     return settings
+
+
+_WITH_ENDPOINT: Final[dict[Generation, set[str]]] = {
+    "current": {
+        "artifacts",
+        "delete_all",
+        "mcp_servers",
+        "model_details",
+        "reasoning_effort",
+        "running_answers",
+        "settings",
+        "share_read",
+        "timezone",
+        "transcribe",
+    },
+    "legacy": {"delete_all", "settings"},
+}
+"""The scenarios of servers that had `endpoint_models` behind them."""
 
 
 class _PatientDrip:
@@ -106,18 +143,24 @@ class _PatientDrip:
     Args:
         tokens: How many come before.
         stopped: Is set once the stop has come.
+        word: What each token begins with.
+        first: The number of the first one.
     """
 
-    def __init__(self, tokens: int, stopped: threading.Event) -> None:
+    def __init__(
+        self, tokens: int, stopped: threading.Event, word: str = "tok", first: int = 0
+    ) -> None:
         self._tokens = tokens
         self._stopped = stopped
+        self._word = word
+        self._first = first
 
     async def say(self, _request: ChatRequest) -> AsyncIterator[str]:
         """Answer a request."""
         for number in range(40):
             if number == self._tokens:
                 await asyncio.to_thread(self._stopped.wait)
-            yield f"tok{number} "
+            yield f"{self._word}{self._first + number} "
             await asyncio.sleep(TOKEN_DELAY)
 
 
@@ -131,6 +174,42 @@ def _stop(player: Player) -> None:
     player.stopped.set()
     run.finish()
     player.play(4)
+
+
+def _stranger(player: Player) -> None:
+    """Let somebody else read the share."""
+    player.play_all(end=3)
+    player.new_client()
+    player.play_all(start=3)
+
+
+def _running(player: Player) -> None:
+    """Ask what is running before, during and after a run."""
+    player.play_all(end=2)
+    run = player.start(4)
+    run.wait_for("drop2 ")
+    feed = player.start(2)
+    feed.wait_for("event: sync")
+    feed.leave()
+    feed.finish()
+    player.play(3)
+    player.stopped.set()
+    run.finish()
+    player.play(5)
+
+
+def _settings_alone(player: Player) -> None:
+    """Of a legacy page's data compare the settings; the rest is as the server was set up."""
+    if "0.20" in player.recording["server"]:
+        player.play_all()
+        return
+    for index, exchange in enumerate(player.exchanges):
+        got = player.send(index)
+        if exchange["request"]["method"] == "GET":
+            exchange["response"]["text"] = settings_in(exchange["response"]["text"])
+            del got.headers["content-length"]
+            got = replace(got, body=settings_in(got.text).encode())
+        player.compare(index, got)
 
 
 def _elicit(player: Player) -> None:
@@ -240,6 +319,9 @@ def _too_large(player: Player) -> None:
 
 _PLAYS: Final[dict[str, Callable[[Player], None]]] = {
     "stop_generating": _stop,
+    "running_answers": _running,
+    "settings": _settings_alone,
+    "share_read": _stranger,
     "elicitation_accepted": _elicit,
     "elicitation_declined": _elicit,
     "two_runs_in_one_conversation": _two_runs,
@@ -265,6 +347,7 @@ def _differences(generation: Generation, scenario: str, *, allow_known: bool) ->
     with pytest.MonkeyPatch.context() as patch:
         if not slow:
             patch.setattr("hfchat_base.local.asgi.RESUME_FLUSH_SECONDS", 1e6)
+        patch.setattr("hfchat_base.local.routes.current_routes.TICK_SECONDS", 0.05)
         server = LocalServer(**_settings(generation, scenario, stopped := threading.Event()))
     with server:
         player = Player(

@@ -64,7 +64,7 @@ def test_one_answer(
         f"hfchat @ {built.wheel.as_uri()}",
     )
     with LocalServer(require_login=True) as server:
-        done = Environment(folder, name).run(
+        done = Environment(folder, name, built.wheel).run(
             ["python", "-W", "error", "-c", _USES[name]],
             {
                 "HOME": str(tmp_path),

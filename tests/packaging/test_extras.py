@@ -84,7 +84,7 @@ async def ask():
 asyncio.run(ask())
 """
 
-_DEMO = """
+_MODEL = """
 import os
 from hfchat_base import HuggingChat
 from hfchat_base.local import LocalServer
@@ -150,7 +150,7 @@ USES: Final[Mapping[str, str]] = {
     "llama-index": _LLAMA_INDEX,
     "local": _LOCAL,
     "api": _API,
-    "demo": _DEMO,
+    "model": _MODEL,
     "browser": _BROWSER,
     "keyring": _KEYRING,
     "documents": _DOCUMENTS,
@@ -163,7 +163,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "llama-index": "import llama_index.llms.huggingchat",
     "local": "import hfchat_base.local",
     "api": "import hfchat_base.api",
-    "demo": "import hfchat_base.local.demo as demo; demo.demo_model()",
+    "model": "import hfchat_base.local.demo as demo; demo.demo_model()",
     "browser": """
 import hfchat_base, sys
 list(hfchat_base.login(browser=sys.executable, headless=True))
@@ -199,7 +199,7 @@ print(json.dumps(said))
 """
 
 each_extra = pytest.mark.parametrize(
-    "environment", [*USES, "cli", "all"], ids=lambda extra: extra or "base", indirect=True
+    "environment", [*USES, "cli", "demo", "all"], ids=lambda extra: extra or "base", indirect=True
 )
 with_cli = pytest.mark.parametrize("environment", ["cli"], indirect=True)
 
@@ -224,14 +224,20 @@ def user(
         "HUGGINGCHAT_COOKIES": json.dumps(cookies),
         "HUGGINGCHAT_MODEL": "echo/base",
     }
-    if provides(request.getfixturevalue("environment"), "demo"):
+    if provides(request.getfixturevalue("environment"), "model"):
         variables["HFCHAT_DEMO_MODEL"] = str(request.getfixturevalue("weights"))
     return variables
 
 
 def provides(environment: Environment, extra: str) -> bool:
     """Whether an extra is in an environment."""
-    implied = {"local": ["local", "api"], "demo": ["demo", "local", "api"], "all": [*USES, "cli"]}
+    model = ["model", "local", "api"]
+    implied = {
+        "local": ["local", "api"],
+        "model": model,
+        "demo": [*model, "cli", "langchain", "llama-index"],
+        "all": [*USES, "cli"],
+    }
     return extra in ("", *implied.get(environment.extra, [environment.extra]))
 
 
@@ -242,7 +248,7 @@ def test_extra(environment: Environment, user: dict[str, str]) -> None:
     missing = {extra: code for extra, code in NEEDS.items() if extra not in uses}
     if "local" in missing:
         # Its model is one of the local server, which then is what is missing first.
-        del missing["demo"]
+        del missing["model"]
     program = ["python", "-W", "error", "-c", _TRY_EACH, json.dumps({**uses, **missing})]
     done = environment.run(program, user)
     assert done.returncode == 0, done.stderr
@@ -250,7 +256,7 @@ def test_extra(environment: Environment, user: dict[str, str]) -> None:
     assert said.pop("version") == __version__
     assert {extra: said.pop(extra) for extra in uses} == dict.fromkeys(uses, _ANSWER)
     commands = {extra: text.partition(": ")[2] for extra, text in said.items()}
-    assert commands == {extra: f'pip install "hfchat[{extra}]"\n' for extra in missing}
+    assert commands == {extra: f"{environment.install_command(extra)}\n" for extra in missing}
 
 
 @pytest.mark.parametrize("environment", ["llama-index"], indirect=True)
@@ -268,7 +274,7 @@ def test_command(environment: Environment, user: dict[str, str]) -> None:
         assert (done.returncode, done.stdout) == (0, _ANSWER), done.stderr
     else:
         assert done.returncode == 1
-        assert done.stderr.endswith(': pip install "hfchat[cli]"\n')
+        assert done.stderr.endswith(f": {environment.install_command('cli')}\n")
 
 
 @with_cli
@@ -278,7 +284,7 @@ def test_command(environment: Environment, user: dict[str, str]) -> None:
         ("serve", "local"),
         ("serve --demo", "local"),
         ("api", "api"),
-        ("demo", "all"),
+        ("demo", "demo"),
         ("login --from-browser firefox", "browser"),
     ],
 )
@@ -288,5 +294,5 @@ def test_command_of_another_extra(
     """A command that needs more than the extra `cli` says so, without a traceback."""
     done = environment.run(["hfchat", *command.split()], user)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(f': pip install "hfchat[{extra}]"\n')
+    assert done.stderr.endswith(f": {environment.install_command(extra)}\n")
     assert "Traceback" not in done.stderr

@@ -55,10 +55,12 @@ class Environment:
         folder: Where it is. What is compiled of it is kept beside it, for the next one in its
             place: the frameworks take seconds to compile.
         extra: The extra, or ``""`` for none.
+        wheel: The wheel.
     """
 
     folder: Path
     extra: str
+    wheel: Path
 
     @classmethod
     def create(cls, folder: Path, wheel: Path, extra: str, python: str) -> Environment:
@@ -73,7 +75,16 @@ class Environment:
         uv("venv", "--clear", "--python", python, str(folder))
         requirement = f"hfchat[{extra}] @ {wheel.as_uri()}"
         uv("pip", "install", "--python", str(folder), requirement)
-        return cls(folder, extra)
+        return cls(folder, extra, wheel)
+
+    def install_command(self, extra: str) -> str:
+        """The command that adds an extra to it, as hfchat words it.
+
+        Args:
+            extra: The extra.
+        """
+        requirement = f"hfchat[{extra}] @ {self.wheel.as_uri()}"
+        return f'uv pip install --python {self.folder} "{requirement}"'
 
     def run(
         self, command: Sequence[str], variables: dict[str, str]

@@ -266,6 +266,21 @@ def load(generation: str, scenario: str) -> dict[str, Any]:
     return recording
 
 
+def settings_in(text: str) -> str:
+    """Pick the settings out of the data of a legacy page, which is a list that refers to itself."""
+    data = json.loads(text.partition("\n")[0])["nodes"][0]["data"]
+
+    def value(index: int) -> Any:
+        found = data[index]
+        if isinstance(found, dict):
+            return {key: value(each) for key, each in found.items()}
+        if isinstance(found, list):
+            return found if found[:1] == ["Date"] else [value(each) for each in found]
+        return found
+
+    return json.dumps(value(data[0]["settings"]))
+
+
 def _plain(header: str) -> str:
     """Put the contents of a login's state parameter in its place."""
     head, state, value = header.partition("&state=")

@@ -17,7 +17,7 @@ _TESTS: Final = Path(__file__).parents[1]
 _EXTRAS: Final = {
     "langchain": "langchain_core",
     "llama-index": "llama_index.core",
-    "demo": "xllamacpp",
+    "model": "xllamacpp",
     "cli": "typer",
     "browser": "rookie_cookies",
     "keyring": "keyring",
@@ -32,7 +32,7 @@ _GROUPS: Final = {"notebooks": "nbclient", "docs": "sphinx"}
 _NEEDS: Final = {
     "langchain": ("langchain",),
     "llama_index": ("llama-index",),
-    "local/demo": ("demo",),
+    "local/demo": ("model",),
     "api/test_judges.py": ("langchain", "llama-index"),
     "api/test_command.py": ("cli",),
     "api/test_langchain_standard.py": ("langchain",),
@@ -41,6 +41,7 @@ _NEEDS: Final = {
     "base/auth/test_sources.py": ("browser",),
     "base/auth/test_login.py": ("browser",),
     "base/auth/test_store_keyring.py": ("keyring",),
+    "api/test_chat_completions.py": ("documents",),
     "base/test_documents.py": ("documents",),
     "base/test_attachments.py": ("documents",),
     "langchain/test_convert.py": ("documents",),

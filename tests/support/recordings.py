@@ -95,8 +95,18 @@ SAID = {
     "plain_answer": ["You said: hello wonderful world — héllo 世界 🌍"],
     "reasoning": ["After thinking, the answer is 42."],
     "reasoning_events": ["After thinking, the answer is 42."],
+    "reasoning_effort": [
+        "After thinking: you said: why?",
+        "You said: hello",
+        "You said: and now?",
+    ],
     "retry_and_edit": ["You said: original", "You said: original", "You said: edited"],
     "second_turn": ["You said: first", "You said: second"],
+    "share_read": ["You said: hello"],
+    "timezone": [
+        "Let me check. The tool says: 5.0",
+        "No tools here. You said: add 2 and 3",
+    ],
     "tool_call": ["Let me check. The tool said: 42 for what is the magic number"],
     "tool_error": [
         "Let me check. The tool said: Error: Error executing tool always_fails: tool exploded"

@@ -61,7 +61,7 @@ class Wire:
         self._connection.close()
 
     def closed_within(self, seconds: float) -> bool:
-        """Wait until the client closes the connection; tell whether it did."""
+        """Wait until the client closes the connection; return whether it did."""
         self._connection.settimeout(seconds)
         try:
             return not self._connection.recv(1)
@@ -247,7 +247,7 @@ def chat_of(recording: Recording, *, cut_into: int | None = None) -> Handler:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Wait for a condition; tell whether it came true in time."""
+    """Wait for a condition; return whether it came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -87,7 +87,7 @@ class CreatedConversation:
 
 
 def parse_created(response: Response) -> CreatedConversation:
-    """Read the response to a new conversation, which tells the generations apart.
+    """Read the response to a new conversation, which differs between the generations.
 
     Raises:
         ProtocolError: It cannot be read.

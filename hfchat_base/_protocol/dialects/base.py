@@ -65,6 +65,7 @@ class OutgoingMessage:
         generation_id: The run's own id, a fresh UUID for every run (current).
         web_search: Whether to search the web first.
         mcp_servers: The tool servers to offer.
+        timezone: Where the user is, as an IANA name, or None (current).
         resume_elicitation_id: The question whose reply lets a waiting run continue (current).
     """
 
@@ -76,6 +77,7 @@ class OutgoingMessage:
     is_retry: bool = False
     web_search: bool = False
     mcp_servers: Sequence[McpServer] = ()
+    timezone: str | None = None
     resume_elicitation_id: str | None = None
 
 
@@ -207,6 +209,48 @@ class Dialect(ABC):
             InvalidRequestError: This generation does not have it.
         """
 
+    def get_features(self) -> tuple[Request, Request]:
+        """Ask for what the server has switched on, and for its public configuration.
+
+        Raises:
+            InvalidRequestError: This generation does not have that.
+        """
+        self.require("public configuration")
+        return (
+            Request("GET", "/api/v2/feature-flags", ACCEPT_JSON),
+            Request("GET", "/api/v2/public-config", ACCEPT_JSON),
+        )
+
+    def check_mcp_server(self, endpoint: Endpoint, url: str, headers: Mapping[str, str]) -> Request:
+        """Have the server look at an MCP server.
+
+        Raises:
+            InvalidRequestError: This generation has no MCP servers.
+        """
+        self.require("MCP servers")
+        pairs = [{"key": key, "value": value} for key, value in headers.items()]
+        body = {"url": url, "headers": pairs}
+        return json_request("POST", "/api/mcp/health", endpoint, body)
+
+    def transcribe(self, endpoint: Endpoint, mime: str, audio: bytes) -> Request:
+        """Turn a recording into text.
+
+        Raises:
+            InvalidRequestError: This generation cannot.
+        """
+        self.require("transcription")
+        headers = {**ACCEPT_JSON, "origin": endpoint.origin, "content-type": mime}
+        return Request("POST", "/api/transcribe", headers, audio)
+
+    def get_running_answers(self) -> Request:
+        """Ask which answers are being written, as a stream of events.
+
+        Raises:
+            InvalidRequestError: This generation does not have that.
+        """
+        self.require("list of running answers")
+        return Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
+
     # --- conversations ----------------------------------------------------------------------------
 
     @abstractmethod
@@ -270,6 +314,10 @@ class Dialect(ABC):
     def delete_conversation(self, endpoint: Endpoint, conversation_id: str) -> Request:
         """Delete a conversation."""
         return empty_request("DELETE", self.conversation_path(conversation_id), endpoint)
+
+    def delete_all_conversations(self, endpoint: Endpoint) -> Request:
+        """Delete all conversations of the account."""
+        return empty_request("DELETE", self.conversations_path, endpoint)
 
     def delete_message(self, endpoint: Endpoint, conversation_id: str, message_id: str) -> Request:
         """Delete a message and all that follow it."""

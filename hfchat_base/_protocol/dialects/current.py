@@ -39,6 +39,8 @@ from hfchat_base.types import ConversationInfo, Message, User
 _NOT_WRITTEN: Final = ("welcomeModalSeen", "welcomeModalSeenAt")
 """What is read with the settings and is none: written back, it would be taken for news (S)."""
 
+_PAYER: Final = "billingOrganization"
+
 
 class CurrentDialect(Dialect):
     """chat-ui 0.20."""
@@ -74,11 +76,17 @@ class CurrentDialect(Dialect):
         raw = encodings.from_superjson(response.body, "settings")
         if not isinstance(raw, dict):
             raise ProtocolError("The server's settings cannot be read.")
-        return {key: value for key, value in raw.items() if key not in _NOT_WRITTEN}
+        found = {key: value for key, value in raw.items() if key not in _NOT_WRITTEN}
+        return {**found, _PAYER: found[_PAYER] or None} if _PAYER in found else found
 
     def change_settings(self, endpoint: Endpoint, settings: Mapping[str, Any]) -> Request:
-        """Write all settings; one without a value is left out, as null is refused (S)."""
+        """Write all settings; one without a value is left out: null is refused (R: ``settings``).
+
+        Who pays would then stay who it was. The page writes an empty text for nobody.
+        """
         body = {key: value for key, value in settings.items() if value is not None}
+        if _PAYER in settings:
+            body.setdefault(_PAYER, "")
         return json_request("POST", "/api/v2/user/settings", endpoint, body)
 
     def get_billing_organizations(self) -> Request | None:
@@ -175,6 +183,8 @@ class CurrentDialect(Dialect):
         }
         if addressed:
             fields["selectedMcpServers"] = addressed
+        if message.timezone:
+            fields["timezone"] = message.timezone
         if message.resume_elicitation_id:
             fields["resumeElicitationId"] = message.resume_elicitation_id
         return fields

@@ -37,7 +37,7 @@ _WHEELS: Final = {
     "darwin": ("x86_64", "arm64"),
     "win32": ("AMD64",),
 }
-"""The platforms that xllamacpp has wheels for; the ``demo`` extra has the same list."""
+"""The platforms that xllamacpp has wheels for; the ``model`` extra has the same list."""
 
 
 class DemoEngine:
@@ -93,7 +93,7 @@ class DemoEngine:
             This engine.
 
         Raises:
-            MissingRequirementsError: The ``demo`` extra is not installed.
+            MissingRequirementsError: The ``model`` extra is not installed.
             HuggingChatError: The model cannot be loaded.
         """
         if self._url is None:
@@ -132,7 +132,7 @@ def require_engine() -> None:
     """Check that the engine is installed, without importing it into this process.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed, or there is no engine for
+        MissingRequirementsError: The ``model`` extra is not installed, or there is no engine for
             this platform.
     """
     if importlib.util.find_spec("xllamacpp") is not None:
@@ -142,7 +142,7 @@ def require_engine() -> None:
             f"The demo's engine does not exist for {sys.platform} on {platform.machine()}: put "
             "another OpenAI-compatible server, such as Ollama, behind `hfchat serve` instead"
         )
-    raise MissingRequirementsError.for_extra("demo", what="The demo's engine")
+    raise MissingRequirementsError.for_extra("model", what="The demo's engine")
 
 
 class _Child:

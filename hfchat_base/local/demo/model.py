@@ -48,7 +48,7 @@ def demo_model(
         process ends; to end it earlier, use `DemoEngine` and `engine_model`.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed.
+        MissingRequirementsError: The ``model`` extra is not installed.
         HuggingChatError: The model file cannot be found, downloaded or loaded.
     """
     require_engine()  # before downloading 93 MB for nothing

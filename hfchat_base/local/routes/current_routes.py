@@ -5,9 +5,11 @@ Its pages show nothing, but carry the API's responses in script elements.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hfchat_base.local.routes.common import (
@@ -43,11 +45,19 @@ from hfchat_base.local.routes.documents import (
 from hfchat_base.local.wire import JsonObject, json_text, script_text, superjson_text
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.database import Conversation
-    from hfchat_base.local.state import ServerState
+    from hfchat_base.local.state import ActiveRun, ServerState
+
+TICK_SECONDS: Final = 2.0
+"""How often running answers are reported (S)."""
+
+_IDLE_TICKS: Final = 2
+"""After so many times without any the server has nothing more to say (R: ``running_answers``)."""
 
 _RECORDINGS = (
     *("audio/webm", "audio/ogg", "audio/wav", "audio/flac", "audio/mpeg", "audio/mp4"),
@@ -67,10 +77,12 @@ class CurrentRoutes:
         self.routes: list[BaseRoute] = [
             Route("/api/v2/models", self.models),
             Route("/api/v2/models/old", self.old_models),
-            Route("/api/v2/models/{model:path}", self.model),
+            Route("/api/v2/models/{namespace}", self.model),
+            Route("/api/v2/models/{namespace}/{model}", self.model),
             Route("/api/v2/user", self.user),
             Route("/api/v2/user/settings", self.settings, methods=["GET"]),
             Route("/api/v2/user/settings", self.change_settings, methods=["POST"]),
+            Route("/api/v2/user/billing-orgs", self.payers),
             Route("/api/v2/feature-flags", self.flags),
             Route("/api/v2/public-config", self.config),
             Route("/api/v2/conversations", self.conversations, methods=["GET"]),
@@ -114,7 +126,7 @@ class CurrentRoutes:
         Raises:
             HTTPError: There is no such model.
         """
-        found = self._state.model(request.path_params["model"])
+        found = self._state.model("/".join(request.path_params.values()))
         if found is None:
             raise HTTPError(404, "Model not found")
         return superjson_response(found.v2_details())
@@ -125,7 +137,18 @@ class CurrentRoutes:
 
     async def settings(self, request: Request) -> Response:
         """Return the user's settings."""
-        return superjson_response(self._state.settings.read(get_session(request).owner))
+        settings = self._state.settings.read(get_session(request).owner)
+        if self._state.model(settings["activeModel"]) is None:
+            settings = {**settings, "activeModel": self._state.models[0].id}
+        return superjson_response(settings)
+
+    async def payers(self, _request: Request) -> Response:
+        """Say who may pay for answers: only HuggingChat has that.
+
+        Raises:
+            HTTPError: Always.
+        """
+        raise HTTPError(404, "Not available")
 
     async def change_settings(self, request: Request) -> Response:
         """Store the user's settings; a setting that is left out is reset to its default.
@@ -218,10 +241,16 @@ class CurrentRoutes:
 
     async def check_tool_server(self, request: Request) -> Response:
         """Connect to a tool server, and say which tools it has."""
-        body = await json_body(request)
+        try:
+            body = await json_body(request)
+        except InternalError as problem:
+            return json_response({"ready": False, "error": str(problem)}, status=503)
         url = body.get("url") if isinstance(body, dict) else None
         if not url:
             return json_response({"ready": False, "error": "URL is required"}, status=400)
+        if not _is_web_address(url):
+            error = "Invalid or unsafe URL (only HTTPS is supported)"
+            return json_response({"ready": False, "error": error}, status=400)
         found = next((server for server in self._state.tool_servers if server.url == url), None)
         if found is None:
             error = f"Cannot connect to {url}. Please verify the server is running and accessible."
@@ -250,16 +279,40 @@ class CurrentRoutes:
         return json_response({"text": self._state.transcribe(recording, kind).strip()})
 
     async def running(self, request: Request) -> Response:
-        """Say which of the user's answers are being written: once, and not again (R: ``live``)."""
-        owner = get_session(request).owner
-        running = []
-        for run in self._state.active_runs:
-            found = self._state.conversations.get(owner, str(run.conversation_id))
-            if found is not None:
-                running.append({"conversationId": str(found.id), "title": found.title})
-        sync = json_text({"running": running, "ended": []})
-        text = f"event: sync\ndata: {sync}\n\nevent: idle\ndata: {{}}\n\n"
-        return text_response(text, media="text/event-stream")
+        """Say which of the user's answers are being written, until none is (`running_answers`)."""
+        return StreamingResponse(
+            self._running_frames(get_session(request).owner),
+            headers={
+                "content-type": "text/event-stream",
+                "cache-control": "no-cache, no-transform",
+            },
+        )
+
+    async def _running_frames(self, owner: str) -> AsyncIterator[str]:
+        before: dict[str, str] = {}
+        idle = 0
+        while idle < _IDLE_TICKS:
+            if idle or before:
+                await asyncio.sleep(TICK_SECONDS)
+            own = (self._state.conversations.get(owner, r.conversation_id) for r in self._runs())
+            running = {str(found.id): found.title for found in own if found is not None}
+            entries = [{"conversationId": each, "title": t} for each, t in running.items()]
+            ended = [
+                {"conversationId": each, "status": self._status(each), "title": title}
+                for each, title in before.items()
+                if each not in running
+            ]
+            yield f"event: sync\ndata: {json_text({'running': entries, 'ended': ended})}\n\n"
+            before = running
+            idle = 0 if running else idle + 1
+        yield "event: idle\ndata: {}\n\n"
+
+    def _runs(self) -> list[ActiveRun]:
+        return list(self._state.active_runs)
+
+    def _status(self, conversation_id: str) -> str:
+        logs = [log for (owner, _), log in self._state.logs.items() if owner == conversation_id]
+        return logs[-1].status if logs else "completed"
 
     async def v1_models(self, _request: Request) -> Response:
         """List the models in the older form."""
@@ -290,6 +343,14 @@ class CurrentRoutes:
         if not is_object_id(request.path_params["id"]):
             raise HTTPError(400, "Invalid conversation ID")
         return own_conversation(request, self._state)
+
+
+def _is_web_address(url: Any) -> bool:
+    try:
+        parts = urlsplit(url)
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def current_page(request: Request, state: ServerState) -> Response:

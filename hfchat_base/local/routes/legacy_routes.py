@@ -221,7 +221,6 @@ def layout_document(request: Request, state: ServerState) -> JsonObject:
     session = get_session(request)
     recent, _ = state.conversations.page(session.owner, 0)
     user = user_document(session.user)
-    settings = state.settings.read(session.owner)
     return {
         "nConversations": state.conversations.count(session.owner),
         "conversations": [
@@ -235,19 +234,7 @@ def layout_document(request: Request, state: ServerState) -> JsonObject:
             }
             for conversation in recent
         ],
-        "settings": {
-            "searchEnabled": False,
-            "ethicsModalAccepted": False,
-            "ethicsModalAcceptedAt": None,
-            "activeModel": settings["activeModel"],
-            "hideEmojiOnSidebar": False,
-            "shareConversationsWithModelAuthors": settings["shareConversationsWithModelAuthors"],
-            "customPrompts": settings["customPrompts"],
-            "assistants": [],
-            "tools": [],
-            "disableStream": False,
-            "directPaste": settings["directPaste"],
-        },
+        "settings": state.settings.read_legacy(session.owner),
         "models": [model.page_entry() for model in state.models],
         "oldModels": [],
         "tools": [_tool_entry(*tool) for tool in _TOOLS],
@@ -294,7 +281,8 @@ def _assistants_chunk() -> str:
 def _data_response(nodes: list[str], chunks: str, headers: dict[str, str]) -> Response:
     return text_response(
         f'{{"type":"data","nodes":[{",".join(nodes)}]}}\n{chunks}',
-        media="application/json",
+        # A promise that is resolved later makes it a stream (R: `settings`).
+        media="text/sveltekit-data" if chunks else "application/json",
         headers={"cache-control": "private, no-store", **headers},
     )
 

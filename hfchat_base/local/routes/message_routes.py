@@ -104,6 +104,7 @@ class MessageForm(_Body):
         base_servers: Names of the server's own tool servers that are on; unset stands for all
             (current).
         own_servers: The client's tool servers (current).
+        timezone: Where the user is, as an IANA name (current).
         uploads: New attachments.
         references: Attachments that are on the server already, as messages refer to them.
     """
@@ -118,13 +119,20 @@ class MessageForm(_Body):
     generation_id: _Uuid = Field(default="", alias="generationId")
     base_servers: list[JsString] = Field(default=[], alias="selectedMcpServerNames")
     own_servers: list[_McpServer] = Field(default=[], alias="selectedMcpServers")
+    timezone: JsString = ""
     uploads: list[StoredFile] = []
     references: list[JsonObject] = []
 
 
 _COMMON_KEYS: Final = {"inputs", "id", "is_retry"}
 _KEYS: Final[dict[Generation, set[str]]] = {
-    "current": {*_COMMON_KEYS, "generationId", "selectedMcpServerNames", "selectedMcpServers"},
+    "current": {
+        *_COMMON_KEYS,
+        "generationId",
+        "selectedMcpServerNames",
+        "selectedMcpServers",
+        "timezone",
+    },
     "legacy": {*_COMMON_KEYS, "is_continue", "web_search"},
 }
 """The keys of ``data`` in a message's form; other keys are dropped."""
@@ -266,6 +274,7 @@ class MessageRoutes:
                 own=[(server.name, server.url) for server in form.own_servers],
             ),
             web_search=form.web_search and not form.is_continue,
+            timezone=form.timezone,
         )
         if self._state.generation == "current":
             _apply_settings(request, settings)

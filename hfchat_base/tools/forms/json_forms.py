@@ -228,7 +228,7 @@ def _call_without_arguments(
 ) -> FunctionCall | None:
     rest = {key: item for key, item in value.items() if item != written and key not in _OTHER_KEYS}
     if rest:
-        # Small models at times put the arguments right beside the name.
+        # Small models at times put the arguments right after the name.
         return FunctionCall(name, rest) if context.is_certain else None
     if context.is_certain or not context.tools.needs_arguments(name):
         return FunctionCall(name, {})
@@ -260,7 +260,7 @@ def guess_name(text: str, tools: ToolIndex) -> str | None:
 
 
 def could_become_call(text: str, tools: ToolIndex) -> bool:
-    """Tell from its beginning whether an object, or a list of objects, may yet be a call.
+    """Decide from its beginning whether an object, or a list of objects, may yet be a call.
 
     It stays with its answer: what is False for a text is False for all that begin so.
     """

@@ -99,7 +99,7 @@ def _read_name_alone(
 
 
 def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
-    """Skip what may stand between a name and its arguments, and tell whether a block begins."""
+    """Skip what may stand between a name and its arguments, and return whether a block begins."""
     is_fenced = False
     while True:
         at = yield from source.skip(at)

@@ -460,3 +460,25 @@ def test_age_is_counted_from_now(age: str, days: int, monkeypatch: pytest.Monkey
     cookie = read(f"a=b; Max-Age={age}")
     assert cookie is not None
     assert cookie.expires == 1000.0 + days * DAY
+
+
+@pytest.mark.parametrize(
+    ("expires", "date", "counted"),
+    [
+        ("Wed, 21 Oct 2065 08:28:00 GMT", "Wed, 21 Oct 2065 07:28:00 GMT", 1000.0 + 3600),
+        ("Wed, 21 Oct 1998 08:28:00 GMT", "Wed, 21 Oct 1998 07:28:00 GMT", 1000.0 + 3600),
+        ("Wed, 21 Oct 1998 07:27:00 GMT", "Wed, 21 Oct 1998 07:28:00 GMT", 1000.0 - 60),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", "Wed, 21 Oct 1998 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2065 07:28:00 GMT", "yesterday", 3023335680.0),
+        ("Wed, 21 Oct 2065 07:28:00 GMT", "", 3023335680.0),
+        ("tomorrow", "Wed, 21 Oct 1998 07:28:00 GMT", None),
+    ],
+)
+def test_date_is_counted_from_the_date_of_the_response(
+    expires: str, date: str, counted: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date is read on the clock of the server that wrote it, if the response shows that."""
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    cookie = parse_set_cookie(f"a=b; Expires={expires}", CHAT, PATH, date=date)
+    assert cookie is not None
+    assert cookie.expires == counted

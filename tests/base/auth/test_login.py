@@ -69,7 +69,7 @@ async def person(base_url: str, act: Callable[[Any], Any]) -> AsyncIterator[asyn
 
 
 def is_running(base_url: str) -> bool:
-    """Tell whether the window's Chromium runs: its profile names the process in a link."""
+    """Return whether the window's Chromium runs: its profile names the process in a link."""
     lock = browser_folder(base_url) / "SingletonLock"
     if not lock.is_symlink():
         return False

@@ -327,6 +327,20 @@ def test_bytes_come_back_as_they_were(
 
 
 @both
+def test_expiry_does_not_depend_on_the_clock_here(
+    raw_server: RawServer, setter: Setter, ask: Callable[[str, Any], None]
+) -> None:
+    """A cookie lasts as long as it does for the server, also if its clock is decades behind."""
+    setter.lines = [
+        b"Date: Wed, 21 Oct 1998 07:28:00 GMT",
+        b"Set-Cookie: a=fresh; Path=/; Expires=Wed, 21 Oct 1998 08:28:00 GMT",
+        b"Set-Cookie: b=gone; Path=/; Expires=Wed, 21 Oct 1998 07:27:59 GMT",
+    ]
+    ask(raw_server.base_url, {"hf-chat": "mine", "b": "old"})
+    assert raw_server.requests[-1].headers["cookie"] == "hf-chat=mine; a=fresh"
+
+
+@both
 def test_cookies_go_where_they_are_for(
     raw_server: RawServer, setter: Setter, ask: Callable[[str, Any], None]
 ) -> None:

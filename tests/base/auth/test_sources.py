@@ -288,7 +288,7 @@ def test_missing_extra_skips_browsers(monkeypatch: pytest.MonkeyPatch, server: L
         list(read_profiles(["firefox"], LOCALHOST))
     with HuggingChat(server.base_url) as client:
         assert client.session.is_guest
-        assert "hfchat[browser]" in " ".join(client.session.attempts)
+        assert "[browser]" in " ".join(client.session.attempts)
 
 
 @pytest.mark.usefixtures("home")

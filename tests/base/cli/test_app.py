@@ -11,6 +11,7 @@ import pytest
 
 from hfchat_base import __version__
 from hfchat_base.cli.app import show_warning
+from hfchat_base.installation import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ def test_a_missing_package_is_named_with_its_extra(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None\nfrom hfchat_base.cli import main; main()"
     result = python(code, "--help")
     assert result.returncode == 1
-    assert result.stderr == 'The command hfchat needs an extra: pip install "hfchat[cli]"\n'
+    assert result.stderr == f"The command hfchat needs an extra: {install_command('cli')}\n"
 
 
 def test_a_package_that_one_option_needs(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_package_that_one_option_needs(tmp_path: Path) -> None:
     code = "import sys; sys.modules['jsonschema'] = None\nfrom hfchat_base.cli import main; main()"
     result = python(code, "ask", "x", "--schema", str(schema))
     assert result.returncode == 1
-    assert result.stderr == 'The command hfchat needs an extra: pip install "hfchat[cli]"\n'
+    assert result.stderr == f"The command hfchat needs an extra: {install_command('cli')}\n"
 
 
 def test_warnings_have_no_path(capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,6 +188,26 @@ def test_json_that_fits_a_schema(hfchat: Callable[..., Result], schema: Path) ->
     assert "$.age" in str(server.prompts[-1].messages[-1])
 
 
+def test_a_schema_that_is_typed(hfchat: Callable[..., Result]) -> None:
+    """--schema takes names of fields with their types, too; strings need none."""
+    with scripted('{"name": "Rex", "age": 3, "good": true, "weight": 7.5}') as server:
+        fields = "name, age int, good bool, weight float"
+        result = hfchat("ask", "a dog", "--schema", fields, "--base-url", server.base_url)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["age"] == 3
+    assert '"weight": {"type": "number"}' in str(server.prompts[0].messages)
+
+
+@pytest.mark.parametrize("wrong", ['{"name": 1, "age": 3}', '{"name": "Rex"}'])
+def test_typed_fields_are_checked(hfchat: Callable[..., Result], wrong: str) -> None:
+    """Each field has to be there, in its type."""
+    with scripted(*[wrong] * 3) as server:
+        options = ("--schema", "name, age int", "--base-url", server.base_url)
+        result = hfchat("ask", "a dog", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "does not fit the schema" in result.stderr
+
+
 def test_json_that_never_fits(hfchat: Callable[..., Result], schema: Path) -> None:
     """After three answers that do not fit, nothing is printed but the reason."""
     with scripted(*["{}"] * 3) as server:
@@ -473,6 +493,23 @@ def test_no_server_says_what_to_do(hfchat: Callable[..., Result]) -> None:
     assert result.exit_code == 1
     assert "http://127.0.0.1:9" in result.stderr
     assert "hfchat serve" in result.stderr
+
+
+def test_a_picture_from_a_pipe(hfchat: Callable[..., Result], current_server: LocalServer) -> None:
+    """-f - attaches what is piped in, which then is no part of the question."""
+    url = current_server.base_url
+    result = hfchat("ask", "read", "-f", "-", "--base-url", url, stdin="kept in a file")
+    assert result.exit_code == 0, result.output
+    assert "kept in a file" in str(current_server.prompts[-1].messages)
+    assert result.stdout.endswith("</document>\n\nread\n")
+
+
+def test_standard_input_is_read_once(
+    hfchat: Callable[..., Result], current_server: LocalServer
+) -> None:
+    """A file and the question cannot both come from it."""
+    result = hfchat("ask", "-", "-f", "-", "--base-url", current_server.base_url, stdin="x")
+    assert result.exit_code == 2
 
 
 def test_a_missing_file_is_an_error_before_anything_is_sent(

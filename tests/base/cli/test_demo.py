@@ -19,6 +19,7 @@ from hfchat_base.cli.demo import (
     source_of,
 )
 from hfchat_base.cli.terminal import THEME, Terminal, load_model
+from hfchat_base.installation import install_command
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
 from hfchat_base.local.demo.weights import MODEL_VARIABLE
 
@@ -84,7 +85,7 @@ def test_what_is_missing_is_said_before_anything_is_downloaded(
     monkeypatch.setattr(command, "_NEEDED", ("no_such_package",))
     result = hfchat("demo")
     assert result.exit_code == 1
-    assert result.stderr == 'Error: The demo needs an extra: pip install "hfchat[all]"\n'
+    assert result.stderr == f"Error: The demo needs an extra: {install_command('demo')}\n"
 
 
 def test_a_download_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:

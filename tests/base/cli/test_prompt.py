@@ -78,6 +78,27 @@ def test_a_new_line_can_be_typed(current_server: LocalServer, keys: str) -> None
     assert sent(current_server) == ["one\ntwo"]
 
 
+def test_a_message_can_be_written_in_an_editor(current_server: LocalServer, tmp_path: Path) -> None:
+    """Ctrl-X Ctrl-E opens the user's editor with what was typed, and nothing is sent before."""
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf ' and\\nedited' >> \"$1\"\n")
+    editor.chmod(0o700)
+    environment = {"EDITOR": str(editor)}
+    with TerminalSession(
+        "chat", "--base-url", current_server.base_url, environment=environment
+    ) as session:
+        session.expect(PROMPT)
+        session.send("typed\x18\x05")
+        session.expect("edited")
+        session.line("")
+        session.expect("first token in")
+        session.expect(PROMPT)
+        session.line("quit")
+        assert session.wait() == 0
+    (message,) = sent(current_server)
+    assert message.split() == ["typed", "and", "edited"]
+
+
 def test_history_is_kept_in_a_private_file(current_server: LocalServer, tmp_path: Path) -> None:
     """The next chat recalls with Up what was typed; only the user can read the file."""
     arguments = ("chat", "--base-url", current_server.base_url)

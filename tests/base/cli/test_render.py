@@ -125,6 +125,8 @@ def test_a_wait_is_explained_in_a_pipe(reason: RetryReason, said: str) -> None:
         ("- item\n  ```\n  in a list\n  ```", "in a list\n"),
         ("```\nnever closed", "never closed"),
         ("only `inline` code", None),
+        ("Type ```sh\nls\n```", None),  # what opens and is empty is the fence that should close
+        ("```\n```\n\n```\nx\n```", "x\n"),
     ],
 )
 def test_the_first_code_block(text: str, code: str | None) -> None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfchat_base import HuggingChatError, InvalidRequestError, LoginRequired, ProtocolError, User
+from hfchat_base import (
+    HuggingChatError,
+    InvalidRequestError,
+    LoginRequired,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    User,
+)
 from hfchat_base._flows import discovery
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._protocol.dialects import CURRENT as CURRENT_DIALECT
@@ -120,6 +128,34 @@ def test_login_is_not_hidden_by_the_dated_list() -> None:
     wall = Response(302, {"location": "https://idp.example/authorize"})
     with pytest.raises(LoginRequired):
         _ = drive(discovery.models(new_server()), answer=lambda _: wall).value
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "asked"),
+    [
+        (Response(429), RateLimitError, 1),
+        (Response(429, {"retry-after": "3600"}), RateLimitError, 1),
+        (Response(500, {"retry-after": "30"}), ServerError, 1),
+        (Response(425, {"retry-after": "30"}), InvalidRequestError, 1),
+        (Response(522), ServerError, 1),
+        (Response(503), ServerError, 3),
+        (Response(503, {"retry-after": "1"}), ServerError, 3),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v2/models", "/api/models", "/"])
+def test_a_busy_server_is_not_hidden_by_the_dated_list(
+    path: str, response: Response, error: type[HuggingChatError], asked: int
+) -> None:
+    """A server that asks to wait, or a gateway that does not reach it, is no server without a list.
+
+    No other way is tried: it would only prolong the wait.
+    """
+    table = {path: response, "/__data.json": response}
+    outcome = drive(discovery.models(new_server()), answer=answers(table))
+    assert type(outcome.error) is error
+    paths = [request.path for request in outcome.requests]
+    assert paths.count(path) == asked
+    assert paths[-1] == path
 
 
 def test_known_generation_is_not_asked_for() -> None:

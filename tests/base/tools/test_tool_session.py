@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hfchat_base import Answer, ChatMessage, HuggingChat, InvalidRequestError, TextDelta, Title
+from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import LocalServer
 from hfchat_base.tools import (
     FunctionCall,
@@ -13,6 +14,7 @@ from hfchat_base.tools import (
     ToolConfig,
     ToolSession,
     assistant_text,
+    check_repetitions,
     result_text,
 )
 from tests.support.tool_shapes import NOW, PARIS, TOOLS, WEATHER
@@ -189,3 +191,40 @@ def test_invalid_call_beside_a_valid_one() -> None:
     pieces = answer(session, f"<tool_call>{PARIS}</tool_call>\n{UNREADABLE}")
     assert [type(piece) for piece in pieces] == [FunctionCall, InvalidToolCall]
     assert not session.goes_on
+
+
+CALL = FunctionCall("check", {"part": "all"})
+SAME = FunctionCall("check", {"part": "all"})
+OTHER = FunctionCall("check", {"part": "one"})
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [([CALL], ["no"]), ([SAME], ["no"])],
+        [([CALL], ["no"]), ([SAME], ["yes"]), ([CALL], ["no"])],
+        [([CALL], ["no"]), ([OTHER], ["no"]), ([CALL], ["no"])],
+        [([CALL], ["no"]), ([CALL, CALL], ["no", "no"]), ([CALL], ["no"])],
+    ],
+    ids=["few", "another result", "other arguments", "more calls"],
+)
+def test_progress(rounds: list[tuple[list[FunctionCall], list[str]]]) -> None:
+    """An agent whose calls or results change is not stopped."""
+    check_repetitions(rounds, 3)
+
+
+def test_repeated_calls() -> None:
+    """An agent whose newest calls and results are the same too often is stopped, with the names."""
+    rounds = [([CALL, OTHER], ["no", "no"])] * 3 + [([CALL], ["yes"])]
+    with pytest.raises(RepeatedToolCallError) as caught:
+        check_repetitions(rounds, 3)
+    assert str(caught.value) == (
+        "The model called check 3 times in a row with the same arguments and the same result."
+        " Improve the tool's description or result, use another model, or raise"
+        " max_identical_calls."
+    )
+
+
+def test_no_limit_of_repeated_calls() -> None:
+    """Without a limit no agent is stopped."""
+    check_repetitions([([CALL], ["no"])] * 100, None)

@@ -38,13 +38,21 @@ class Badge:
         """Carry them in a header of their own."""
         return {"x-badge": request.path}
 
-    def absorb(self, set_cookies: Iterable[str], request: Request, status: int, epoch: int) -> None:
+    def absorb(
+        self,
+        set_cookies: Iterable[str],
+        request: Request,
+        status: int,
+        epoch: int,
+        *,
+        date: str = "",  # noqa: ARG002 - nothing expires
+    ) -> None:
         """Note what a response says."""
         self.absorbed.append((list(set_cookies), request.path, status, epoch))
 
 
 def send(connection: Connection, badge: Badge) -> bool:
-    """Send a request synchronously; tell whether the response is to an account."""
+    """Send a request synchronously; return whether the response is to an account."""
     transport = SyncTransport(connection, badge, response_timeout=60, head_timeout=60)
     try:
         return transport.send(GET).had_session
@@ -53,7 +61,7 @@ def send(connection: Connection, badge: Badge) -> bool:
 
 
 def send_async(connection: Connection, badge: Badge) -> bool:
-    """Send a request asynchronously; tell whether the response is to an account."""
+    """Send a request asynchronously; return whether the response is to an account."""
 
     async def run() -> bool:
         transport = AsyncTransport(connection, badge, response_timeout=60, head_timeout=60)

@@ -119,9 +119,9 @@ def test_without_the_engine_the_extra_is_named(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[demo\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[model\]"):
         demo_model()
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[demo\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[model\]"):
         DemoEngine(tmp_path).start()
 
 

@@ -251,12 +251,12 @@ def test_a_missing_file_is_reported_with_its_origin(
 def test_without_pip_the_extra_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment made by uv has none."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[demo\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[model\]"):
         find_weights(release=shelf.release)
 
 
 def test_without_platformdirs_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is part of the extra."""
     monkeypatch.setitem(sys.modules, "platformdirs", None)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[demo\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[model\]"):
         find_weights()

@@ -127,7 +127,7 @@ class CuttingProxy:
                 self._clients.discard(client)
 
     def _exchange(self, client: socket.socket, behind: socket.socket, *, is_first: bool) -> bool:
-        """Pass one request and its response on; tell whether another one may follow."""
+        """Pass one request and its response on; return whether another one may follow."""
         if not client.recv(1, socket.MSG_PEEK):
             return False
         exchange = Exchanged(is_first)

@@ -61,7 +61,7 @@ class Asked:
 
 
 def is_whole(request: bytes) -> bool:
-    """Tell whether a request has come to its end."""
+    """Return whether a request has come to its end."""
     head, separator, body = request.partition(b"\r\n\r\n")
     length = int(found[1]) if (found := _LENGTH.search(head)) else 0
     return bool(separator) and len(body) >= length

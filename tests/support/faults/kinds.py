@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -22,6 +23,7 @@ How = Literal["close", "reset", "half"]
 bytes that were sent and not read yet. ``half``: only the sending side is closed."""
 
 _BABBLE_SECONDS: Final = 0.003
+_LONGEST_HOLD: Final = 60.0
 
 
 class Fault(Protocol):
@@ -130,6 +132,22 @@ class Stall:
                 pass
         finally:
             source.close()
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Nothing is passed on, in either direction, until the test lets go.
+
+    Attributes:
+        released: Set by the test.
+    """
+
+    released: threading.Event
+
+    def meet(self, client: socket.socket, ask: Callable[[], Source]) -> None:
+        """Wait, then pass everything on."""
+        assert self.released.wait(_LONGEST_HOLD)
+        _pass_on(client, ask(), None)
 
 
 @dataclass(frozen=True)

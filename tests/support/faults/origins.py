@@ -150,7 +150,7 @@ class _SocketSource:
 
 
 def has_left(client: socket.socket) -> bool:
-    """Tell whether a client that has something to read has closed its connection."""
+    """Return whether a client that has something to read has closed its connection."""
     try:
         # Below TLS, if there is any: a TLS socket cannot peek.
         with socket.socket(fileno=os.dup(client.fileno())) as plain:
