@@ -34,7 +34,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, chat_models
@@ -384,6 +384,10 @@ class ChatHuggingChat(BaseChatModel):
     """How often to repeat what is safe to repeat; 0 sends every message once. By default as
     `Retries` says."""
 
+    timezone: str | Literal[False] | None = None
+    """The time zone that is sent with every message, as an IANA name, or False for none. By
+    default this machine's."""
+
     proxy: str | SecretStr | None = Field(default=None, exclude=True, repr=False)
     """Address of a proxy. By default the one that the environment names."""
 
@@ -539,6 +543,7 @@ class ChatHuggingChat(BaseChatModel):
             "proxy": reveal(self.proxy),
             "headers": reveal_values(self.headers),
             "verify": self.verify,
+            "timezone": self.timezone,
         }
 
     def close(self) -> None:

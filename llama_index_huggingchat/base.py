@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -342,6 +342,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         retries: hfchat_base.Retries | None = None,
         on_retry: Callable[[hfchat_base.types.Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        timezone: str | Literal[False] | None = None,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
@@ -376,6 +377,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "retries": retries,
             "on_retry": on_retry,
             "messages_per_minute": messages_per_minute,
+            "timezone": timezone,
         }
         answer = {
             "reasoning_effort": reasoning_effort,

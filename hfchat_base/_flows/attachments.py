@@ -176,9 +176,12 @@ def _speech(server: ServerInfo, key: bytes, upload: Attachment) -> Flow[str]:
 
 
 def _check_length(server: ServerInfo, model: str, provider: str | None, size: int) -> Flow[None]:
-    """Refuse texts that are certainly longer than the context window, where the server tells it."""
+    """Refuse texts that are certainly longer than the context window, where the server tells it.
+
+    What is over the limit of a request is refused when that is made.
+    """
     limits = server.policy.limits
-    if size <= limits.small_text:
+    if size <= limits.small_text or size > server.max_body_bytes:
         return
     try:
         window = (yield from discovery.model_details(server, model)).context_window(provider)

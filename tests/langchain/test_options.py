@@ -10,7 +10,7 @@ from langchain_core import exceptions as core
 import hfchat_base as ours
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
-from tests.support.local_requests import script
+from tests.support.local_requests import messages_sent, script
 
 
 async def test_reasoning_effort(current_server: LocalServer) -> None:
@@ -92,3 +92,13 @@ def test_raw_artifacts(server: LocalServer) -> None:
     assert model.invoke(told).text == "```html\n<b>x</b>\n```"
     assert model.invoke(told, artifacts="raw").text == tags
     model.close()
+
+
+def test_time_zone(server: LocalServer) -> None:
+    """The time zone of the model goes along with a message, or none does."""
+    for zone in ("Asia/Tokyo", False):
+        model = ChatHuggingChat(base_url=server.base_url, timezone=zone)
+        model.invoke("hi")
+        model.close()
+    sent = [message.json.get("timezone") for message in messages_sent(server)]
+    assert sent == ["Asia/Tokyo", None]
