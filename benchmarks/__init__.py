@@ -1,4 +1,4 @@
-"""What hfchat costs, measured beside its floors and its peers on one machine in one run.
+"""What hfchat costs, measured next to its floors and its peers on one machine in one run.
 
     uv run --all-extras --group benchmarks python -m benchmarks
 

@@ -31,7 +31,7 @@ def main(
         "docs/benchmarks"
     ),
 ) -> None:
-    """Measure hfchat beside its floors and its peers, on this machine, over loopback."""
+    """Measure hfchat next to its floors and its peers, on this machine, over loopback."""
     if unknown := set(names or ()) - set(TABLES):
         raise typer.BadParameter(f"no such table: {', '.join(sorted(unknown))}")
     settings = Settings(quick=quick, profile=profile, peers=peers)

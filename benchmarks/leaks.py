@@ -6,8 +6,8 @@ Run it from the repository's root. Each client asks in a process of its own, and
 that sends hfchat's own requests with curl_cffi alone; the server is in yet another process. Printed
 is what the client's process held after a warm-up, half-way and at the end. What grows in the first
 half and not in the second is a cache that has filled, such as the index of histories; what grows
-alike in both is a leak. Whether the memory is Python's is told by tracing, which takes memory and
-time itself and is therefore left out unless it is asked for.
+alike in both is a leak. Tracing shows whether the memory is Python's. It takes
+memory and time itself, so it is left out unless it is asked for.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Watch:
         """Take down how an answer ends that is read inside of this."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
             self._errors.append(error_text(error))
         else:
             self._whole += 1
@@ -315,7 +315,7 @@ def _measure_threads(order: Order) -> Outcome:
 
 
 class _Memory:
-    """The largest memory of this process since this was made, where Linux tells it."""
+    """The largest memory of this process since this was made, where Linux reports it."""
 
     def __init__(self) -> None:
         self._before: int | None = None
@@ -324,7 +324,7 @@ class _Memory:
             self._before = self._peak()
 
     def grown(self) -> int | None:
-        """By how many bytes it has grown; None if nobody tells."""
+        """By how many bytes it has grown; None if that is unknown."""
         return None if self._before is None else self._peak() - self._before
 
     def _peak(self) -> int:

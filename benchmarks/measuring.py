@@ -27,7 +27,7 @@ Subject: TypeAlias = Callable[[], int]
 """Does some work; returns how many units (lines, tokens, calls) it did."""
 
 Clock: TypeAlias = Callable[[], float]
-"""Tells the seconds: `time.process_time` for CPU time, `time.perf_counter` for waiting."""
+"""Returns seconds: `time.process_time` for CPU time, `time.perf_counter` for waiting."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def measure_in_turn(
         subjects: What to measure, by name. One that has something to prepare does so the first
             time that it runs.
         rounds: How many rounds count.
-        name: Told in the progress.
+        name: Shown in the progress.
         clock: What is measured; CPU time of this process with all its threads by default.
         before: Done before each measurement, and not measured.
         units: How many units each subject has to do each time; None if they differ.

@@ -2,7 +2,7 @@
 
 They are nobody's dependency, so they live in a Python of their own: run as a command, this module
 is that Python's side (it reads questions and writes answers, one JSON text a line; without
-arguments it tells the versions), and `peer_process` is ours. It imports the standard library and
+arguments it prints the versions), and `peer_process` is ours. It imports the standard library and
 the peers, nothing else.
 """
 
@@ -93,7 +93,7 @@ class G4f:
     async def pieces(
         self, messages: list[dict[str, str]], conversation: Any = None
     ) -> AsyncIterator[Any]:
-        """Answer a history; yields texts, and other things that the provider tells."""
+        """Answer a history; yields texts, and other things that the provider yields."""
         answer = self._provider.create_authed(
             self._model, messages, self._session, conversation=conversation
         )
@@ -207,7 +207,7 @@ def _answer_questions(way: str, url: str, model: str) -> None:
         try:
             ask = ask or WAYS[way](url, model)
             outcome = {"text": ask(json.loads(question))}
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
             outcome = {"error": error_text(error)}
         print(json.dumps(outcome), file=answers, flush=True)
 

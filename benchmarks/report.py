@@ -65,12 +65,12 @@ class Lines:
 
 @dataclass(frozen=True)
 class Table:
-    """One comparison: what was measured, beside what, and what came of it.
+    """One comparison: what was measured, compared with what, and the result.
 
     Attributes:
         name: Of its module and its files.
         title: Its heading.
-        compares: What stands beside what, in one or two sentences.
+        compares: What is compared with what, in one or two sentences.
         aim: What it should show; empty if it is there to know and not to pass.
         columns: The headings.
         rows: A cell for each column.

@@ -8,7 +8,7 @@ learnt first, without the proxy. A connection is broken by being cut or reset at
 or without the server's noticing, or closed before anything is passed on.
 
 An answer is lost if the server has it whole and the caller has not. Each question is a text of its
-own, so what the model was sent tells how often each was generated.
+own, so what the model was sent shows how often each was generated.
 A local server knows that; of another one it is read in a log of what stands behind it: a file of
 JSON lines, each a request of the OpenAI protocol, with ``model`` and ``messages``, or an object
 that holds one as ``body``.
@@ -50,7 +50,7 @@ CALLERS = 12
 MODEL = "slow/drip"
 
 Prompts = Callable[[], list[str]]
-"""Tells what users had said last in everything that the model was sent."""
+"""Finds what users had said last in everything that the model was sent."""
 
 _NAMES = re.compile(rb"(\r\n(?:host: |origin: http://))[^\r]*", re.IGNORECASE)
 

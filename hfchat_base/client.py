@@ -57,6 +57,7 @@ from hfchat_base.types import (
     ChatMessage,
     ConversationInfo,
     FetchedFile,
+    FullConversation,
     McpCheck,
     McpServer,
     McpServerInfo,
@@ -356,15 +357,22 @@ class ClientBase(ABC):
     def _read_share(self, share: str) -> Flow[StoredConversation]:
         return conversations.read_share(self.server, check_share_id(share))
 
-    def _shared(self, stored: StoredConversation) -> SharedConversation:
+    def _full(self, stored: StoredConversation) -> FullConversation:
         is_raw = self._defaults.artifacts == "raw"
-        return SharedConversation(
+        return FullConversation(
             id=stored.id,
             title=stored.title,
             model=stored.model,
             system_prompt=stored.system_prompt,
             messages=stored.messages if is_raw else render_messages(stored.messages),
         )
+
+    def _shared(self, stored: StoredConversation) -> SharedConversation:
+        return SharedConversation(**dict(self._full(stored)))
+
+    def _download(self, conversation_id: str, sha: str) -> Flow[bytes]:
+        check("sha", sha, TEXT)
+        return conversations.download(self.server, check_conversation_id(conversation_id), sha)
 
     def _check_mcp_server(self, url: str, headers: Mapping[str, str] | None) -> Flow[McpCheck]:
         check_servers([{"name": "server", "url": url, "headers": headers or {}}])
@@ -535,6 +543,27 @@ class HuggingChat(ClientBase):
             AccessDeniedError: It is somebody else's.
         """
         return self._conversation(self._runner.run(self._read(conversation_id)))
+
+    def read_conversation(self, conversation_id: str) -> FullConversation:
+        """Read a conversation with all its messages, in one request.
+
+        Raises:
+            ConversationNotFoundError: There is none.
+            AccessDeniedError: It is somebody else's.
+        """
+        return self._full(self._runner.run(self._read(conversation_id)))
+
+    def download_file(self, conversation_id: str, sha: str) -> bytes:
+        """Fetch a file of a message.
+
+        Args:
+            conversation_id: The message's conversation.
+            sha: What the file is fetched by; see `~hfchat_base.types.MessageFile`.
+
+        Raises:
+            FileNotAvailableError: The server does not have it.
+        """
+        return self._runner.run(self._download(conversation_id, sha))
 
     def list_conversations(self) -> Generator[ConversationInfo, None, None]:
         """List all conversations, the newest first; pages are read as they are needed."""
@@ -816,6 +845,14 @@ class AsyncHuggingChat(ClientBase):
     async def get_conversation(self, conversation_id: str) -> AsyncConversation:
         """Take up a conversation; see `HuggingChat.get_conversation`."""
         return self._conversation(await self._runner.run(self._read(conversation_id)))
+
+    async def read_conversation(self, conversation_id: str) -> FullConversation:
+        """Read a conversation with its messages; see `HuggingChat.read_conversation`."""
+        return self._full(await self._runner.run(self._read(conversation_id)))
+
+    async def download_file(self, conversation_id: str, sha: str) -> bytes:
+        """Fetch a file of a message; see `HuggingChat.download_file`."""
+        return await self._runner.run(self._download(conversation_id, sha))
 
     async def list_conversations(self) -> AsyncGenerator[ConversationInfo, None]:
         """List all conversations; see `HuggingChat.list_conversations`."""

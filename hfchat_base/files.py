@@ -44,7 +44,7 @@ from curl_cffi import Curl, CurlECode, CurlError, CurlInfo, CurlOpt
 
 from hfchat_base._protocol.web_address import WebAddress
 
-__all__ = ["FileInput", "Upload", "fetch_public_file"]
+__all__ = ["FileInput", "Upload", "ending_for", "fetch_public_file"]
 FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes], Any]
 """An `Upload`, a path, bytes, an open binary file, a data URL, or a PIL image."""
 
@@ -53,6 +53,17 @@ _UNKNOWN_MIME: Final = "application/octet-stream"
 _ARCHIVE: Final = "application/zip"
 _TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
 """What servers take for text, besides ``text/*`` (S)."""
+_ENDINGS: Final = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "application/pdf": ".pdf",
+    "text/plain": ".txt",
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "video/mp4": ".mp4",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,14 @@ class Upload:
         if not self.is_text:
             raise unreadable(self.name, self.mime)
         return document(self.name, self.data.decode("utf-8", "replace"))
+
+
+def ending_for(mime: str) -> str:
+    """The ending of a file name for a MIME type, from a short list, and ``.bin`` for all others.
+
+    Names come from servers and are never used in a path, and neither are their endings.
+    """
+    return _ENDINGS.get(mime.partition(";")[0].strip().lower(), ".bin")
 
 
 def document(name: str, text: str) -> str:

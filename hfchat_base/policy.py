@@ -52,6 +52,9 @@ class Retries:
         longest_wait: The longest pause, in seconds.
         longest_retry_after: The longest pause that a ``Retry-After`` may ask for, in seconds. If
             it asks for more, the error is raised at once, with the seconds in `retry_after`.
+        longest_limit_wait: How long a message may wait where the server's limit of messages per
+            minute is known, in seconds; 0 for not at all. If it would have to wait longer, the
+            error is raised at once, likewise.
 
     Raises:
         InvalidRequestError: A number of attempts is below 1, or a pause is not a duration.
@@ -62,12 +65,13 @@ class Retries:
     first_wait: float = 0.5
     longest_wait: float = 8.0
     longest_retry_after: float = 120.0
+    longest_limit_wait: float = 3600.0
 
     def __post_init__(self) -> None:
         check_count("attempts", self.attempts)
         if self.rate_limit_attempts is not None:
             check_count("rate_limit_attempts", self.rate_limit_attempts)
-        for name in ("first_wait", "longest_wait", "longest_retry_after"):
+        for name in ("first_wait", "longest_wait", "longest_retry_after", "longest_limit_wait"):
             _check_seconds(name, getattr(self, name))
 
     @property
@@ -184,12 +188,10 @@ class Pacing:
         window: The server's window, in seconds.
         margin: The server's window begins when a message reaches it, ours when it is sent: how much
             longer ours is, in seconds.
-        longest_wait: How long a message waits for its place, in seconds.
     """
 
     window: float = RATE_LIMIT_WINDOW_SECONDS
     margin: float = 1.0
-    longest_wait: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

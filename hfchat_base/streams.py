@@ -1,12 +1,12 @@
 """An answer while it comes: what `stream(…)` returns, synchronous and asynchronous.
 
 `AnswerStream` and `AsyncAnswerStream` are what a caller holds. Behind each is a core, which
-advances the flow that reads the answer, and cleans up when the caller leaves, by whatever door. A
-core does not know the object that the caller holds, so that dropping the object is enough to leave.
+advances the flow that reads the answer, and cleans up when the caller closes the stream in any way.
+A core has no reference to the object that the caller holds, so dropping that object closes it.
 
-Between the core and the caller is a generator, for the garbage collector to close. `close()` goes
-to the core and past it: a generator is run by one thread or task at a time, and the one that closes
-need not be the one that reads.
+Between the core and the caller is a generator, which the garbage collector closes. `close()` calls
+the core directly: only one thread or task at a time can run a generator, and another one may close
+the stream than reads it.
 """
 
 from __future__ import annotations
@@ -41,41 +41,42 @@ __all__ = ["AnswerStream", "AsyncAnswerStream", "AsyncRunner", "SyncRunner"]
 T = TypeVar("T")
 
 _CLEANUP_SECONDS: Final = 5.0
-"""How long closing a stream may wait for the server to hear that its run is not wanted."""
+"""How many seconds closing a stream may take to stop the server's run."""
 
 _open_cores: Final[WeakSet[SyncCore]] = WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
-    """Close what is open when the program ends, as long as all that this takes is still there."""
+    """Close open streams when the program ends, while what this needs still exists."""
     for core in list(_open_cores):
         core.close()
 
 
 class _Core:
-    """What both cores share: the run that the flow reads, and what is owed to the server."""
+    """What both cores share: the run that the flow reads, and the cleanup on the server."""
 
     def __init__(self, server: ServerInfo, run: RunState, *, stops_on_leave: bool) -> None:
         self.server = server
         self.run = run
         self.answer: Answer | None = None
         self.is_held = False
-        """Whether the caller is in a `with` block, whose end is when the stream is left."""
+        """Whether the caller is in a `with` block, which closes the stream at its end."""
         self._stops_on_leave = stops_on_leave
-        self._left = False
+        self.is_closed = False
+        """Whether it was closed; the thread that reads may still have to release it."""
         self._released = False
         self._belongs_to_parent = False
         register(self)
 
     @property
     def current(self) -> Answer:
-        """The whole answer once there is one, before that what has arrived of it."""
+        """The whole answer once it is complete, and what has arrived of it before."""
         return self.answer or self.run.answer()
 
     def explain(self, error: HuggingChatError, *, client_is_closed: bool) -> HuggingChatError:
-        """The error to raise: what was closed ends in the middle, however that is noticed."""
-        if self._left and self.answer is None:
+        """The error to raise: a stream that was closed reports that, whatever error it caused."""
+        if self.is_closed and self.answer is None:
             return self._closed_early()
         if not client_is_closed or not self.run.is_running or isinstance(error, StreamError):
             return error
@@ -102,18 +103,18 @@ class _Core:
 
     @property
     def is_closed_later(self) -> bool:
-        """Whether the answer is whole and its conversation still wanted: the `with` block ends it.
+        """Whether the answer is whole, and the end of the `with` block cleans up.
 
-        Files of an answer can be fetched as long as its conversation is there.
+        Until then the conversation exists, and the answer's files can be fetched.
         """
         return self.is_held and self.answer is not None
 
     def cleanup(self) -> Flow[None]:
-        """What is still to be done on the server."""
+        """Clean up on the server."""
         return clean_up_run(self.server, self.run, stops=self._stops_on_leave)
 
     def needs_cleanup(self) -> bool:
-        """Whether anything is, and there is still a Python to do it with."""
+        """Whether there is something to clean up, and the interpreter is not shutting down."""
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
@@ -130,12 +131,12 @@ class _Core:
         self.answer = answer
 
     def check_open(self) -> None:
-        """Refuse to go on with what somebody closed before its end.
+        """Refuse to continue a stream that was closed before its end.
 
         Raises:
-            StreamError: It was, so nobody may take what has arrived for the whole answer.
+            StreamError: It was closed. What arrived must not pass for the whole answer.
         """
-        if self._left and self.answer is None:
+        if self.is_closed and self.answer is None:
             raise self._closed_early()
 
     def after_fork(self) -> None:
@@ -143,7 +144,7 @@ class _Core:
         self._belongs_to_parent = True
 
     def check_owner(self) -> None:
-        """Refuse to go on with what the parent of this process has begun.
+        """Refuse to continue a stream that the parent of this process opened.
 
         Raises:
             StreamError: This is the child of a fork.
@@ -157,7 +158,7 @@ class _Core:
 
     def _release(self, interpreter: SyncInterpreter[Answer] | AsyncInterpreter[Answer]) -> bool:
         """End the flow and drop its connection; False if that was done before."""
-        self._left = True
+        self.is_closed = True
         if self._released:
             return False
         self._released = True
@@ -189,13 +190,19 @@ class SyncCore(_Core):
         _open_cores.add(self)
 
     def events(self) -> Generator[Event, None, None]:
-        """What the flow delivers; closing the generator leaves the stream."""
+        """The events of the flow; closing the generator closes the stream."""
         try:
             self.check_owner()
-            while (batch := self._advance()) is not None:
-                self.check_open()
+            while True:
+                with self._in_use:
+                    batch = self._interpreter.advance()
+                if batch is None:
+                    break
+                if self.is_closed:
+                    self.check_open()
                 yield from batch
-                self.check_owner()
+                if self._belongs_to_parent:
+                    self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
             if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
@@ -205,10 +212,6 @@ class SyncCore(_Core):
             if not self.is_closed_later:
                 self.close()
 
-    def _advance(self) -> list[Event] | None:
-        with self._in_use:
-            return self._interpreter.advance()
-
     def close(self) -> None:
         """Close the flow and the connection, and clean up on the server.
 
@@ -216,7 +219,7 @@ class SyncCore(_Core):
         own thread alone may let go of the connection: with its run stopped the stream ends, and
         whoever reads it gets here.
         """
-        self._left = True  # first: whoever runs the flow looks at it afterwards
+        self.is_closed = True  # first, because the thread that runs the flow reads it afterwards
         if self._in_use.acquire(blocking=False):
             try:
                 self._release(self._interpreter)
@@ -250,13 +253,14 @@ class AsyncCore(_Core):
         self._interpreter = AsyncInterpreter(transport, flow, on_elicitation=on_elicitation)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """What the flow delivers; closing the generator leaves the stream."""
+        """The events of the flow; closing the generator closes the stream."""
         try:
             self.check_owner()
             while (batch := await self._interpreter.advance()) is not None:
                 for event in batch:
                     yield event
-                self.check_owner()
+                if self._belongs_to_parent:
+                    self.check_owner()
             self.take_result(self._interpreter.result)
         except HuggingChatError as error:
             if (shown := self.explain(error, client_is_closed=self.transport.is_closed)) is error:
@@ -271,7 +275,7 @@ class AsyncCore(_Core):
         if isinstance(sys.exc_info()[1], GeneratorExit) or self.transport.is_closed:
             self.abandon()
         if self._release(self._interpreter) and self.needs_cleanup():
-            # A cancelled task may wait here, but neither for ever nor half-way.
+            # A cancelled task may wait here, to the end of the cleanup or of the time limit.
             cleanup = asyncio.ensure_future(self.transport.run(self.cleanup()))
             _, late = await asyncio.wait({cleanup}, timeout=_CLEANUP_SECONDS)
             if late:
@@ -280,8 +284,8 @@ class AsyncCore(_Core):
     def abandon(self) -> None:
         """Close without waiting, and without the client's connections.
 
-        That is how a generator is closed by the garbage collector, when the event loop may be about
-        to end: it cancels whoever waits, and complains of generators that are still closing.
+        The garbage collector closes generators this way. The event loop may be about to end then:
+        it cancels tasks that wait, and reports generators that are still closing.
         """
         if self._release(self._interpreter) and self.needs_cleanup():
             self.transport.run_in_background(self.cleanup(), _CLEANUP_SECONDS)
@@ -294,7 +298,7 @@ class AsyncCore(_Core):
 class AnswerStream:
     """An answer while it comes: iterate over it for its events.
 
-    Nothing is sent before the first event is asked for. Leaving the loop early, an exception, or
+    Nothing is sent before the first event is requested. Leaving the loop early, an exception, or
     the end of a `with` block or of the program closes the connection at once and stops the server's
     run.
 
@@ -311,7 +315,8 @@ class AnswerStream:
         return self
 
     def __next__(self) -> Event:
-        self._core.check_open()
+        if self._core.is_closed:
+            self._core.check_open()
         return next(self._events)
 
     def __enter__(self) -> Self:
@@ -323,7 +328,7 @@ class AnswerStream:
 
     @property
     def answer(self) -> Answer:
-        """The whole answer after the last event, before that what has arrived of it."""
+        """The whole answer after the last event, and what has arrived of it before."""
         return self._core.current
 
     def text(self) -> Generator[str, None, None]:
@@ -351,7 +356,7 @@ class AnswerStream:
         return self._core.transport.run(stop_run(self._core.server, self._core.run))
 
     def close(self) -> None:
-        """Leave: close the connection, and stop the run if it is not over.
+        """Close the connection, and stop the run if it is not over.
 
         May be called from another thread; whoever reads then gets a `StreamError`.
         """
@@ -361,7 +366,7 @@ class AnswerStream:
 class AsyncAnswerStream:
     """An answer while it comes: iterate over it for its events.
 
-    Nothing is sent before the first event is asked for. Leaving an `async with` block, an
+    Nothing is sent before the first event is requested. Leaving an `async with` block, an
     exception, or the cancellation of the task closes the connection at once and stops the server's
     run.
 
@@ -378,8 +383,9 @@ class AsyncAnswerStream:
         return self
 
     def __anext__(self) -> Awaitable[Event]:
-        # Not a coroutine, which every token would have to pass.
-        self._core.check_open()
+        # Not a coroutine, which would add a call to every token.
+        if self._core.is_closed:
+            self._core.check_open()
         return self._events.__anext__()
 
     async def __aenter__(self) -> Self:
@@ -391,7 +397,7 @@ class AsyncAnswerStream:
 
     @property
     def answer(self) -> Answer:
-        """The whole answer after the last event, before that what has arrived of it."""
+        """The whole answer after the last event, and what has arrived of it before."""
         return self._core.current
 
     async def text(self) -> AsyncGenerator[str, None]:
@@ -421,7 +427,7 @@ class AsyncAnswerStream:
         return await self._core.transport.run(stop_run(self._core.server, self._core.run))
 
     async def close(self) -> None:
-        """Leave: close the connection, and stop the run if it is not over."""
+        """Close the connection, and stop the run if it is not over."""
         await self._core.close()
         if not self._events.ag_running:  # another task may be reading
             await self._events.aclose()

@@ -38,6 +38,7 @@ __all__ = [
     "ConversationInfo",
     "FetchedFile",
     "FinishReason",
+    "FullConversation",
     "McpCheck",
     "McpServer",
     "McpServerConfig",
@@ -525,14 +526,18 @@ class Message(Value):
         return self.state == "interrupted"
 
 
-class SharedConversation(Value):
-    """A conversation that somebody has shared."""
+class FullConversation(Value):
+    """A conversation with all its messages, a tree by their `parent_id`."""
 
     id: str
     title: str = ""
     model: str = ""
     system_prompt: str = ""
     messages: tuple[Message, ...] = ()
+
+
+class SharedConversation(FullConversation):
+    """A conversation that somebody has shared."""
 
 
 class ConversationInfo(Value):
@@ -667,12 +672,13 @@ class AnswerReference:
     Attributes:
         conversation_id: The conversation.
         message_id: The answer's message in it.
-        history_id: Identifies the history that ends with the answer.
+        history_id: Identifies the history that ends with the answer. None vouches for it: whoever
+            has read the history from the very conversation needs no identification.
     """
 
     conversation_id: str
     message_id: str
-    history_id: str
+    history_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

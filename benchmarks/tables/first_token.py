@@ -1,4 +1,4 @@
-"""How long the first token takes, beside a raw socket with the same requests."""
+"""How long the first token takes, compared with a raw socket with the same requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NOTE = (
 
 
 class _Watch:
-    """A stopwatch that runs only while it is told to; calling it reads it, in seconds."""
+    """A stopwatch that runs only while it is switched on; calling it reads it, in seconds."""
 
     def __init__(self) -> None:
         self._seconds = 0.0

@@ -1,4 +1,4 @@
-"""`ChatHuggingChat` beside LangChain's own part of the work, and beside `ChatOpenAI`.
+"""`ChatHuggingChat` compared with LangChain's own part of the work, and with `ChatOpenAI`.
 
 All get the same tokens, as fast as they take them: one line a chunk in chat-ui's protocol, one
 server-sent event a chunk in OpenAI's.

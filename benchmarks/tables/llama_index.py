@@ -1,4 +1,4 @@
-"""`HuggingChatLLM` beside LlamaIndex's own part of the work, and beside `OpenAILike`.
+"""`HuggingChatLLM` compared with LlamaIndex's own part of the work, and with `OpenAILike`.
 
 All get the same tokens, as fast as they take them: one line a chunk in chat-ui's protocol, one
 server-sent event a chunk in OpenAI's.

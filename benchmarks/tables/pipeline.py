@@ -1,4 +1,4 @@
-"""Bytes → events: the decoder alone, and the whole client, beside curl_cffi alone.
+"""Bytes → events: the decoder alone, and the whole client, compared with curl_cffi alone.
 
 What is compared with what has to read the same bytes off the same server, in the same chunks.
 """

@@ -358,7 +358,7 @@ def wait_for_rate_limit(server: ServerInfo) -> Flow[None]:
     Raises:
         RateLimitError: So many messages are waiting that this one would wait too long.
     """
-    left = server.policy.pacing.longest_wait
+    left = server.policy.retries.longest_limit_wait
     while (seconds := server.rate_limiter.take((yield from commands.now()))) > 0:
         left -= seconds
         if left < 0:

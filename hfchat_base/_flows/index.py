@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hfchat_base._forks import Lock, register
 from hfchat_base.errors import InvalidRequestError
@@ -185,6 +185,7 @@ class ConversationIndex:
             threads = (place.thread for place in self._places.values())
             same = (t for t in threads if t.conversation_id == reference.conversation_id)
             thread = next(same, None) or _Thread(reference.conversation_id)
+            assert reference.history_id is not None  # noqa: S101 - a plan has put it in
             key = bytes.fromhex(reference.history_id)
             self._places.setdefault(key, _Place(thread, reference.message_id))
             self._remember(key, self._places[key])
@@ -224,10 +225,10 @@ class ConversationIndex:
             reference = message.reference
             if (
                 reference is not None
-                and reference.history_id == key.hex()
+                and reference.history_id in (key.hex(), None)
                 and reference.conversation_id not in self._forgotten
             ):
-                return reference
+                return replace(reference, history_id=key.hex())
         return None
 
     def forget_all(self) -> None:

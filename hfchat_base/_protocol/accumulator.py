@@ -1,26 +1,23 @@
-"""The events of one run, added up to an answer.
+"""Collects the events of one run into an answer.
 
-What lives here: which events a caller gets for one that was decoded (thinking split off, sources
-found in tool results, the end of a text that was not streamed), and what the answer is at any
-moment (so that an error can hold what had arrived). What does not: reading bytes, and deciding
-whether a run ended well (`flows/run.py`).
+What lives here: which events a caller gets for a decoded one (thinking is split off, sources are
+found in tool results, the end of a text that was not streamed is added), and what the answer is at
+any moment, so that an error can carry what arrived. Not here: reading bytes, and deciding whether a
+run ended well (`_flows/run.py`).
 
 The rules for the final text (R: ``tool_call``, ``stop_generating``, ``upstream_cut_midstream``):
 
-* no tools: the server's final text is the answer. If it goes on where the stream ended, the rest is
-  handed out as a delta first; if it differs otherwise, it wins.
-* with tools it leaves out what was said before the last call; that is put in front again.
-* in a run that this client stopped it may be a prefix of what was streamed; what was streamed
-  stays.
+* Without tools the server's final text is the answer. If it continues where the stream ended, the
+  rest is first handed out as a delta. If it differs in another way, it replaces the streamed text.
+* With tools the final text omits what came before the last call; that is put in front again.
+* If this client stopped the run, the final text may be a prefix of the streamed one, which is kept.
 
-They hold for the text as the server has it. Artifacts are taken out of it behind them, unless they
-are to stay in it (`_protocol/artifacts.py`).
+They apply to the text as the server has it. Artifacts are extracted afterwards, unless the caller
+wants them left in the text (`_protocol/artifacts.py`).
 
-Pages named in the result of a server-run tool.
-
-Current servers have no event for sources: a search is a tool over MCP whose result is text or
-structured data of the tool's own making. What is looked for is what search
-tools commonly send: objects with a `url` or `link`, and lines such as ``Title: …`` / ``URL: …``.
+Sources: current servers have no event for them. A search is an MCP tool whose result is text, or
+data in a form of the tool's own. Search tools commonly send objects with a `url` or `link`, and
+lines such as ``Title: …`` and ``URL: …``; these are recognised.
 """
 
 from __future__ import annotations
@@ -66,14 +63,14 @@ def utf16_units(text: str) -> int:
 
 
 class _Pieces(list[str]):
-    """A text that grows by pieces, which one by one take many times its own memory."""
+    """A text that grows in pieces. Kept one by one, they would take many times its memory."""
 
     _settled = 0
     _measured = 0
     _characters = 0
 
     def whole(self) -> str:
-        """The text so far. It changes nothing: another thread may ask for it."""
+        """The text so far. Reading it changes nothing, so another thread may do so."""
         return "".join(self)
 
     def characters(self) -> int:
@@ -83,7 +80,7 @@ class _Pieces(list[str]):
         return self._characters
 
     def before(self, count: int) -> str:
-        """The end of the text as it stood before its last characters."""
+        """The end of the text without its last characters."""
         pieces: list[str] = []
         size = 0
         for piece in reversed(self):
@@ -94,7 +91,7 @@ class _Pieces(list[str]):
         return "".join(reversed(pieces))[: size - count]
 
     def settle(self) -> None:
-        """Put the newest pieces together, if they are many."""
+        """Join the newest pieces, if there are many."""
         if len(self) - self._settled >= _MANY_PIECES:
             self.characters()
             self[self._settled :] = ["".join(self[self._settled :])]
@@ -109,8 +106,8 @@ class Accumulator:
         model: The model that was asked.
         conversation_id: Where the run is stored.
         generation_id: The run's own id, or None (legacy).
-        raw_artifacts: Whether artifacts stay in the text as the tags that they are.
-        history: The artifacts of the messages before; None if they have to be asked for.
+        raw_artifacts: Whether artifacts stay in the text, as tags.
+        history: The artifacts of earlier messages; None if they have to be requested.
     """
 
     def __init__(
@@ -130,6 +127,7 @@ class Accumulator:
         self._generation_id = generation_id
         self._surrogate_pairs = 0
         self._splitter = ThinkSplitter()
+        self._is_plain = False  # whether neither splitter is in the middle of something
         self._earlier = history or NOTHING
         self._text = _Pieces()  # as the server has it
         self._artifacts = None if raw_artifacts else ArtifactSplitter(self._text.before, history)
@@ -151,7 +149,7 @@ class Accumulator:
 
     @property
     def wants_history(self) -> bool:
-        """Whether an artifact has begun, and `take_history` has to say what was there before."""
+        """Whether an artifact has started, so that `take_history` must supply the earlier ones."""
         return self._artifacts is not None and self._artifacts.wants_history
 
     @property
@@ -165,12 +163,15 @@ class Accumulator:
         self.streamed_characters += len(text)
         if not text.isascii():
             self._surrogate_pairs += utf16_units(text) - len(text)
-        # What `ArtifactSplitter.passes` says, without a call for each token.
-        has_no_artifact = "<" not in text and (self._artifacts is None or self._artifacts.is_plain)
-        if has_no_artifact and self._splitter.passes(text):
+        # What the two splitters' `passes` say, without a call for each token.
+        if self._is_plain and "<" not in text and "\n" not in text and text:
             self._text.append(text)
             return [event]
-        return self._keep(self._splitter.feed(text))
+        events = self._keep(self._splitter.feed(text))
+        self._is_plain = self._splitter.is_plain and (
+            self._artifacts is None or self._artifacts.is_plain
+        )
+        return events
 
     def take(self, event: Event) -> list[Event]:
         """Add an event and return what a caller should see of it."""
@@ -189,18 +190,18 @@ class Accumulator:
         return [event]
 
     def take_history(self, history: ArtifactHistory) -> list[Event]:
-        """Say which artifacts were there before, and return what was held back for that."""
+        """Take the earlier artifacts, and return the events that were held back."""
         if self._artifacts is None:
             return []
         self._earlier = history
         return self._show(list(self._artifacts.take_history(history)))
 
     def end(self) -> list[Event]:
-        """Say that nothing more comes, and return text that was held back."""
-        return self._keep(self._splitter.end_of_segment()) + self._end_artifacts()
+        """End the run, and return the events that were held back."""
+        return self._end_segment() + self._end_artifacts()
 
     def answer(self, finish_reason: FinishReason | None = None) -> Answer:
-        """What the run adds up to by now."""
+        """The answer as far as it has arrived."""
         text, artifacts = self._overriding_text, self._overriding_artifacts
         if text is None:
             text, artifacts = self._shown_so_far()
@@ -219,6 +220,10 @@ class Accumulator:
             generation_id=self._generation_id,
             router=dict(self._router),
         )
+
+    def _end_segment(self) -> list[Event]:
+        self._is_plain = False
+        return self._keep(self._splitter.end_of_segment())
 
     def _keep(self, deltas: list[Delta]) -> list[Event]:
         events: list[Event] = []
@@ -245,7 +250,7 @@ class Accumulator:
         return events
 
     def _show_apart(self, artifact_characters: int) -> None:
-        """From the first artifact's tag on, keep two texts: the server's and the caller's."""
+        """Keep two texts from the first artifact's tag on: the server's and the caller's."""
         whole = self._text.whole()
         self._shown = _Pieces([whole[: len(whole) - artifact_characters]])
 
@@ -275,8 +280,8 @@ class Accumulator:
         return (text, ()) if self._artifacts is None else render(text, self._earlier)[:2]
 
     def _finish(self, event: FinalAnswer) -> list[Event]:
-        # An artifact goes on in what was not streamed, so it is not ended here.
-        events = self._keep(self._splitter.end_of_segment())
+        # An artifact may continue in what was not streamed, so it does not end here.
+        events = self._end_segment()
         text, reasoning = split(event.text)
         if not self._reasoning and reasoning:
             self._reasoning.append(reasoning)
@@ -298,7 +303,7 @@ class Accumulator:
         return [*events, self.final]
 
     def _go_on(self, streamed: str, whole: str, events: list[Event]) -> bool:
-        """Hand out what of the whole text was not streamed, if it goes on from there."""
+        """Hand out the rest of the whole text, if it continues what was streamed."""
         if not whole.startswith(streamed):
             return False
         if rest := whole[len(streamed) :]:
@@ -306,7 +311,7 @@ class Accumulator:
         return True
 
     def _begin_tool(self, event: ToolCall) -> list[Event]:
-        events = self._keep(self._splitter.end_of_segment())  # an artifact goes on behind it
+        events = self._end_segment()  # an artifact continues after it
         self._said_before_tool = self._text.characters()
         self._tools[event.uuid] = ToolRun(
             uuid=event.uuid, name=event.name, arguments=event.arguments
@@ -329,7 +334,7 @@ class Accumulator:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Status):
-            # A `keepAlive` comes ten times a second, so that tokens need not look after this.
+            # A `keepAlive` comes ten times a second, so tokens do not have to do this.
             self._text.settle()
             self._reasoning.settle()
         elif isinstance(event, Title):
@@ -366,7 +371,7 @@ _WEB: Final = ("http://", "https://")
 
 
 def sources_in(outputs: Iterable[dict[str, Any]]) -> tuple[Source, ...]:
-    """Find the pages in a tool's result blocks, in order, each address once."""
+    """Find the pages that a tool's result names, in order, each address once."""
     found: dict[str, Source] = {}
     for output in outputs:
         for source in _in_output(output):
@@ -385,7 +390,7 @@ def _in_output(output: dict[str, Any]) -> Iterator[Source]:
 
 
 def _in_data(data: Any) -> Iterator[Source]:
-    # Not by recursion: a tool may nest its data deeper than Python's calls go.
+    # Not recursive: a tool may nest its data deeper than Python's stack allows.
     left = [data]
     while left:
         item = left.pop()

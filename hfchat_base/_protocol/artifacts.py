@@ -1,23 +1,23 @@
-"""The artifacts inside of an answer's text, taken out while it streams.
+"""Artifacts in an answer's text, extracted while it streams.
 
 Models that were given chat-ui's artifacts prompt put longer code and documents into tags (S)::
 
     <artifact identifier="page" type="html" title="A page">…</artifact>
     <artifact identifier="page" type="update"><old_str>…</old_str><new_str>…</new_str></artifact>
 
-The server passes them on as text. Here they become events and `Artifact` values, and in the text a
-fenced code block takes the place of the tags. The rules are those of chat-ui's own page: aliases of
-types, doubled brackets, a missing closing tag, an update that is applied to the latest version. One
-rule is stricter: a tag without any of the attributes that an artifact has is prose about tags, and
-to take it for an artifact would put the rest of the answer into a code block.
+The server passes the tags on as text. This module turns them into events and `Artifact` values, and
+puts a fenced code block in their place in the text. It follows the rules of chat-ui's own page:
+aliases of types, doubled brackets, missing closing tags, updates that apply to the latest version.
+One rule is stricter: a tag without any attribute of an artifact counts as prose about tags.
+Otherwise the rest of the answer would end up in a code block.
 
-What comes out is a function of the text, and of the artifacts before it, not of how it was cut;
-each character is looked at a fixed number of times. Thinking has been split off before.
+The result depends only on the text and on the earlier artifacts, not on how the text was cut. Each
+character is looked at a fixed number of times. Thinking was removed from the text before.
 
-About the fences. A block is handed out while it is written, so its fence is chosen before its
-content is known: three backticks, or four around Markdown, whose own fences mostly have three. If a
-line comes that would end the block, the block ends before that line, and a second one with a longer
-fence begins with it. So the fence of a block is always longer than any fence inside.
+Fences: a block is handed out while it is written, so its fence is chosen before its content is
+known. It has three backticks, or four around Markdown, whose own fences usually have three. If a
+line would end the block early, the block is closed before that line, and a second block with a
+longer fence starts there. So the fence of a block is always longer than any fence inside it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _TYPES: Final[Mapping[str, ArtifactType]] = {
 """The types of artifacts by all of their names (S); any other type is code."""
 
 _FENCE_LANGUAGES: Final[Mapping[str, str]] = {"react": "jsx", "code": ""}
-"""What the fence of a type says if the artifact names no language, where it is not the type."""
+"""The language of a fence if the artifact names none; for other types it is the type's name."""
 
 _ATTRIBUTES: Final = frozenset(("identifier", "id", "type", "title", "language"))
 _UNNAMED: Final = "untitled-artifact"
@@ -79,23 +79,23 @@ _UNNAMED: Final = "untitled-artifact"
 _NAME: Final = "artifact"
 _CLOSING: Final = f"/{_NAME}>"
 _MOST_BRACKETS: Final = 8
-"""How many opening brackets in a row belong to one tag; models double them at times (S)."""
+"""The most opening brackets that belong to one tag; models sometimes double them (S)."""
 _MOST_TAG: Final = 2000
-"""How many characters an opening tag may have between its name and its end."""
+"""The most characters that an opening tag may have after its name."""
 
 _BRACKETS: Final = re.compile(r"<+")
 _ATTRIBUTE: Final = re.compile(r'([\w-]+)\s*=\s*"([^"]*)"', re.ASCII)
 _SPECIAL: Final = re.compile(r"[<\r\n]")
 _HEAD: Final = re.compile(r"(?P<blank>[ \t]{0,64})(?:(?P<ticks>`{1,64})[ \t]{0,64})?")
-"""The beginning of a line; it may be a fence, or be dropped before a closing tag."""
+"""The beginning of a line. It may be a fence; before a closing tag it is dropped."""
 _FENCE_LINE: Final = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 _WRAPPED: Final = re.compile(r"(?:^|\n) {0,3}`{3,}[\w+#.-]+[ \t]*\n\s*$")
-"""The text before a tag that stands in a fenced block of its own, which the models are told not to
-write. (A fence without a language may as well end the block before.)"""
+"""The text before a tag that is inside a fenced block already, although the prompt forbids that. (A
+fence without a language may also end the block before.)"""
 _EDIT_TAG: Final = re.compile(r"<+(/?)(old|new)_str>")
 _NOT_IN_INFO: Final = re.compile(r"[^\w+#./-]")
 RECENT_CHARACTERS: Final = 120
-"""How much of the text before an artifact decides on how its block begins."""
+"""How many characters before an artifact decide how its block begins."""
 _TICKS: Final = 3
 _MOST_INDENT: Final = 3
 """How far a fence may be indented (CommonMark)."""
@@ -107,13 +107,13 @@ _TYPOGRAPHY: Final = str.maketrans(
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
     }
 )
-"""What counts as the same in an update (S); each stands for one character, so that places match."""
+"""Characters that updates treat as equal (S). One replaces one, so that positions stay the same."""
 
 
 class ArtifactHistory:
     """The latest version of each artifact, by its identifier; the newest artifact last.
 
-    It never changes: `add` returns another one, so that branches of a conversation share it.
+    It is immutable: `add` returns a new one, so branches of a conversation can share it.
     """
 
     __slots__ = ("_latest",)
@@ -127,10 +127,10 @@ class ArtifactHistory:
         return found.version if found else 0
 
     def find(self, identifier: str) -> Artifact | None:
-        """Find what an update is about.
+        """Find the artifact that an update changes.
 
-        Models change identifiers when they edit. If there is none of this name, the only one that
-        differs in case and white space is meant, or else the newest (S).
+        Models sometimes change the identifier when they edit. If no artifact has this one, it is
+        the only one that differs just in case and white space, or else the newest (S).
         """
         if identifier in self._latest:
             return self._latest[identifier]
@@ -141,7 +141,7 @@ class ArtifactHistory:
         return next(reversed(list(self._latest.values())), None)
 
     def add(self, artifact: Artifact) -> ArtifactHistory:
-        """The history with one more version; an update that belongs to nothing adds none."""
+        """The history with one more version; an update without an artifact adds none."""
         if artifact.version == 0:
             return self
         return ArtifactHistory({**self._latest, artifact.identifier: artifact})
@@ -154,18 +154,18 @@ class ArtifactSplitter:
     """Splits a growing text into text and artifacts.
 
     Args:
-        text_before: Gets a number of characters, and returns the end of the text as it stood before
-            these last ones. Text that `passes` need not be fed, so the splitter cannot know it.
-        history: The artifacts before this text; None if they have to be asked for when there is one
-            in it.
+        text_before: Takes a number of characters, and returns the end of the text without these
+            last ones. Text that `passes` is not fed, so the splitter does not have it.
+        history: The artifacts before this text; None if it has to be requested once the text
+            contains an artifact.
 
     Attributes:
-        is_plain: Whether no artifact has begun and nothing is held back.
-        wants_history: Whether an artifact has begun and the history is not known. Everything is
-            held back until `take_history`.
+        is_plain: Whether no artifact has started and nothing is held back.
+        wants_history: Whether an artifact has started and the history is not known. Everything is
+            held back until `take_history` is called.
         artifacts: The artifacts that have ended.
-        first_characters: How many characters of the text belonged to the first artifact and to what
-            followed when its tag was read (or was cut off); 0 before that.
+        first_characters: How many characters there were from the first artifact's tag on when that
+            tag was complete (or was cut off); 0 before that.
     """
 
     def __init__(
@@ -178,8 +178,8 @@ class ArtifactSplitter:
         self.history = history
         self._text_before = text_before
         self._read: Callable[[str, int], int] = self._read_text
-        self._held = ""  # the beginning of something
-        self._waiting: list[str] = []  # what has come since the history is wanted
+        self._held = ""  # text that may be the beginning of a tag
+        self._waiting: list[str] = []  # what arrived while the history is missing
         self._tag: list[str] = []  # an opening tag, so far
         self._tag_characters = 0
         self._open: _Open | None = None
@@ -188,11 +188,11 @@ class ArtifactSplitter:
         self._events: list[ArtifactEvent] = []
 
     def passes(self, text: str) -> bool:
-        """Whether the next piece is text as it stands, so that it need not be fed."""
+        """Whether the next piece is plain text and does not have to be fed."""
         return self.is_plain and "<" not in text
 
     def feed(self, text: str) -> list[ArtifactEvent]:
-        """Take the next piece of text and return what it settles."""
+        """Take the next piece of text and return the events that it completes."""
         if self.wants_history:
             self._waiting.append(text)
             return []
@@ -207,7 +207,7 @@ class ArtifactSplitter:
         return self._take_events()
 
     def take_history(self, history: ArtifactHistory) -> list[ArtifactEvent]:
-        """Take the artifacts that were there before, and return what was held back for them."""
+        """Take the earlier artifacts, and return the events that were held back."""
         self.history = history
         self.wants_history = False
         text = "".join(self._waiting)
@@ -215,14 +215,14 @@ class ArtifactSplitter:
         return self.feed(text)
 
     def end(self) -> list[ArtifactEvent]:
-        """Say that the text is over, and return what was held back."""
+        """End the text, and return the events that were held back."""
         events = self.take_history(NOTHING) if self.wants_history else []
         held, self._held = self._held, ""
         if self._tag:
             tag = "".join(self._tag)
             self._tag.clear()
             self._read = self._read_text
-            # A tag that was cut off is no text; prose about tags is.
+            # A tag that was cut off is dropped; prose about tags is kept.
             if not _names_artifact(tag):
                 self._say(tag)
             elif not self.first_characters:
@@ -236,7 +236,7 @@ class ArtifactSplitter:
         return events + self._take_events()
 
     def all_artifacts(self) -> tuple[Artifact, ...]:
-        """The artifacts so far, also one that has not ended."""
+        """The artifacts so far, including one that has not ended."""
         if self._open is None:
             return tuple(self.artifacts)
         return (*self.artifacts, self._open.artifact(is_complete=False))
@@ -244,7 +244,7 @@ class ArtifactSplitter:
     # --- the text around artifacts ----------------------------------------------------------------
 
     def _read_text(self, text: str, start: int) -> int:
-        """Say text up to the next opening tag; return where its attributes begin."""
+        """Emit text up to the next opening tag; return where its attributes begin."""
         position = start
         while (brackets := _BRACKETS.search(text, position)) is not None:
             begin = max(brackets.start(), brackets.end() - _MOST_BRACKETS)
@@ -440,7 +440,7 @@ class _OpenDocument(_Open):
         return position, "more"
 
     def _read_head(self, text: str, position: int) -> tuple[int, _Step]:
-        """Read the beginning of a line: up to its text, with the line break before it."""
+        """Read the beginning of a line, up to its text, and the line break before it."""
         head = _HEAD.match(text, position)
         assert head is not None  # noqa: S101 - it matches nothing at all, too
         end = head.end()
@@ -460,7 +460,7 @@ class _OpenDocument(_Open):
         return end, "more"
 
     def _read_line(self, text: str, position: int) -> tuple[int, _Step]:
-        """Read on in a line up to something that may be special, and that."""
+        """Read the rest of a line up to and including the next special character."""
         special = _SPECIAL.search(text, position)
         end = special.start() if special else len(text)
         if end > position:
@@ -483,7 +483,7 @@ class _OpenDocument(_Open):
         return (begin if step == "held" else after), step
 
     def _write(self, text: str, fence_inside: int = 0) -> None:
-        """Add to the content; if it begins with a fence, then of so many backticks."""
+        """Add to the content; `fence_inside` is the length of a fence at its start, if any."""
         content, self._newline = self._newline + text, ""
         self._is_blank = self._is_blank and not content.strip()
         if not self._has_fence and (not self._ticks or fence_inside >= self._ticks):
@@ -506,7 +506,7 @@ class _OpenDocument(_Open):
         self._new_text.append(f"{'`' * self._ticks}{_info(self._artifact)}\n")
 
     def end_cut_off(self, held: str) -> None:
-        """Keep what was held back, but for the beginning of a closing tag."""
+        """Keep what was held back, except the beginning of a closing tag."""
         rest = held.partition("<")[0]
         if self._newline or rest:
             self._write(rest)
@@ -526,7 +526,7 @@ class _OpenDocument(_Open):
         return replace(self._artifact, content="".join(self._content), is_complete=is_complete)
 
     def flush(self, events: list[ArtifactEvent], say: Callable[[str], None]) -> None:
-        """Hand out what is new."""
+        """Emit what is new."""
         say("".join(self._new_text))
         content = "".join(self._new_content)
         if content:
@@ -536,7 +536,7 @@ class _OpenDocument(_Open):
 
 
 class _OpenUpdate(_Open):
-    """Changes to the latest version of an artifact. They are applied when all of them have come."""
+    """Changes to the latest version of an artifact, applied when all of them have arrived."""
 
     def __init__(
         self, identifier: str, title: str | None, history: ArtifactHistory, before: str
@@ -580,7 +580,7 @@ class _OpenUpdate(_Open):
         content, failed = apply_edits(self._artifact.content, edits)
         if self._base is None:
             failed = len(edits)
-        # A finished update without any change was meant as one (S).
+        # A complete update without any change counts as a failed one (S).
         failed = max(failed, 1 if is_complete and not edits else 0)
         self._artifact = replace(self._artifact, content=content, edits=edits, failed_edits=failed)
 
@@ -589,7 +589,7 @@ class _OpenUpdate(_Open):
         return replace(self._artifact, is_complete=is_complete)
 
     def flush(self, events: list[ArtifactEvent], say: Callable[[str], None]) -> None:
-        """Hand out the new version; or the changes, if none of them could be applied."""
+        """Emit the new version, or the changes if none of them could be applied."""
         if not self._is_over:
             return
         artifact = self._artifact
@@ -602,11 +602,11 @@ class _OpenUpdate(_Open):
 
 
 def _closing(text: str, start: int) -> tuple[int, int, _Step]:
-    """Read brackets, which may begin a closing tag.
+    """Read brackets that may begin a closing tag.
 
     Returns:
-        Where the tag begins, where the text goes on behind it (behind the brackets, if it is
-        none), and what it is: a closing tag, none, or not all of it has come.
+        Where the tag begins, where the text continues after it (after the brackets, if it is no
+        closing tag), and what was found: a closing tag, no tag, or an incomplete one.
     """
     brackets = _BRACKETS.match(text, start)
     assert brackets is not None  # noqa: S101 - the caller has found one
@@ -627,13 +627,13 @@ def _names_artifact(tag: str) -> bool:
 
 
 def _info(artifact: Artifact) -> str:
-    """What stands behind the opening fence."""
+    """The info string of the opening fence."""
     language = artifact.language or _FENCE_LANGUAGES.get(artifact.type, artifact.type)
     return _NOT_IN_INFO.sub("", language)
 
 
 def _block(content: str, info: str) -> str:
-    """A whole text in a fence that is longer than any fence inside."""
+    """A text in a fence that is longer than any fence inside it."""
     longest = max((len(ticks) for ticks in _FENCE_LINE.findall(content)), default=0)
     fence = "`" * max(_TICKS, longest + 1)
     newline = "" if not content or content.endswith("\n") else "\n"
@@ -653,7 +653,7 @@ def _difference(edits: Sequence[ArtifactEdit]) -> str:
 def read_edits(inner: str) -> tuple[ArtifactEdit, ...]:
     """Read the changes of an update.
 
-    Models mix the closing tags of the two halves up, so either ends a half (S).
+    Models confuse the closing tags of the two halves, so either one ends a half (S).
     """
     edits: list[ArtifactEdit] = []
     old: str | None = None
@@ -666,7 +666,7 @@ def read_edits(inner: str) -> tuple[ArtifactEdit, ...]:
             half, begin = "old", tag.end()
         elif half == "old" and is_closing:
             following = tags[index + 1] if index + 1 < len(tags) else None
-            # Without a new text behind it this tag is part of the old one.
+            # If no new text follows, this tag is part of the old text.
             if (
                 following is not None
                 and not following[1]
@@ -682,10 +682,10 @@ def read_edits(inner: str) -> tuple[ArtifactEdit, ...]:
 
 
 def apply_edits(content: str, edits: Sequence[ArtifactEdit]) -> tuple[str, int]:
-    """Apply changes, each to the first place that it fits.
+    """Apply each change to the first place where it fits.
 
     Returns:
-        The new content, and how many changes found no place; they are left out (S).
+        The new content, and how many changes fit nowhere; these are skipped (S).
     """
     failed = 0
     for edit in edits:
@@ -698,9 +698,9 @@ def apply_edits(content: str, edits: Sequence[ArtifactEdit]) -> tuple[str, int]:
 
 
 def _find(content: str, wanted: str) -> tuple[int, int] | None:
-    """Find a text; if it is nowhere, then with any white space for white space.
+    """Find a text, exactly or else with any white space in place of its white space.
 
-    Quotes and dashes of all kinds are the same, and so are one bracket and several (S).
+    All kinds of quotes are equal, and so are all dashes, and one bracket and several (S).
     """
     content = content.translate(_TYPOGRAPHY)
     wanted = wanted.translate(_TYPOGRAPHY)
@@ -719,17 +719,17 @@ def _find(content: str, wanted: str) -> tuple[int, int] | None:
 
 
 def has_tag(text: str) -> bool:
-    """Whether a text may hold an artifact; quick."""
+    """Whether a text may contain an artifact; a quick check."""
     return "<" in text and f"<{_NAME}" in text.lower()
 
 
 def render(
     text: str, history: ArtifactHistory = NOTHING
 ) -> tuple[str, tuple[Artifact, ...], ArtifactHistory]:
-    """Take the artifacts out of a whole text.
+    """Extract the artifacts of a whole text.
 
     Returns:
-        The text with fenced blocks in their place, the artifacts, and the history with them.
+        The text with fenced blocks in their place, the artifacts, and the history including them.
     """
     if not has_tag(text):
         return text, (), history
@@ -740,7 +740,7 @@ def render(
 
 
 def history_of(path: Iterable[Message]) -> ArtifactHistory:
-    """The artifacts of stored messages, which follow each other."""
+    """The artifacts of stored messages that follow each other."""
     history = NOTHING
     for message in path:
         if message.role == "assistant":
@@ -749,7 +749,7 @@ def history_of(path: Iterable[Message]) -> ArtifactHistory:
 
 
 def render_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Take the artifacts out of stored messages, each with the history of its own branch."""
+    """Extract the artifacts of stored messages, each with the history of its own branch."""
     histories: dict[str, ArtifactHistory] = {}
     rendered: list[Message] = []
     for message in messages:

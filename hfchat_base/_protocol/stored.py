@@ -1,8 +1,7 @@
 """A stored conversation: its messages as the tree that they form.
 
-Reading them out of what either generation sends, and finding one's way in them. Both generations
-store messages alike; they differ in how the data is wrapped, which is known to `flows/` and
-`encodings.py`.
+This module reads the messages that either generation sends, and finds messages in the tree. Both
+generations store messages alike; how the data is wrapped differs (`dialects/`, `encodings.py`).
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class StoredConversation:
         return tuple(reversed(path))
 
     def latest(self) -> Message:
-        """The end of the branch that was written to last, as chat-ui shows it.
+        """The last message of the newest branch, which is the one that chat-ui shows.
 
         Raises:
             MessageNotFoundError: The conversation holds no message at all.
@@ -148,11 +147,11 @@ class _Message(Wire):
         )
 
     def _state(self) -> MessageState:
-        """What has become of the run that writes the message, by the `updates` stored with it.
+        """The state of the run that writes the message, according to the `updates` stored with it.
 
-        They end in a final answer or an `error` (R). Current servers store them while the run goes
-        on; legacy ones only at its end, or when the reader's connection is lost, which ends it as
-        well (S). A message without updates was imported, or nothing of its run was stored yet.
+        They end with a final answer or an `error` (R). Current servers store them during the run,
+        legacy ones only at its end, or when the reader's connection is lost, which also ends it
+        (S). A message without updates was imported, or nothing of its run is stored yet.
         """
         if self.interrupted:
             return "interrupted"

@@ -38,9 +38,14 @@ class ThinkSplitter:
         self._held = ""  # the beginning of a tag
         self._blank: list[str] = []  # white space that may turn out to be nobody's
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a piece that is not empty is text as it stands, up to its first line break."""
+        return not self._can_open and not self._thinking
+
     def passes(self, token: str) -> bool:
         """Return whether the next piece is text as it stands, so that it need not be fed."""
-        return bool(token) and not self._can_open and not self._thinking and "\n" not in token
+        return bool(token) and self.is_plain and "\n" not in token
 
     def feed(self, token: str) -> list[Delta]:
         """Take the next piece of text and return what it settles."""

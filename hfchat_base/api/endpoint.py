@@ -297,10 +297,10 @@ class _Routes:
         """Answer in the form of Responses."""
         body = await self._read(request, ResponsesRequest)
         previous: Sequence[ChatMessage] = ()
-        if body.previous_response_id is not None:
-            previous = self._stored.history(body.previous_response_id)
-        prompt, history = await prompt_of_response(body, previous, self._stored.item)
         client = await self._client_of(request)
+        if body.previous_response_id is not None:
+            previous = await self._stored.history(body.previous_response_id, client)
+        prompt, history = await prompt_of_response(body, previous, self._stored.item)
         generation = Generation(client, await fit(prompt, client))
 
         def remember(response_id: str, items: Sequence[Mapping[str, Any]]) -> None:

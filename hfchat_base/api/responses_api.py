@@ -21,6 +21,7 @@ from typing import Any, Final
 from hfchat_base.api.failures import Failure
 from hfchat_base.api.generation import ApiPiece, Generation
 from hfchat_base.api.schema import ResponsesRequest
+from hfchat_base.api.stored_responses import response_id
 from hfchat_base.events import ReasoningDelta, ToolCall, ToolError, ToolResult
 from hfchat_base.tools import FunctionCall
 from hfchat_base.types import Source
@@ -101,7 +102,7 @@ class ResponseObject:
         self._remember = remember
         wants_summary = request.reasoning is not None and request.reasoning.summary is not None
         self._thinking = _SUMMARY if wants_summary else _REASONING
-        self._id = _new_id("resp")
+        self._id: str | None = None
         self._created_at = int(time.time())
         self._output: list[dict[str, Any]] = []
         self._open: _TextItem | None = None
@@ -146,6 +147,8 @@ class ResponseObject:
         generation = self._generation
         async with aclosing(generation.pieces()) as pieces:
             async for piece in pieces:
+                if self._id is None and generation.prompt.streams:
+                    self._identify()
                 for event in self._take(piece):
                     yield event
         for event in self._end_text(generation.sources):
@@ -154,7 +157,14 @@ class ResponseObject:
             for event in self._add(_image(url.partition(",")[2])):
                 yield event
         if self._remember is not None:
-            self._remember(self._id, self._output)
+            self._remember(self._identify(), self._output)
+
+    def _identify(self) -> str:
+        """Decide on the id: with the first event of a stream, otherwise in the end."""
+        if self._id is None:
+            answer = self._generation.answer
+            self._id = response_id(None if self._remember is None else answer)
+        return self._id
 
     def _take(self, piece: ApiPiece) -> Iterator[Event]:
         if isinstance(piece, str):
@@ -254,7 +264,7 @@ class ResponseObject:
         choice = "auto" if request.tool_choice is None else request.tool_choice
         text_format = request.text.format if request.text else None
         return {
-            "id": self._id,
+            "id": self._identify(),
             "object": "response",
             "created_at": self._created_at,
             "status": status,

@@ -38,21 +38,11 @@ from hfchat_base.cli.render import (
 )
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 from hfchat_base.events import ReasoningStatus
+from hfchat_base.files import ending_for
 from hfchat_base.types import OnElicitation, Retry
 
 __all__ = ["AnswerRunner", "Downloads", "OpenStream", "SavedFile", "note_end"]
 
-_ENDINGS: Final = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "application/pdf": ".pdf",
-    "text/plain": ".txt",
-    "audio/mpeg": ".mp3",
-    "audio/wav": ".wav",
-    "video/mp4": ".mp4",
-}
 _MAX_ATTEMPTS: Final = 1000
 
 _log = logging.getLogger("hfchat")
@@ -115,7 +105,7 @@ class Downloads:
         Raises:
             InvalidRequestError: The folder cannot be written to.
         """
-        ending = _ENDINGS.get(file.mime.partition(";")[0].strip().lower(), ".bin")
+        ending = ending_for(file.mime)
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub('[^0-9a-f]', '', file.sha.lower())[:8]}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

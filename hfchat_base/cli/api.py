@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -16,6 +15,7 @@ from hfchat_base.cli.terminal import Terminal, clean_line, note
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.errors import InvalidRequestError, MissingRequirementsError
 from hfchat_base.hosts import is_loopback, listening_socket
+from hfchat_base.policy import Retries
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -99,9 +99,13 @@ def api(
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         address = _demo_address(terminal, stack) if demo else server_address(base_url)
-        client = AsyncHuggingChat(address, account=account, model=model, ephemeral=ephemeral)
-        if no_wait:
-            _report_limits(client)
+        client = AsyncHuggingChat(
+            address,
+            account=account,
+            model=model,
+            ephemeral=ephemeral,
+            retries=Retries(rate_limit_attempts=1, longest_limit_wait=0) if no_wait else None,
+        )
         used_key = None if no_key else key or new_key()
         try:
             app = create_app(client, key=used_key, hosts=host_name or (), origins=origin or ())
@@ -139,16 +143,6 @@ def _demo_address(terminal: Terminal, stack: ExitStack) -> str:
     from hfchat_base.local import LocalServer  # noqa: PLC0415 - likewise
 
     return stack.enter_context(LocalServer(models=[load_model(terminal)])).base_url
-
-
-def _report_limits(client: AsyncHuggingChat) -> None:
-    """Make the client raise at the server's limit of messages instead of waiting."""
-    policy = client.server.policy
-    client.server.policy = replace(
-        policy,
-        retries=replace(policy.retries, rate_limit_attempts=1),
-        pacing=replace(policy.pacing, longest_wait=0.0),
-    )
 
 
 async def _serve(app: Starlette, client: AsyncHuggingChat, listener: socket.socket) -> None:

@@ -1,4 +1,7 @@
-"""``hfchat conversations``: list, show, rename, delete and share conversations."""
+"""``hfchat conversations``: list, show, rename, delete and share them.
+
+Saving and searching them is in `archive.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base import ConversationInfo, Message
-from hfchat_base.cli.options import Account, BaseUrl, PlainCommand, PlainGroup, connect
+from hfchat_base import ConversationInfo, HuggingChat, Message
+from hfchat_base.cli.archive import export, search
+from hfchat_base.cli.options import (
+    Account,
+    BaseUrl,
+    PlainCommand,
+    PlainGroup,
+    WrongUsage,
+    connect,
+)
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
 
 __all__ = ["conversations"]
@@ -38,7 +49,7 @@ _DEFAULT_LIMIT = 20
 
 @conversations.callback()
 def main() -> None:
-    """List, show, rename, delete and share your conversations.
+    """List, show, rename, delete, share, save and search your conversations.
 
     Without a command it lists them.
     """
@@ -115,18 +126,42 @@ def rename(
 
 @conversations.command(cls=PlainCommand)
 def delete(
-    conversation_id: _Id,
+    conversation_id: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="As the list shows it.", show_default=False),
+    ] = None,
+    delete_all: Annotated[
+        bool, typer.Option("--all", help="Delete all conversations of the account.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     base_url: BaseUrl = None,
     account: Account = None,
 ) -> None:
-    """Delete a conversation."""
+    """Delete a conversation, or all of them. They cannot be brought back."""
+    if (conversation_id is None) != delete_all:
+        raise WrongUsage("Give the ID of a conversation, or --all for all of them.")
     with connect(base_url, account) as client:
+        if conversation_id is None:
+            count = len(list(client.list_conversations()))
+            if not yes:
+                _confirm_by_name(client, count)
+            client.delete_all_conversations()
+            _done("Deleted", "1 conversation" if count == 1 else f"{count} conversations")
+            return
         if not yes:
             title = clean_line(client.get_conversation(conversation_id).title, _TITLE_WIDTH)
             typer.confirm(f"Delete “{title}”?", abort=True)
         client.delete_conversation(conversation_id)
     _done("Deleted", conversation_id)
+
+
+def _confirm_by_name(client: HuggingChat, count: int) -> None:
+    """Have the account's name typed before all that it holds is deleted."""
+    user = client.whoami()
+    name = clean_line(user.username) if user else "guest"
+    question = f"This deletes {count} conversations for ever. Type {name} to go on"
+    if typer.prompt(question, default="", show_default=False).strip() != name:
+        raise typer.Abort
 
 
 @conversations.command(cls=PlainCommand)
@@ -139,6 +174,10 @@ def share(
     with connect(base_url, account) as client:
         address = client.get_conversation(conversation_id).share()
     typer.echo(clean_line(address))
+
+
+conversations.command(cls=PlainCommand)(export)
+conversations.command(cls=PlainCommand)(search)
 
 
 def _done(what: str, about: str) -> None:

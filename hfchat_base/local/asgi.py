@@ -41,11 +41,12 @@ from hfchat_base.local.scripted import DRIP_SECONDS, default_models
 from hfchat_base.local.state import RESUME_FLUSH_SECONDS, Limits, Retention, ServerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.routing import BaseRoute
 
     from hfchat_base.local.local_model import LocalModel
+    from hfchat_base.local.state import Transcribe
     from hfchat_base.local.tool_servers import ToolServer
 
 
@@ -61,7 +62,7 @@ def create_app(
     token_delay: float | None = None,
     hosts: Sequence[str] = (),
     retention: Retention | None = None,
-    transcribe: Callable[[bytes, str], str] | None = None,
+    transcribe: Transcribe | None = None,
 ) -> Starlette:
     """Create a HuggingChat server as an ASGI app.
 
@@ -80,8 +81,7 @@ def create_app(
             address of the connection, each with the port of the connection. A host without a port
             matches any port. Requests for other hosts, or from pages of other hosts, are rejected.
         retention: How much it keeps in memory.
-        transcribe: Turns a recording into text: a function of its bytes and its MIME type. Without
-            one the server does not transcribe. Only the current generation can.
+        transcribe: Turns a recording into text; without it the server does not.
 
     Raises:
         ValueError: One of ``hosts`` is not a host.
@@ -115,7 +115,7 @@ def create_state(
     token_delay: float | None,
     hosts: Sequence[str],
     retention: Retention | None,
-    transcribe: Callable[[bytes, str], str] | None,
+    transcribe: Transcribe | None,
 ) -> ServerState:
     """Create the state of a server; see `create_app` for the arguments."""
     if isinstance(hosts, str):

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hfchat_base.local.local_model import LocalModel
-    from hfchat_base.local.state import Limits, RecordedRequest, Retention, SentPrompt
+    from hfchat_base.local.state import (
+        Limits,
+        RecordedRequest,
+        Retention,
+        SentPrompt,
+        Transcribe,
+    )
     from hfchat_base.local.tool_servers import ToolServer
 
 
@@ -51,8 +57,8 @@ class LocalServer:
             without a port for any port. Requests for other hosts, or from pages of other hosts, are
             rejected with a 403, because any web page can send requests to this machine.
         retention: How much it keeps: of requests, prompts, conversations, files and so on.
-        transcribe: Turns a recording into text: a function of its bytes and its MIME type. Without
-            one the server does not transcribe. Only the current generation can.
+        transcribe: Turns the bytes of a recording, of a media type, into text (current). Without it
+            the server refuses recordings.
 
     Raises:
         ValueError: One of ``hosts`` is not a host.
@@ -77,7 +83,7 @@ class LocalServer:
         token_delay: float | None = None,
         hosts: Sequence[str] = (),
         retention: Retention | None = None,
-        transcribe: Callable[[bytes, str], str] | None = None,
+        transcribe: Transcribe | None = None,
     ) -> None:
         self._state = create_state(
             generation=generation,

@@ -289,6 +289,10 @@ def _same_channel(last: JsonObject, event: JsonObject) -> bool:
     )
 
 
+Transcribe: TypeAlias = "Callable[[bytes, str], str]"
+"""Turns the bytes of a recording, of a media type, into text."""
+
+
 class ActiveRun(Protocol):
     """What the server knows of a run that has not ended yet (`runs.py` has them)."""
 
@@ -312,7 +316,7 @@ class ServerState:
         flush_seconds: The flush interval of the logs of runs, in seconds.
         retention: How much it keeps.
         hosts: Further hosts that it answers to.
-        transcribe: Turns a recording of a MIME type into text, or None.
+        transcribe: Turns a recording into text, or None.
         active_runs: The runs that have not ended yet.
         cuts: After how many pieces each of the next streams loses its connection.
         logs: The logs of its runs by conversation id and run id, the newest last.
@@ -327,7 +331,7 @@ class ServerState:
     flush_seconds: float = RESUME_FLUSH_SECONDS
     retention: Retention = field(default_factory=Retention)
     hosts: Sequence[str] = ()
-    transcribe: Callable[[bytes, str], str] | None = None
+    transcribe: Transcribe | None = None
     active_runs: list[ActiveRun] = field(default_factory=list)
     cuts: deque[int] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

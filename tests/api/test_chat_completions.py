@@ -342,7 +342,7 @@ def test_a_forced_call_is_asked_for_again(client: openai.OpenAI, choice: Any) ->
 
 
 def test_no_call_without_tools(client: openai.OpenAI) -> None:
-    """With tool_choice none the model is not told of tools, and its text is text."""
+    """With tool_choice none the model does not learn of the tools, and its text stays text."""
     answer = client.chat.completions.create(
         model="script/agent", messages=script("Hello"), tools=[WEATHER], tool_choice="none"
     )

@@ -1,10 +1,10 @@
-"""``hfchat api``: what it prints, and whom it lets in."""
+"""``hfchat api``: what it prints, and who may use it."""
 
 from __future__ import annotations
 
 import socket
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
 
 import openai
 import pytest
@@ -14,10 +14,8 @@ if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
 
 from hfchat_base.cli.app import app
+from hfchat_base.local import Limits, LocalServer
 from tests.support.terminal_session import TerminalSession
-
-if TYPE_CHECKING:
-    from hfchat_base.local import LocalServer
 
 
 def exported(session: TerminalSession, name: str) -> str:
@@ -57,6 +55,27 @@ def test_a_given_key_is_not_printed(current_server: LocalServer) -> None:
             assert client.models.list().data
         session.ctrl_c()
         assert session.wait() == 0
+
+
+def test_limits_are_reported_at_once() -> None:
+    """With --no-wait, a message over the server's limit is refused, and so is the next one."""
+    with LocalServer(limits=Limits(messages_per_minute=1)) as server:
+        arguments = ("api", "--no-wait", "--no-key", "--port", "0", "--base-url", server.base_url)
+        with TerminalSession(*arguments) as session:
+            url = exported(session, "OPENAI_BASE_URL")
+            session.expect("Ctrl-C here stops it.")
+            with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+                ask = partial(
+                    client.chat.completions.create,
+                    model="echo/base",
+                    messages=[{"role": "user", "content": "Hello"}],
+                )
+                ask()
+                for _ in range(2):
+                    with pytest.raises(openai.RateLimitError):
+                        ask()
+            session.ctrl_c()
+            assert session.wait() == 0
 
 
 @pytest.mark.parametrize(

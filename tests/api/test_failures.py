@@ -123,7 +123,7 @@ def test_a_server_that_wants_a_login() -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    """A server that nobody reaches is a bad gateway, and the client is told not to try again."""
+    """A server that nobody reaches is a bad gateway, and the client learns not to try again."""
     with (
         ApiServer("http://127.0.0.1:9") as api,
         openai.OpenAI(base_url=api.url, api_key=KEY, max_retries=0) as client,

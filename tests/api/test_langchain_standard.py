@@ -83,7 +83,7 @@ class TestChatOpenAI(ChatModelIntegrationTests):
 
     @property
     def returns_usage_metadata(self) -> bool:
-        """No server tells how many tokens it has read and written."""
+        """No server reports how many tokens it has read and written."""
         return False
 
     @property

@@ -106,7 +106,7 @@ async def test_close_while_another_task_reads(
 
 
 def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServer) -> None:
-    """The same with threads: the run is stopped, and whoever reads is told of it."""
+    """The same with threads: the run is stopped, and the reader gets an error."""
     stream = client.stream_chat("go", model="slow/drip")
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(stream.result)
@@ -119,7 +119,7 @@ def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServ
 
 
 def test_read_while_another_thread_closes(server: LocalServer) -> None:
-    """Whoever reads on while another thread is about to close a stream is told of it."""
+    """Whoever reads on while another thread is about to close a stream gets an error."""
     released = threading.Event()
     with FaultServer(server.base_url) as proxy, HuggingChat(proxy.url) as client:
         proxy.on(STOP, Hold(released))

@@ -87,7 +87,7 @@ def test_conversation_that_is_taken_up(server: LocalServer, attempt: Try) -> Non
 
 
 def test_answer_that_is_done_again(server: LocalServer, attempt: Try) -> None:
-    """Another answer beside an update changes the same version."""
+    """Another answer next to an update changes the same version."""
     turns = Turns()
     answer: Answer = attempt(
         server.base_url,

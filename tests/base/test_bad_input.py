@@ -151,7 +151,7 @@ def test_somebody_elses_conversation(attempt: Try, server: LocalServer) -> None:
 
 
 def test_deleted_conversation(attempt: Try, server: LocalServer) -> None:
-    """A conversation that was deleted under us is told as gone."""
+    """A conversation that was deleted under us is reported as gone."""
     cookies = server.cookies()
 
     def delete(conversation: Any) -> Any:
@@ -171,7 +171,7 @@ def test_missing_parent(attempt: Try, server: LocalServer) -> None:
 
 
 def test_missing_file(attempt: Try, server: LocalServer) -> None:
-    """A file that the server does not have is told as such."""
+    """A file that the server does not have is reported as such."""
     with pytest.raises(FileNotAvailableError, match="not on the server"):
         attempt(server.base_url, begin, lambda c: c.download("0" * 64))
 
@@ -189,7 +189,7 @@ def test_nothing_to_retry(attempt: Try, server: LocalServer) -> None:
 
 
 def test_message_too_long(attempt: Try, generation: Generation) -> None:
-    """A text over the server's limit is told as such."""
+    """A text over the server's limit is reported as such."""
     with (
         LocalServer(generation=generation, limits=Limits(message_length=10)) as server,
         pytest.raises(MessageTooLongError, match="longer than this server takes"),
@@ -198,7 +198,7 @@ def test_message_too_long(attempt: Try, generation: Generation) -> None:
 
 
 def test_server_with_a_smaller_limit(attempt: Try, generation: Generation) -> None:
-    """A file over a limit that only the server knows is told as such."""
+    """A file over a limit that only the server knows is reported as such."""
     with (
         LocalServer(generation=generation, limits=Limits(file_bytes=10)) as server,
         pytest.raises(FileTooLargeError, match="Send fewer or smaller files"),

@@ -1,4 +1,4 @@
-"""Conversations on the server: what can be done with them beside talking."""
+"""Conversations on the server: what can be done with them besides talking."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def png() -> bytes:
 
 
 def test_what_is_known_of_a_conversation(client: HuggingChat) -> None:
-    """A conversation tells its id, model, system prompt and title."""
+    """A conversation knows its id, model, system prompt and title."""
     conversation = client.create_conversation(MODEL, "Be terse.")
     assert len(conversation.id) == 24
     assert (conversation.model, conversation.system_prompt) == (MODEL, "Be terse.")
@@ -68,7 +68,7 @@ def test_model_of_the_environment(server: LocalServer, monkeypatch: pytest.Monke
 
 
 def test_generation_is_told(generation: Generation, server: LocalServer) -> None:
-    """Which protocol a server speaks is not known at first, and told once it has answered."""
+    """Which protocol a server speaks is unknown at first, and known once it has answered."""
     with HuggingChat(server.base_url) as client:
         assert client.generation is None
         client.get_models()
@@ -76,7 +76,7 @@ def test_generation_is_told(generation: Generation, server: LocalServer) -> None
 
 
 def test_models_by_what_they_can(client: HuggingChat) -> None:
-    """Models are told apart by what they can do."""
+    """Models are distinguished by what they can do."""
     assert client.vision_models == ["echo/vision"]
     assert client.default_vision_model == "echo/vision"
     assert client.image_models == ["image/painter"]
@@ -143,7 +143,7 @@ def test_delete(client: HuggingChat) -> None:
 
 
 def test_image_is_seen(client: HuggingChat, server: LocalServer) -> None:
-    """An image reaches a model that sees, whose answer tells so."""
+    """An image reaches a model that sees, whose answer says so."""
     answer = client.create_conversation("echo/vision").send("what?", png())
     assert answer.text.startswith("I see [('image/png'")
     assert server.prompts[-1].model == "echo/vision"
@@ -180,7 +180,7 @@ def test_text_file(client: HuggingChat, tmp_path: Path) -> None:
 
 
 def test_picture_is_downloaded(client: HuggingChat) -> None:
-    """A file of an answer is told as data, and fetched by its sha."""
+    """A file of an answer is reported as data, and fetched by its sha."""
     conversation = client.create_conversation("image/painter")
     (file,) = conversation.send("a cat").files
     assert (file.mime, file.conversation_id) == ("image/png", conversation.id)

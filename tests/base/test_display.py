@@ -183,7 +183,7 @@ def test_formulas_are_left_alone() -> None:
 
 
 def test_a_picture_in_markdown_is_a_link() -> None:
-    """A page would fetch a picture at once, and with its address tell what was said."""
+    """A page would fetch a picture at once, and reveal with its address what was said."""
     extras.require("notebook")
     html = _html(Answer(text="![a cat](https://127.0.0.1/cat.png)"))
     assert "<img" not in html

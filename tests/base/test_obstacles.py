@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 def test_model_that_fails(
     attempt: Try, server: LocalServer, model: str, kind: type, words: str
 ) -> None:
-    """A model that fails inside of the 200 is told with its words."""
+    """A model that fails inside of the 200 is reported with its words."""
     with pytest.raises(kind, match=words):
         attempt(server.base_url, lambda c: c.chat("hi", model=model))
 

@@ -16,6 +16,7 @@ from hfchat_base import (
     ModelNotFoundError,
     Upload,
 )
+from hfchat_base.local import LocalServer
 from hfchat_base.types import ModelProvider, PromptExample
 from tests.support.faults.fault_server import FaultServer
 from tests.support.faults.http1 import response
@@ -24,7 +25,6 @@ from tests.support.faults.kinds import Instead
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hfchat_base.local import LocalServer
     from tests.support.attempts import Operation, Try
 
 WAV = Upload("note.wav", b"RIFF\x04\x00\x00\x00WAVE", "audio/wav")
@@ -171,13 +171,18 @@ def test_check_of_no_address(current_server: LocalServer, attempt: Try) -> None:
     assert [request for request in current_server.requests if request.method == "POST"] == []
 
 
-def test_voice(current_server: LocalServer, attempt: Try) -> None:
+def test_voice(attempt: Try) -> None:
     """A recording becomes text."""
-    with FaultServer(current_server.base_url) as proxy:
-        proxy.on("POST /api/transcribe", json_response({"text": "Hello."}))
-        assert attempt(proxy.url, lambda client: client.transcribe(WAV)) == "Hello."
-        sent = next(asked for asked in proxy.requests if "transcribe" in asked.target)
-    assert (sent.body, sent.header("content-type")) == (WAV.data, "audio/wav")
+    heard: list[tuple[bytes, str]] = []
+
+    def transcribe(audio: bytes, kind: str) -> str:
+        heard.append((audio, kind))
+        return "Hello."
+
+    with LocalServer(transcribe=transcribe) as server:
+        assert attempt(server.base_url, lambda client: client.features()).transcription
+        assert attempt(server.base_url, lambda client: client.transcribe(WAV)) == "Hello."
+    assert heard == [(WAV.data, "audio/wav")]
 
 
 @pytest.mark.parametrize("kind", ["path", "file"])

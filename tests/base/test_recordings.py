@@ -203,7 +203,7 @@ def test_artifact() -> None:
 
 
 def test_tool_call() -> None:
-    """A tool run is told from its call to its result."""
+    """A tool run is reported from its call to its result."""
     outcome = play("current", [body_of(load("current", "tool_call").streams[0])])
     (run,) = outcome.value.tool_runs
     assert run.name == "magic_number"
@@ -218,7 +218,7 @@ def test_tool_call() -> None:
 
 
 def test_tool_error() -> None:
-    """A tool that fails is told as such, and the answer goes on."""
+    """A tool that fails is reported as such, and the answer goes on."""
     outcome = play("current", [body_of(load("current", "tool_error").streams[0])])
     (run,) = outcome.value.tool_runs
     assert run.name == "always_fails"

@@ -149,7 +149,7 @@ def test_option_is_written(
 
 @pytest.mark.parametrize(("wanted", "told"), [(None, True), (True, True), (False, False)])
 def test_artifacts_can_be_switched_off(wanted: bool | None, told: bool, attempt: Try) -> None:
-    """A model that is not told of artifacts writes none."""
+    """A model that does not know of artifacts writes none."""
 
     def write(request: ChatRequest) -> str:
         if "<artifact" in request.messages[0]["content"]:

@@ -183,7 +183,7 @@ def test_stop_keeps_what_was_said(conversation: Conversation, server: LocalServe
 
 
 def test_stop_counts_utf16_units(current_server: LocalServer) -> None:
-    """A stop tells how much was seen in the units of JavaScript, tags and padding aside."""
+    """A stop says how much was seen in the units of JavaScript, tags and padding aside."""
     with HuggingChat(current_server.base_url) as client:
         with client.create_conversation("slow/drip").stream("go") as stream:
             seen = first_token(stream)
@@ -334,7 +334,7 @@ async def test_text_alone_asynchronously(async_conversation: AsyncConversation) 
 
 
 def test_coroutine_function_for_the_synchronous_client(current_server: LocalServer) -> None:
-    """A coroutine function cannot answer questions synchronously, and is told so."""
+    """A coroutine function cannot answer questions synchronously, and is rejected."""
 
     async def answer(_: object) -> None:
         """Decline."""

@@ -30,7 +30,7 @@ def test_names(name: str) -> None:
     ],
 )
 def test_no_names(name: str) -> None:
-    """What names no zone, or only a file beside them, does not."""
+    """What names no zone, or only a file next to them, does not."""
     assert not is_time_zone(name)
 
 
@@ -129,7 +129,7 @@ def test_legacy_servers_get_none(legacy_server: LocalServer, attempt: Try) -> No
 
 
 def test_model_with_tools_is_told(current_server: LocalServer, attempt: Try) -> None:
-    """A model with tools is told where the user is."""
+    """A model with tools learns where the user is."""
     tool = {"name": "local", "url": "http://127.0.0.1:9200/mcp", "headers": {}}
     attempt(
         current_server.base_url,

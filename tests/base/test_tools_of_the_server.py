@@ -61,7 +61,7 @@ def test_by_default_no_tool_is_on(agent: Conversation, current_server: LocalServ
 
 
 def test_tool_by_address(agent: Conversation) -> None:
-    """A tool server of one's own is named by its address, and tells of its progress."""
+    """A tool server of one's own is named by its address, and reports its progress."""
     with agent.stream("a number", mcp_servers=[MAGIC]) as stream:
         steps = [event.message for event in stream if isinstance(event, ToolProgress)]
     assert steps == ["step 1", "step 2", "step 3"]
@@ -93,7 +93,7 @@ def test_tool_server_without_name_or_address(agent: Conversation, broken: McpSer
 
 
 def test_tool_that_fails(agent: Conversation) -> None:
-    """A tool that fails is told as such, and the answer goes on."""
+    """A tool that fails is reported as such, and the answer goes on."""
     answer = agent.send("please", mcp_servers=[FAILING])
     (run,) = answer.tool_runs
     assert run.output is None
@@ -177,7 +177,7 @@ def test_web_search_in_a_history(client: HuggingChat) -> None:
 
 
 def test_web_search_keeps_other_tools(agent: Conversation, current_server: LocalServer) -> None:
-    """The search is offered beside the tools that were asked for."""
+    """The search is offered together with the tools that were asked for."""
     agent.send("a number", web_search=True, mcp_servers=[MAGIC])
     data = sent_data(current_server)
     assert data["selectedMcpServerNames"] == [WEB_SEARCH_SERVER, "local"]

@@ -65,7 +65,7 @@ def test_type_of_a_text_is_in_its_name(tmp_path: Path) -> None:
 
 
 def test_open_file(tmp_path: Path) -> None:
-    """A file that is open in binary is read; it tells its name."""
+    """A file that is open in binary is read, and its name is used."""
     path = tmp_path / "note.txt"
     path.write_bytes(b"hi")
     with path.open("rb") as file:
@@ -91,7 +91,7 @@ def test_file_open_as_text() -> None:
     ],
 )
 def test_data_url(url: str, data: bytes, mime: str) -> None:
-    """A data URL tells its type, or its bytes do."""
+    """A data URL has its type in it, or its bytes show it."""
     upload = Upload.from_source(url)
     assert (upload.data, upload.mime) == (data, mime)
 

@@ -242,7 +242,7 @@ def test_hosts_that_are_not_asked(net: Net, host: str) -> None:
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "x", "80:80", "\uff18\uff10", "8 0"])
 def test_ports_that_are_none(net: Net, port: str) -> None:
-    """A port that is none is told as such, not as a `ValueError`."""
+    """A port that is none is reported as such, not as a `ValueError`."""
     with pytest.raises(InvalidRequestError):
         fetch_public_file(f"http://files.example:{port}/secret.png")
     assert net.lookups == []

@@ -208,7 +208,7 @@ def test_readme_names_its_two_commands() -> None:
 
 
 def test_readme_leads_nowhere_else_on_a_package_index() -> None:
-    """All links of the README are whole addresses, and no picture lies beside it."""
+    """All links of the README are whole addresses, and no picture lies next to it."""
     text = README.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]*)\)", text) + re.findall(r"(?:src|href)=\"([^\"]*)\"", text)
     assert links

@@ -87,7 +87,7 @@ def test_fault_05_lone_surrogate(proxy: FaultServer, caller: Caller) -> None:
 def test_fault_06_clean_end_without_an_end(
     proxy: FaultServer, caller: Caller, generation: Generation, rest: bytes
 ) -> None:
-    """A proper end of the response inside of an answer is told, once mending has been tried."""
+    """A response that ends properly within an answer is an error, after trying to resume."""
     outcome = answer(proxy, caller, lines(STARTED, token("Half ")) + rest)
     assert isinstance(outcome.error, StreamTruncated)
     assert outcome.error.partial is not None
@@ -98,7 +98,7 @@ def test_fault_06_clean_end_without_an_end(
 
 @pytest.mark.parametrize("how", ["close", "reset", "half"])
 def test_fault_07_connection_lost(current_proxy: FaultServer, caller: Caller, how: Any) -> None:
-    """A lost connection is mended on current servers, whichever way it was lost."""
+    """A lost connection is resumed on current servers, however it was lost."""
     current_proxy.on(SEND, CutAt(b'"token":"said', how=how))
     outcome = caller.ask(current_proxy.url, "hello")
     assert (outcome.text, outcome.error) == ("You said: hello", None)

@@ -150,7 +150,7 @@ def _llama_index(url: str, *, asynchronous: bool) -> object:
 def test_wrappers(
     proxy: FaultServer, ask: Any, asynchronous: bool, words: str, code: int, kind: type[Exception]
 ) -> None:
-    """Both wrappers raise the same errors, ask once, and LangChain is not told to try again."""
+    """Both wrappers raise the same errors, ask once, and LangChain does not try again."""
     proxy.on(SEND, broken(words, code), always=True)
     with pytest.raises(kind) as caught:
         ask(proxy.url, asynchronous=asynchronous)
@@ -165,7 +165,7 @@ def test_wrappers(
     ("code", "retryable"), [(400, False), (401, False), (408, True), (429, True), (503, True)]
 )
 def test_langchain_retries_what_may_pass(proxy: FaultServer, code: int, retryable: bool) -> None:
-    """LangChain is told to try a failed model again unless its server has refused the request."""
+    """LangChain tries a failed model again unless its server has refused the request."""
     proxy.on(SEND, broken("no", code), always=True)
     with pytest.raises(ModelError) as caught:
         _langchain(proxy.url, asynchronous=False)

@@ -194,7 +194,7 @@ also_kept.get_models()
 
 @DRIVERS
 def test_no_descriptor_left(current_server: LocalServer, driver: str) -> None:
-    """Running out of descriptors is told as that, and as something that was not sent."""
+    """Running out of descriptors is reported as that, and as something that was not sent."""
     text = """
 limit()
 async def ask(client):
@@ -227,7 +227,7 @@ assert not error.may_have_arrived
 
 
 def test_refused_is_still_refused() -> None:
-    """A refused connection is told as refused, also in a process that has few descriptors left."""
+    """A refused connection is reported as refused, even if few descriptors are left."""
     text = """
 kept = []
 limit()

@@ -85,9 +85,9 @@ def check_sync(server: FaultServer, cases: Sequence[Faults]) -> None:
         read(conversation, "hi", whole, mcp_servers=[TOOL_SERVER])
         for faults in cases:
             set_up(server, faults)
-            mended = Outcome()
-            read(conversation, "hi", mended, mcp_servers=[TOOL_SERVER])
-            compare(mended, whole, server, faults)
+            resumed = Outcome()
+            read(conversation, "hi", resumed, mcp_servers=[TOOL_SERVER])
+            compare(resumed, whole, server, faults)
 
 
 def check_async(server: FaultServer, cases: Sequence[Faults]) -> None:
@@ -100,16 +100,16 @@ def check_async(server: FaultServer, cases: Sequence[Faults]) -> None:
             await aread(conversation, "hi", whole, mcp_servers=[TOOL_SERVER])
             for faults in cases:
                 set_up(server, faults)
-                mended = Outcome()
-                await aread(conversation, "hi", mended, mcp_servers=[TOOL_SERVER])
-                compare(mended, whole, server, faults)
+                resumed = Outcome()
+                await aread(conversation, "hi", resumed, mcp_servers=[TOOL_SERVER])
+                compare(resumed, whole, server, faults)
 
     asyncio.run(check())
 
 
-def compare(mended: Outcome, whole: Outcome, server: FaultServer, faults: Faults) -> None:
-    """Hold a mended answer to the whole one, and to one message sent."""
-    assert mended.comparable == whole.comparable, faults
+def compare(resumed: Outcome, whole: Outcome, server: FaultServer, faults: Faults) -> None:
+    """Compare a resumed answer with the whole one, and to one message sent."""
+    assert resumed.comparable == whole.comparable, faults
     assert server.count(SEND) == 1, faults
 
 
@@ -140,7 +140,7 @@ def test_answer_cut_at_every_byte(
 def test_answer_that_ends_properly_at_every_byte(
     kind: str, part: Part, taped: Tape, player: FaultServer
 ) -> None:
-    """An answer whose HTTP is whole and which stops at any byte of its body is mended as well."""
+    """An answer whose HTTP is whole and which stops at any byte of its body is resumed as well."""
     body = unchunked(taped.answer)
     cuts = [(Instead(response(body[:after], until_close=True)),) for after in range(len(body) + 1)]
     check_all(kind, player, of_part(cuts, part))

@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support.faults.caller import until
+from tests.support.faults.certificates import unknown_authority
 from tests.support.faults.fault_server import STOP, FaultServer
 from tests.support.replay import RawRequest, RawServer, Wire
 
 if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+    from typing import TypeAlias
+
     from hfchat_base.local import LocalServer
+
+    Tls: TypeAlias = tuple[ssl.SSLContext | None, tuple[str, ...]]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
@@ -26,7 +33,7 @@ import asyncio, gc, multiprocessing, os, signal, sys, threading
 from hfchat_base import AsyncHuggingChat, HuggingChat, StreamError, TextDelta
 from hfchat_base._protocol.http import Request
 
-url = (*sys.argv[1:], None)[0]
+url, verify = (*sys.argv[1:], *(None, True)[len(sys.argv) - 1:])
 resting = threading.Event()
 threading.Thread(target=resting.wait, daemon=True).start()
 
@@ -45,7 +52,7 @@ def wait_for(child):
 """
 
 SYNC: Final = """
-client = HuggingChat(url)
+client = HuggingChat(url, verify=verify)
 transport = client._transport
 
 def do(call, *arguments):
@@ -62,7 +69,7 @@ def read(stream):
 
 ASYNC: Final = """
 loop = asyncio.new_event_loop()
-client = AsyncHuggingChat(url)
+client = AsyncHuggingChat(url, verify=verify)
 transport = client._transport
 
 def do(call, *arguments):
@@ -116,6 +123,15 @@ def run(text: str, *arguments: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Tls:
+    """What a server needs to speak TLS or not, and what a program needs to trust it."""
+    if request.param == "http":
+        return None, ()
+    context, certificate = unknown_authority(tmp_path)
+    return context, (str(certificate),)
+
+
 def keeps_alive(_: RawRequest, wire: Wire) -> None:
     """Answer one request after another on the same connection."""
     while True:
@@ -125,7 +141,7 @@ def keeps_alive(_: RawRequest, wire: Wire) -> None:
 
 
 @DRIVERS
-def test_child_opens_a_connection_of_its_own(driver: str) -> None:
+def test_child_opens_a_connection_of_its_own(driver: str, tls: Tls) -> None:
     """An idle connection stays the parent's; the child and its child open others."""
     text = """
 request = Request("GET", "/x")
@@ -143,13 +159,14 @@ wait_for(child)
 do(transport.send, request)
 do(client.close)
 """
-    with RawServer(keeps_alive) as server:
-        run(driver + text, server.base_url)
+    context, trusted = tls
+    with RawServer(keeps_alive, tls=context) as server:
+        run(driver + text, server.base_url, *trusted)
     assert server.connections == 3
 
 
 @DRIVERS
-def test_child_that_closes_the_client_leaves_the_parent_alone(driver: str) -> None:
+def test_child_that_closes_the_client_leaves_the_parent_alone(driver: str, tls: Tls) -> None:
     """Closing or dropping a client in the child closes none of the parent's connections."""
     text = """
 request = Request("GET", "/x")
@@ -165,8 +182,9 @@ wait_for(child)
 do(transport.send, request)
 do(client.close)
 """
-    with RawServer(keeps_alive) as server:
-        run(driver + text, server.base_url)
+    context, trusted = tls
+    with RawServer(keeps_alive, tls=context) as server:
+        run(driver + text, server.base_url, *trusted)
     assert server.connections == 1
 
 
@@ -233,7 +251,9 @@ assert [child.exitcode for child in children] == [0] * 3
 
 
 @DRIVERS
-def test_stream_goes_on_in_the_parent_alone(current_proxy: FaultServer, driver: str) -> None:
+def test_stream_goes_on_in_the_parent_alone(
+    current_server: LocalServer, driver: str, tls: Tls
+) -> None:
     """A child that reads, closes or just inherits a stream gets an error, and stops no run."""
     text = """
 stream = begin()
@@ -260,8 +280,10 @@ do(client.close)
 """
     if driver is SYNC:
         text = text.replace("do(stream.close)", "stream.close()")
-    run(driver + text, current_proxy.url)
-    assert current_proxy.count(STOP) == 0
+    context, trusted = tls
+    with FaultServer(current_server.base_url, tls=context) as proxy:
+        run(driver + text, proxy.url, *trusted)
+        assert proxy.count(STOP) == 0
 
 
 @DRIVERS

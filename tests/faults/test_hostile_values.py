@@ -151,6 +151,7 @@ def test_messages_per_minute(kind: type[HuggingChat | AsyncHuggingChat], limit: 
         (Retries, {"rate_limit_attempts": 0}),
         (Retries, {"first_wait": float("nan")}),
         (Retries, {"longest_wait": -1}),
+        (Retries, {"longest_limit_wait": float("nan")}),
         (Retries, {"longest_retry_after": float("inf")}),
         (Timeouts, {"connect": float("inf")}),
         (Timeouts, {"progress": float("nan")}),

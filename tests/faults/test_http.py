@@ -57,7 +57,7 @@ READING = r"GET "
     ["Cross-site POST form submissions are forbidden", "Invalid origin", "Non-JSON form requests"],
 )
 def test_fault_21_origin(proxy: FaultServer, caller: Caller, words: str) -> None:
-    """A gateway that loses the Origin is told apart from a conversation of somebody else's."""
+    """A gateway that loses the Origin is distinguished from a conversation of somebody else's."""
     proxy.on(SEND, Instead(response(words.encode(), status="403 F", content_type="text/plain")))
     error = refused(caller, proxy.url, asking)
     assert isinstance(error, (OriginRejectedError, AccessDeniedError))
@@ -113,7 +113,7 @@ def test_fault_22_redirect_to_a_login(
 
 
 def test_fault_23_stale_cookie(generation: Generation, caller: Caller) -> None:
-    """A session that has run out answers with nothing in it; asking who we are tells."""
+    """A session that has run out answers with nothing in it; asking who we are shows it."""
     with LocalServer(generation=generation, require_login=True) as server:
         cookies = server.cookies()
         assert caller.do(server.base_url, lambda client: client.whoami(), cookies=cookies)
@@ -145,7 +145,7 @@ def test_fault_24_refresh_is_kept(proxy: FaultServer, caller: Caller, server: Lo
 
 
 def test_fault_24_another_session(proxy: FaultServer, caller: Caller, server: LocalServer) -> None:
-    """Another session in a Set-Cookie means that ours was thrown away."""
+    """Another session in a Set-Cookie means that the server invalidated ours."""
     stranger = {"set-cookie": "hf-chat=somebody-else; Path=/; HttpOnly"}
     raw = response(b'{"conversationId":"0"}', content_type=JSON, headers=stranger)
     proxy.on(CREATE, Instead(raw))
@@ -215,7 +215,7 @@ def test_fault_27_checked_here(proxy: FaultServer, caller: Caller, work: Any) ->
 
 
 def test_fault_27_unknown_model(proxy: FaultServer, caller: Caller) -> None:
-    """An unknown model is told as such."""
+    """An unknown model is reported as such."""
     error = refused(caller, proxy.url, lambda client: client.create_conversation("echo/bass"))
     assert isinstance(error, ModelNotFoundError)
     assert "echo/base" in str(error)
@@ -263,7 +263,7 @@ def test_fault_28_body_too_large(proxy: FaultServer, caller: Caller) -> None:
 def test_fault_29_limits_that_waiting_does_not_help(
     proxy: FaultServer, caller: Caller, route: str, words: str, kind: type[RateLimitError]
 ) -> None:
-    """The limits that no waiting lifts are told at once."""
+    """Limits that waiting does not lift are reported at once."""
     body = b'{"message":"%b"}' % words.encode()
     proxy.on(route, Instead(response(body, status="429 L", content_type=JSON)), always=True)
     error = refused(caller, proxy.url, asking)

@@ -30,7 +30,7 @@ LONGEST_WAIT: Final = 60.0
 
 
 class Assembly:
-    """A model that repeats what it was told, once so many have told it something.
+    """A model that repeats its message, once it has got so many.
 
     Args:
         size: How many.
@@ -60,14 +60,14 @@ class Assembly:
 
 
 def assert_apart(answers: list[Answer]) -> None:
-    """Check that each answer is whole and its own asker's."""
+    """Check that each answer is whole and belongs to its own request."""
     for number, answer in enumerate(answers):
         assert answer.text == (f"number {number}, " * 10).strip()
     assert len({answer.conversation_id for answer in answers}) == len(answers)
 
 
 async def test_fault_40_many_streams(generation: Generation) -> None:
-    """Two hundred answers at once in one event loop, and room for another request beside them."""
+    """Two hundred answers at once in one event loop, and room for another request."""
     assembly = Assembly(TASKS)
     with assembly.serve(generation) as url:
         async with AsyncHuggingChat(url) as client:

@@ -112,7 +112,7 @@ def test_fault_13_silence_before_the_head(proxy: FaultServer, caller: Caller) ->
 def test_fault_14_failure_inside_of_success(
     proxy: FaultServer, caller: Caller, code: int | None
 ) -> None:
-    """A failure of the model behind the server is told with its status."""
+    """A failure of the model behind the server is reported with its status."""
     more = {} if code is None else {"statusCode": code}
     outcome = answer(proxy, caller, STARTED, token("Half "), failure("upstream exploded", **more))
     assert isinstance(outcome.error, GenerationFailed)
@@ -284,13 +284,13 @@ def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> 
     assert answers[0].encode() in again_sent.body
 
 
-def test_fault_20_parked_answer_that_is_not_there(
+def test_fault_20_waiting_answer_that_is_not_there(
     current_proxy: FaultServer, caller: Caller
 ) -> None:
-    """A run that has parked does not go on in another message than its own."""
-    parked = response(lines(STARTED, token("Half."), QUESTION, FINISHED), chunk_bytes=99)
+    """A run that waits for a reply does not continue in another message."""
+    waiting = response(lines(STARTED, token("Half."), QUESTION, FINISHED), chunk_bytes=99)
     current_proxy.on(REPLY, Instead(RESUMES))
-    current_proxy.on(SEND, Instead(parked))
+    current_proxy.on(SEND, Instead(waiting))
     outcome = caller.ask(current_proxy.url)
     assert isinstance(outcome.error, StreamTruncated)
     assert outcome.error.partial is not None

@@ -370,7 +370,7 @@ def test_fault_38_shared_history(proxy: FaultServer, server: LocalServer) -> Non
 
 
 def test_fault_39_deleted_under_us(server: LocalServer, caller: Caller) -> None:
-    """A conversation that was deleted meanwhile is told as such."""
+    """A conversation that was deleted meanwhile is reported as such."""
 
     def work(client: Any) -> Any:
         return steps(
@@ -383,7 +383,7 @@ def test_fault_39_deleted_under_us(server: LocalServer, caller: Caller) -> None:
 
 
 def test_fault_39_deleted_under_a_history(server: LocalServer, caller: Caller) -> None:
-    """A history whose conversation was deleted is told anew; nothing is lost."""
+    """A history whose conversation was deleted is sent again; nothing is lost."""
 
     def work(client: Any) -> Any:
         return steps(

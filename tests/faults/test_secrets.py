@@ -246,14 +246,14 @@ def test_fault_43_nor_for_llama_index(host: str, current_server: LocalServer) ->
 
 
 def test_fault_44_dns(caller: Caller) -> None:
-    """A name that does not exist is told as such."""
+    """A name that does not exist is reported as such."""
     error = refused(caller, "http://no-such-host.invalid", create, retries=ONCE)
     assert isinstance(error, TransportError)
     assert error.may_have_arrived is False
 
 
 def test_fault_44_proxy(caller: Caller) -> None:
-    """A proxy that refuses is told as a proxy, without its password."""
+    """A proxy that refuses is reported as a proxy, without its password."""
     forbidden = response(b"", status="407 Proxy Authentication Required")
     with FaultServer(Scripted(lambda _: forbidden)) as gate:
         address = f"http://alice:{SECRET}@127.0.0.1:{gate.port}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 def fuzz(check: Callable[[bytes], None], module: str, package: str) -> None:
-    """Fuzz until told to stop, with the arguments of the command line.
+    """Fuzz until stopped, with the arguments of the command line.
 
     Args:
         check: Gets an input; what it raises is a bug.

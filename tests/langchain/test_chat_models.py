@@ -228,7 +228,7 @@ def test_streaming_can_be_disabled(server: LocalServer, switch: dict[str, Any]) 
 
 
 def test_callbacks_get_each_token_once(model: ChatHuggingChat) -> None:
-    """What is streamed is told to callbacks, token by token."""
+    """Callbacks get what is streamed, token by token."""
     recorder = Recorder()
     texts = [chunk.text for chunk in model.stream("hi", {"callbacks": [recorder]})]
     assert recorder.tokens == texts

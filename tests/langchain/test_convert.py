@@ -142,7 +142,7 @@ def test_files(server: LocalServer, version: str) -> None:
 
 
 def test_router(server: LocalServer) -> None:
-    """The model that a router has picked is told in the metadata."""
+    """The model that a router has picked is in the metadata."""
     model = ChatHuggingChat(base_url=server.base_url, model="router/omni")
     metadata = streamed(model, "hi").response_metadata
     assert metadata["router"]["model"]
@@ -151,7 +151,7 @@ def test_router(server: LocalServer) -> None:
 
 
 def test_metadata(server: LocalServer, model: ChatHuggingChat) -> None:
-    """The metadata tells where the answer is kept, once."""
+    """The metadata says once where the answer is kept."""
     metadata = streamed(model, "hi").response_metadata
     assert metadata["model_provider"] == "huggingchat"
     assert metadata["finish_reason"] == "stop"

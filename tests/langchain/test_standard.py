@@ -99,7 +99,7 @@ class TestIntegration(ChatModelIntegrationTests):
 
     @property
     def returns_usage_metadata(self) -> bool:
-        """No server tells how many tokens it has read and written."""
+        """No server reports how many tokens it has read and written."""
         return False
 
     @property

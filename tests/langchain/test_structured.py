@@ -76,7 +76,7 @@ def test_json_mode_without_schema(model: ChatHuggingChat) -> None:
 
 
 def test_include_raw(model: ChatHuggingChat) -> None:
-    """The message is told with the object."""
+    """The message comes with the object."""
     found = model.with_structured_output(Person, include_raw=True).invoke(ASKED)
     assert isinstance(found["raw"], AIMessage)
     assert found["parsed"] == Person(name="Ada", age=36)
@@ -317,7 +317,7 @@ class People(RootModel[list[Person]]):
 def test_lists(
     server: LocalServer, scripted: ChatHuggingChat, method: Method, is_wrapped: bool
 ) -> None:
-    """A schema that is a list works, whether the model wraps it as told or not."""
+    """A schema that is a list works, whether the model wraps it as requested or not."""
     value = {"value": [ADA]} if is_wrapped else [ADA]
     structured = scripted.with_structured_output(People, method=method)
     answer = as_answer(method, "People", value)

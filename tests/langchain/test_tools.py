@@ -205,7 +205,7 @@ def test_no_need_to_call(model: ChatHuggingChat, choice: Any) -> None:
 
 
 def test_choice_none_hides_the_tools(server: LocalServer, model: ChatHuggingChat) -> None:
-    """A model that must not call is told of no tools."""
+    """A model that must not call learns of no tools."""
     assert model.bind_tools(TOOLS, tool_choice="none").invoke("The weather?").tool_calls == []
     assert "get_weather" not in str(server.prompts[-1].messages)
 
@@ -256,7 +256,7 @@ def test_forms_of_tools(model: ChatHuggingChat, form: Any) -> None:
 
 
 def test_results_go_back_as_announced(server: LocalServer, model: ChatHuggingChat) -> None:
-    """Results are told with the tool's name, as JSON if they are, and errors as errors."""
+    """Results carry the tool's name, as JSON if they are, and errors as errors."""
     question = HumanMessage("The weather in 'Paris' now?")
     bound = model.bind_tools(TOOLS)
     calls = bound.invoke([question])

@@ -79,7 +79,7 @@ def test_models_are_listed(live_client: HuggingChat) -> None:
 
 
 def test_guest_or_account(live_client: HuggingChat) -> None:
-    """The server tells who we are: somebody with a name, or nobody."""
+    """The server says who we are: somebody with a name, or nobody."""
     user = live_client.whoami()
     assert user is None or user.username or user.email
 
@@ -141,7 +141,7 @@ def test_branch(begin: Callable[..., Conversation]) -> None:
 
 
 def test_retry_makes_a_sibling(begin: Callable[..., Conversation]) -> None:
-    """Answering again keeps the old answer, beside the new one."""
+    """Answering again keeps the old answer next to the new one."""
     conversation = begin()
     old = conversation.send("Say hello.")
     new = conversation.retry()
@@ -153,7 +153,7 @@ def test_retry_makes_a_sibling(begin: Callable[..., Conversation]) -> None:
 
 
 def test_edit_makes_a_sibling(begin: Callable[..., Conversation]) -> None:
-    """An edited message stands beside the old one, and has an answer of its own."""
+    """An edited message stands next to the old one, and has an answer of its own."""
     conversation = begin()
     old = conversation.send("Say hello.")
     new = conversation.edit("Say goodbye.")
@@ -223,7 +223,7 @@ def test_text_attachment(begin: Callable[..., Conversation]) -> None:
 
 def test_reasoning_is_apart(live_client: HuggingChat, begin: Callable[..., Conversation]) -> None:
     """What a model thinks is not part of what it says, streamed or stored."""
-    # Few servers tell which of their models think, but names do.
+    # Few servers say which of their models think, but names do.
     ids = [model.id for model in live_client.get_models()]
     model = choose(
         live_client,
@@ -310,7 +310,7 @@ def test_message_is_deleted(begin: Callable[..., Conversation]) -> None:
 
 
 def _named_as_thinking(ids: list[str]) -> str | None:
-    # Legacy servers tell thinking that comes in tags only from models that are known for it.
+    # Legacy servers recognise thinking in tags only from models that are known for it.
     named = [name for name in ids if name.startswith("think/")]
     return "think/tags" if "think/tags" in named else next(iter(named), None)
 

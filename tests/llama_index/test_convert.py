@@ -198,7 +198,7 @@ def test_file_too_large(llm: HuggingChatLLM) -> None:
 
 
 def test_tool_result_with_an_image(seeing: HuggingChatLLM, server: LocalServer) -> None:
-    """An image that a tool gave is seen, and the text beside it names the tool."""
+    """An image that a tool gave is seen, and the text next to it names the tool."""
     call = ToolCallBlock(tool_call_id="1", tool_name="camera", tool_kwargs={})
     result = ChatMessage(
         role=MessageRole.TOOL,

@@ -47,7 +47,7 @@ def test_responses_share_nothing(llm: HuggingChatLLM) -> None:
 
 
 def test_chat_tells_where_it_is_stored(llm: HuggingChatLLM) -> None:
-    """A response tells its model, its end, and the ids to open or continue it by."""
+    """A response holds its model, its end, and the ids to open or continue it by."""
     told = llm.chat(HELLO).additional_kwargs
     assert told["model"] == "echo/base"
     assert told["finish_reason"] == "stop"
@@ -72,7 +72,7 @@ def test_reasoning_is_a_thinking_block(llm: HuggingChatLLM) -> None:
 
 
 def test_reasoning_streams_as_thinking_deltas(llm: HuggingChatLLM) -> None:
-    """Thinking streams beside the text, in the place where LlamaIndex's agents look for it."""
+    """Thinking streams separately from the text, where LlamaIndex's agents look for it."""
     responses = list(llm.stream_chat(HELLO, model="think/tags"))
     thinking = "".join(r.additional_kwargs.get("thinking_delta", "") for r in responses)
     assert "The user wrote: hello there" in thinking
@@ -90,7 +90,7 @@ def test_generated_files_are_image_blocks(llm: HuggingChatLLM) -> None:
 
 
 def test_router_is_told(current_server: LocalServer) -> None:
-    """What a router picked stands beside the message (legacy servers do not tell)."""
+    """What a router picked comes with the message (legacy servers do not say)."""
     llm = HuggingChatLLM(base_url=current_server.base_url)
     router = llm.chat(HELLO, model="router/omni").additional_kwargs["router"]
     assert router["model"] == "echo/base"
@@ -109,7 +109,7 @@ def test_sources_are_citations(agent_llm: HuggingChatLLM) -> None:
 
 
 def test_tools_of_the_server_are_told(agent_llm: HuggingChatLLM) -> None:
-    """A tool that the server ran is told beside the message, and is not one of our calls."""
+    """A tool that the server ran is reported with the message, and is not one of our calls."""
     response = agent_llm.chat(HELLO, mcp_servers=[MAGIC])
     (run,) = response.additional_kwargs["server_tool_runs"]
     assert run["name"] == "magic_number"

@@ -208,7 +208,7 @@ WAYS: dict[str, Way] = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wrong", NOT_VALID)
 async def test_answer_that_is_not_valid_is_sent_back_once(wrong: str, mode: str, way: str) -> None:
-    """What breaks off or does not fit is not an answer: the model is told so, and corrects it."""
+    """What breaks off or does not fit is not an answer: the model learns of it, and corrects it."""
     form, settings = MODES[mode]
     with scripted(NOT_VALID[wrong](form), form(GOOD), **settings) as (llm, server):
         assert await WAYS[way](llm) == WHOLE

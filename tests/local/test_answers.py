@@ -84,7 +84,7 @@ def test_reasoning_effort(
 @pytest.mark.parametrize("supports_artifacts", [False, True])
 @pytest.mark.parametrize("override", [None, False, True])
 def test_artifacts(supports_artifacts: bool, override: bool | None) -> None:
-    """A model is told how to write artifacts if it supports them, or as the user has set it."""
+    """A model learns how to write artifacts if it supports them, or as the user has set it."""
     backend = FunctionBackend(lambda _request: "Hello.")
     model = LocalModel("my/writer", backend, supports_artifacts=supports_artifacts)
     with LocalServer(models=[model]) as server, Chat(server) as chat:

@@ -39,7 +39,7 @@ KNOWN_DIFFERENCES: Final[dict[str, tuple[str, str, str]]] = {
         r"'image/png'\g<1>73)",
     ),
     "mcp_servers": (
-        "What is no tool server at all is not told apart from one that is not there.",
+        "What is no tool server at all is not distinguished from one that does not exist.",
         r"HTTP transport failed: .*?expected .{0,3}text/event-stream..",
         "Cannot connect to ORIGIN/v1/models. Please verify the server is running and accessible.",
     ),
@@ -108,6 +108,8 @@ def _settings(generation: Generation, scenario: str, stopped: threading.Event) -
             else model
             for model in settings["models"]
         ]
+    if scenario == "transcribe_configured":
+        settings["transcribe"] = lambda _audio, _kind: "spoken words"
     if scenario == "running_answers":
         drip = _PatientDrip(2, stopped, "drop", first=1)
         settings["models"] = [
@@ -131,6 +133,7 @@ _WITH_ENDPOINT: Final[dict[Generation, set[str]]] = {
         "share_read",
         "timezone",
         "transcribe",
+        "transcribe_configured",
     },
     "legacy": {"delete_all", "settings"},
 }

@@ -226,7 +226,7 @@ def _parts(body: str) -> str:
 
 
 def test_log_of_a_run_under_way(chat: Chat) -> None:
-    """The log begins with what was said, follows the run, and tells how it ended."""
+    """The log begins with what was said, follows the run, and says how it ended."""
     conversation = chat.create("slow/drip")
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok3 ")

@@ -51,7 +51,7 @@ def test_runs_as_committed(path: Path, tmp_path: Path, request: pytest.FixtureRe
 
 
 def test_is_clean(path: Path) -> None:
-    """A committed notebook was run once, in order, and tells nothing of the machine it ran on."""
+    """A committed notebook was run once, in order, and shows nothing of the machine it ran on."""
     text = path.read_text(encoding="utf-8")
     notebook = json.loads(text)
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]

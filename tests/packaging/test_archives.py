@@ -115,7 +115,7 @@ def test_all_is_every_extra(metadata: Metadata) -> None:
 
 
 def test_extras_that_are_named_exist(metadata: Metadata) -> None:
-    """Every extra that a document, an error or a docstring tells to install is there."""
+    """Every extra that a document, an error or a docstring names exists."""
     named: dict[str, list[str]] = {}
     for place in (*PACKAGES, "docs", "notebooks", "README.md", "CHANGELOG.md"):
         for path in [ROOT / place, *(ROOT / place).rglob("*")]:

@@ -112,7 +112,7 @@ def test_descriptions_link_to_the_web(folder: Path) -> None:
 
 
 def test_llamahub_metadata() -> None:
-    """The classes that LlamaHub is told of are where it is told to look."""
+    """The classes that LlamaHub lists are where it looks for them."""
     require("llama-index")
     folder = FOLDERS["llama-index-llms-huggingchat"]
     text = (folder / "pyproject.toml").read_text(encoding="utf-8")

@@ -169,7 +169,7 @@ def stops(server: LocalServer) -> int:
 def assert_stopped_once(server: LocalServer) -> None:
     """Wait until the one run was stopped, and nothing of ours is left that could do it again."""
     until = time.monotonic() + _LONGEST_WAIT
-    while not stops(server) or _farewells():
+    while not stops(server) or _cleanups():
         assert time.monotonic() < until, "the run goes on"
         time.sleep(0.005)
     assert stops(server) == 1
@@ -185,13 +185,13 @@ async def assert_stopped_once_async(
         tasks_before: The tasks that were there when the stream was begun.
     """
     until = time.monotonic() + _LONGEST_WAIT
-    while not stops(server) or _farewells() or asyncio.all_tasks() > tasks_before:
+    while not stops(server) or _cleanups() or asyncio.all_tasks() > tasks_before:
         assert time.monotonic() < until, "the run goes on, or a task is left"
         await asyncio.sleep(0.005)
     assert stops(server) == 1
 
 
-def _farewells() -> list[threading.Thread]:
+def _cleanups() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "hfchat-cleanup"]
 
 

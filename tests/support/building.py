@@ -52,7 +52,7 @@ class Environment:
     """A virtual environment that holds the wheel, one extra, and what they need.
 
     Attributes:
-        folder: Where it is. What is compiled of it is kept beside it, for the next one in its
+        folder: Where it is. What is compiled of it is kept next to it, for the next one in its
             place: the frameworks take seconds to compile.
         extra: The extra, or ``""`` for none.
         wheel: The wheel.
@@ -93,7 +93,7 @@ class Environment:
 
         Args:
             command: Its name, such as ``"hfchat"``, and its arguments.
-            variables: Environment variables beside those of the tests.
+            variables: Environment variables besides those of the tests.
         """
         scripts = self.folder / ("Scripts" if os.name == "nt" else "bin")
         compiled = {"PYTHONPYCACHEPREFIX": str(self.folder.with_name("compiled"))}

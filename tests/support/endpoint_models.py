@@ -1,6 +1,6 @@
 """The models of the endpoint behind the servers of the later recordings, as local models.
 
-They repeat what they are told, each in its own way, and their titles begin with "About".
+They repeat what they get, each in its own way, and their titles begin with "About".
 """
 
 from __future__ import annotations

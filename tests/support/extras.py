@@ -1,4 +1,4 @@
-"""What tests need beside the group `test`, and the commands that install it.
+"""What tests need besides the group `test`, and the commands that install it.
 
 Where something is missing, tests are skipped and say so; with ``CI`` set they fail.
 """

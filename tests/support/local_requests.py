@@ -1,4 +1,4 @@
-"""What a local server was asked, and how to tell its scripted model what to answer."""
+"""What a local server was asked, and how to script its answers."""
 
 from __future__ import annotations
 

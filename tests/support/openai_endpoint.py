@@ -1,4 +1,4 @@
-"""Models at OpenAI-compatible paths: what may stand behind a local server, or beside a client.
+"""Models at OpenAI-compatible paths: servers behind a local server, or next to a client.
 
 chat-ui has no such paths, and nor has the local server. Tests put one of these behind it, and the
 benchmarks ask it through OpenAI's own clients.

@@ -1,7 +1,7 @@
 """The recordings of real servers, as bytes and as what they mean.
 
-`tests/recordings/README.md` tells their form. What lives here is reading them; what should come of
-each is told in the tests.
+`tests/recordings/README.md` describes their form. This module reads them; what each should lead to
+is in the tests.
 """
 
 from __future__ import annotations

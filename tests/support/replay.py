@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tests.support.recordings import body_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from typing_extensions import Self
@@ -86,6 +87,7 @@ class RawServer:
         handler: Gets the request and the wire; the connection is closed after it.
         hangs_up: Whether it closes each connection as soon as anything has come.
         address: Where to listen: host and port; 0 for any port.
+        tls: Makes it speak TLS.
 
     Attributes:
         base_url: Its address.
@@ -98,12 +100,15 @@ class RawServer:
         *,
         hangs_up: bool = False,
         address: tuple[str, int] = ("127.0.0.1", 0),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._handler = handler
         self._hangs_up = hangs_up
+        self._tls = tls
         self._listener = socket.create_server(address)
         self._threads: list[threading.Thread] = []
-        self.base_url = f"http://{address[0]}:{self._listener.getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://{address[0]}:{self._listener.getsockname()[1]}"
         self.requests: list[RawRequest] = []
         self.connections = 0
 
@@ -139,7 +144,11 @@ class RawServer:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+            closing.enter_context(connection)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                closing.enter_context(connection)
             if self._hangs_up:
                 connection.recv(65536)
                 return

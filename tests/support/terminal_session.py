@@ -107,7 +107,7 @@ class TerminalSession:
         self.send(f"{text}\r")
 
     def paste(self, text: str) -> None:
-        """Paste something, as terminals do for programs that ask to be told (bracketed paste)."""
+        """Paste something, as terminals do for programs that ask for it (bracketed paste)."""
         self.send(f"\x1b[200~{text}\x1b[201~")
 
     def ctrl_c(self) -> None:
@@ -134,7 +134,7 @@ class TerminalSession:
             waiting = waiting + 1 if self._sleeps() else 0
 
     def _sleeps(self) -> bool:
-        """Whether the main thread waits for something; where that cannot be told, it is assumed."""
+        """Whether the main thread waits for something; where that is unknown, it is assumed."""
         try:
             stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -159,7 +159,7 @@ class TerminalSession:
             return False
         try:
             data = os.read(self._master, 65536)
-        except OSError:  # how Linux tells that the other side has closed
+        except OSError:  # how Linux reports that the other side has closed
             return False
         self.raw += data.decode(errors="replace")
         return bool(data)

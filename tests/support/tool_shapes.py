@@ -65,7 +65,7 @@ SHAPES: Final[dict[str, tuple[str, str, list[tuple[str, dict[str, Any]]]]]] = {
     ),
     "arguments left out": ('<tool_call>{"name": "now"}</tool_call>', "", [TIME]),
     "arguments null": ('{"name": "now", "arguments": null}', "", [TIME]),
-    "arguments beside the name": (
+    "arguments next to the name": (
         '<tool_call>{"name": "get_weather", "city": "Paris"}</tool_call>',
         "",
         [WEATHER],

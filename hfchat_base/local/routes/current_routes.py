@@ -59,11 +59,11 @@ TICK_SECONDS: Final = 2.0
 _IDLE_TICKS: Final = 2
 """After so many times without any the server has nothing more to say (R: ``running_answers``)."""
 
-_RECORDINGS = (
+_MAX_AUDIO_BYTES: Final = 25 * 1_048_576
+_AUDIO_TYPES: Final = (
     *("audio/webm", "audio/ogg", "audio/wav", "audio/flac", "audio/mpeg", "audio/mp4"),
     "audio/x-wav",
 )
-_MAX_RECORDING_BYTES = 25 * 1024 * 1024
 
 _CACHE_SECONDS = 60
 _CACHED = {"cache-control": f"private, max-age={_CACHE_SECONDS}"}
@@ -263,20 +263,21 @@ class CurrentRoutes:
         return json_response({"ready": True, "tools": tools, "authRequired": False})
 
     async def transcribe(self, request: Request) -> Response:
-        """Turn speech into text (R: ``transcribe``; what is refused, S).
+        """Turn speech into text (R: ``transcribe``, ``transcribe_configured``).
 
         Raises:
-            HTTPError: This server does not, or not with such a recording.
+            HTTPError: The server has no model for it, or the recording is not accepted.
         """
         if self._state.transcribe is None:
             raise HTTPError(503, "Transcription is not configured")
         kind = request.headers.get("content-type", "")
-        if not any(each in kind for each in _RECORDINGS):
+        if not any(audio in kind for audio in _AUDIO_TYPES):
             raise HTTPError(400, f"Unsupported audio format: {kind}")
-        recording = await request.body()
-        if len(recording) > _MAX_RECORDING_BYTES:
+        body = await request.body()
+        if len(body) > _MAX_AUDIO_BYTES:
             raise HTTPError(413, "Audio file too large (max 25MB)")
-        return json_response({"text": self._state.transcribe(recording, kind).strip()})
+        text = await asyncio.to_thread(self._state.transcribe, body, kind)
+        return json_response({"text": text})
 
     async def running(self, request: Request) -> Response:
         """Say which of the user's answers are being written, until none is (`running_answers`)."""

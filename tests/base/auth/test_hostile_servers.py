@@ -20,7 +20,7 @@ from tests.support.replay import RawRequest, RawServer, Wire, whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# Such a server lists no models, and is told so.
+# Such a server lists no models, and the error says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The model list")
 
 COOKIES = {"hf-chat": "secret", "token": "secret too"}

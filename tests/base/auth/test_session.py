@@ -169,7 +169,7 @@ def test_sessions_are_not_pickled() -> None:
 
 
 def test_token_is_sent_where_one_is_read() -> None:
-    """Below /api/ an access token is sent as such, with no cookie beside it."""
+    """Below /api/ an access token is sent as such, without a cookie."""
 
     def answer(request: RawRequest, wire: Wire) -> None:
         is_list = request.path == "/api/v2/models"

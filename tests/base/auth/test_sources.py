@@ -243,7 +243,7 @@ def test_firefox_profile_is_found(home: Path) -> None:
 def test_only_the_rows_of_the_host_are_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library is told the host, so that it does not even read other sites' cookies."""
+    """The library gets the host, so that it does not even read other sites' cookies."""
     write_profile(home, [("hf-chat", "one")], host="localhost")
     library = sources._library()
     asked: list[Any] = []

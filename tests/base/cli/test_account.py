@@ -86,7 +86,7 @@ def test_a_hidden_browser_cannot_be_typed_into(
 def test_the_server_of_the_last_login_is_used(
     hfchat: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a login at a server the other commands use it, unless told otherwise, until logout."""
+    """After a login at a server the other commands use it by default, until logout."""
     with LocalServer(require_login=True) as server, LocalServer() as other:
         (value,) = server.new_session("bob").values()
         login = hfchat("login", "--paste", "--base-url", server.base_url, stdin=f"{value}\n")
@@ -150,7 +150,7 @@ def test_ways_exclude_each_other(hfchat: Callable[..., Result]) -> None:
 def test_login_with_a_browser(
     hfchat: Callable[..., Result], closed: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page to log in at is told, then who has logged in."""
+    """The login page is printed, then who has logged in."""
     asked: dict[str, Any] = {}
 
     def login(base_url: str | None, **options: Any) -> Iterator[RequestLogin | AuthResult]:
@@ -188,7 +188,7 @@ def test_logout(hfchat: Callable[..., Result], closed: LocalServer) -> None:
 
 
 def test_logout_without_the_server(hfchat: Callable[..., Result]) -> None:
-    """Where the server cannot be told, the session is deleted here all the same."""
+    """If the server cannot be reached, the session is still deleted here."""
     url = "http://127.0.0.1:9"
     SessionStore().save(url, "alice", [Cookie("hf-chat", "value")])
     result = hfchat("logout", "--base-url", url)

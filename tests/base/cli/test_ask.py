@@ -282,7 +282,7 @@ def test_the_system_prompt_and_files_are_sent(
 def test_web_search_lists_its_sources(
     hfchat: Callable[..., Result], current_server: LocalServer
 ) -> None:
-    """--web-search tells of the search and its sources on standard error."""
+    """--web-search reports the search and its sources on standard error."""
     url = current_server.base_url
     result = hfchat("ask", "news", "-m", "tools/agent", "--web-search", "--base-url", url)
     assert "web_search_exa(query=news)" in result.stderr
@@ -293,7 +293,7 @@ def test_web_search_lists_its_sources(
 def test_pictures_are_saved_under_our_names(
     hfchat: Callable[..., Result], current_server: LocalServer, tmp_path: Path
 ) -> None:
-    """A file of the answer is saved in the folder asked for, and told where."""
+    """A file of the answer is saved in the requested folder, and its path is printed."""
     folder = tmp_path / "pictures"
     url = current_server.base_url
     arguments = ("ask", "a cat", "-m", "image/painter", "--downloads", str(folder))
@@ -378,7 +378,7 @@ def test_what_had_arrived_stays_on_the_screen(
 def test_an_answer_without_an_end_says_so(
     hfchat: Callable[..., Result], current_server: LocalServer
 ) -> None:
-    """An answer that a filter cut is printed, with a note on standard error; --json tells as well.
+    """An answer that a filter cut is printed, with a note on standard error and in --json.
 
     It is an answer all the same: the exit code is 0.
     """

@@ -68,11 +68,39 @@ def test_renaming(hfchat: Callable[..., Result], conversation_id: str) -> None:
 
 
 def test_deleting_asks_first(hfchat: Callable[..., Result], conversation_id: str) -> None:
-    """`delete` asks, unless told not to."""
+    """`delete` asks, unless an option says not to."""
     assert hfchat("conversations", "delete", conversation_id, stdin="n\n").exit_code == 1
     assert conversation_id in hfchat("conversations").stdout
     assert hfchat("conversations", "delete", conversation_id, "--yes").exit_code == 0
     assert conversation_id not in hfchat("conversations").stdout
+
+
+def test_deleting_all_asks_for_the_name(
+    hfchat: Callable[..., Result], own_account: tuple[LocalServer, dict[str, str]]
+) -> None:
+    """`delete --all` deletes nothing until the account's name is typed, or --yes says so."""
+    del own_account
+    with HuggingChat() as client:
+        for _ in range(2):
+            client.create_conversation("echo/base")
+        for typed in ("y\n", "\n", "", "CLEO\n"):
+            assert hfchat("conversations", "delete", "--all", stdin=typed).exit_code == 1
+        assert len(list(client.list_conversations())) == 2
+        result = hfchat("conversations", "delete", "--all", stdin="cleo\n")
+        assert result.exit_code == 0
+        assert "2 conversations" in result.stdout
+        assert not list(client.list_conversations())
+        client.create_conversation("echo/base")
+        assert hfchat("conversations", "delete", "--all", "--yes").exit_code == 0
+        assert not list(client.list_conversations())
+
+
+@pytest.mark.parametrize("arguments", [(), ("0" * 24, "--all")])
+def test_what_to_delete_is_said_once(
+    hfchat: Callable[..., Result], arguments: tuple[str, ...]
+) -> None:
+    """An id or --all: neither and both are wrong usage."""
+    assert hfchat("conversations", "delete", *arguments).exit_code == 2
 
 
 def test_sharing_prints_the_address(hfchat: Callable[..., Result], conversation_id: str) -> None:

@@ -35,7 +35,7 @@ def exported(session: TerminalSession, name: str) -> str:
 
 @pytest.mark.parametrize("generation", ["current", "legacy"])
 def test_it_serves_until_ctrl_c(generation: str) -> None:
-    """It tells its address, answers there as the generation asked for, and ends with Ctrl-C."""
+    """It prints its address, answers there as the generation asked for, and ends with Ctrl-C."""
     with TerminalSession("serve", "--port", "0", "--generation", generation) as session:
         url = exported(session, "HUGGINGCHAT_BASE_URL")
         session.expect("Press Ctrl-C here to stop the server.")

@@ -96,7 +96,7 @@ def test_a_server_is_checked_with_one_request(header: str, date: datetime | None
     ],
 )
 def test_ways_to_the_models(table: dict[str, Response], generation: Generation, asked: int) -> None:
-    """The JSON routes are tried first, then the page; each way tells the generation."""
+    """The JSON routes are tried first, then the page; each way shows the generation."""
     server = new_server()
     outcome = drive(discovery.models(server), answer=answers(table))
     assert outcome.value.models
@@ -230,7 +230,7 @@ def test_guest_has_no_active_model() -> None:
     ],
 )
 def test_whoami(generation: Generation, response: Response, user: User | None) -> None:
-    """The server tells who we are; a guest is not an error."""
+    """The server says who we are; a guest is not an error."""
     server = new_server()
     server.dialect = dialect_named(generation)
     outcome = drive(discovery.whoami(server), answer=lambda _: response)

@@ -204,7 +204,7 @@ def prompt_of(server: LocalServer) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair != ("system", "")]
 
 
-# No thinking among them: servers leave `<think>…</think>` out of what they tell a model again.
+# No thinking among them: servers leave `<think>…</think>` out of what they send to a model again.
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 9),  # which history is continued

@@ -79,7 +79,7 @@ def test_reading_ends(attempts: int) -> None:
 
 def test_waiting_for_a_place_ends() -> None:
     """A message does not wait for its place in the server's minute for ever."""
-    server = server_with(pacing=Pacing(window=10, margin=0, longest_wait=35))
+    server = server_with(pacing=Pacing(window=10, margin=0), retries=Retries(longest_limit_wait=35))
     server.rate_limiter.take(0.0)
     server.rate_limiter.refused(0.0)
     taken = server.rate_limiter.take

@@ -124,7 +124,7 @@ def test_result_without_names() -> None:
 
 
 def test_sources_of_a_tool_come_as_an_event() -> None:
-    """Pages in a tool's result are told right after it, each once."""
+    """Pages in a tool's result are reported right after it, each once."""
     found = ToolResult("u", "search", {}, "", ({"text": "Title: T\nURL: https://a.b"},))
     again = ToolResult("v", "search", {}, "", ({"text": "URL: https://a.b"},))
     transcript, seen = add_up(found, again)

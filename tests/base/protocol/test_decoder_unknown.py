@@ -1,4 +1,4 @@
-"""What a newer server says: told once, by its names alone."""
+"""Unknown fields of newer servers: reported once, by their names alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def decode(**raw: Any) -> None:
     ],
 )
 def test_names_are_told(raw: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is new is told by name, as one warning."""
+    """Whatever is new is reported by name, in one warning."""
     decode(**raw)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -48,7 +48,7 @@ def test_names_are_told(raw: dict[str, Any], told: str, caplog: pytest.LogCaptur
 
 
 def test_a_set_of_names_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The same names are not told again, by no thread; others are."""
+    """The same names are not reported again, by any thread; others are."""
     together = threading.Barrier(8)
 
     def decode_many() -> None:

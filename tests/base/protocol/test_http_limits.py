@@ -46,5 +46,5 @@ def test_what_says_nothing_of_its_size_is_short(generation: Generation) -> None:
     ("size", "words"), [(64 * 1024, "64 KiB"), (1024 * 1024, "1 MiB"), (2**30, "1024 MiB")]
 )
 def test_limits_in_words(size: int, words: str) -> None:
-    """A limit is told in the unit that it is a round number of."""
+    """A limit is shown in the unit that makes it a round number."""
     assert http.format_size(size) == words

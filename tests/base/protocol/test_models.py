@@ -83,7 +83,7 @@ def test_defaults(active: str | None, default: str, vision: str) -> None:
 
 
 def test_kinds() -> None:
-    """Models are told apart by what they take and give."""
+    """Models are distinguished by what they take and give."""
     catalog = Catalog(MODELS)
     assert [model.id for model in catalog.vision_models] == ["acme/seer", "other/Seer"]
     assert [model.id for model in catalog.image_models] == ["acme/flux-painter"]

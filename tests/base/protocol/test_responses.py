@@ -60,7 +60,7 @@ def recorded(generation: Generation, scenario: str) -> list[HuggingChatError]:
 
 
 def test_recorded_limits() -> None:
-    """The limits of a real server are told apart by their words."""
+    """The limits of a real server are distinguished by their words."""
     kinds = [type(error) for error in recorded("current", "usage_limits")]
     assert set(kinds) == {
         MessageTooLongError,
@@ -71,7 +71,7 @@ def test_recorded_limits() -> None:
 
 
 def test_recorded_sizes(generation: Generation) -> None:
-    """A file that is too large is told as such; legacy says nothing of a body that is."""
+    """A file that is too large is reported as such; legacy says nothing of a body that is."""
     first, second = recorded(generation, "file_too_large")
     assert isinstance(first, FileTooLargeError)
     assert isinstance(second, FileTooLargeError if generation == "current" else ServerError)
@@ -85,7 +85,7 @@ def test_recorded_login() -> None:
 
 
 def test_recorded_origin(generation: Generation) -> None:
-    """A missing and a foreign Origin are told as such."""
+    """A missing and a foreign Origin are reported as such."""
     errors = recorded(generation, "bad_requests")
     assert sum(isinstance(error, OriginRejectedError) for error in errors) == 2
 
@@ -168,7 +168,7 @@ def test_advice_can_be_pasted() -> None:
     ],
 )
 def test_server_that_has_moved(location: str, address: str) -> None:
-    """A redirect to the same path elsewhere tells the new address, whole and in our spelling."""
+    """A redirect to the same path elsewhere reports the new address, whole and in our spelling."""
     response = Response(308, {"location": location}, base_url="http://old.example")
     error = refusal(response, BEGIN)
     assert isinstance(error, InvalidRequestError)

@@ -57,7 +57,7 @@ def test_recorded_branches(generation: Generation, scenario: str) -> None:
 
 
 def test_recorded_thinking() -> None:
-    """Stored thinking is told apart from the text on both generations."""
+    """Stored thinking is distinguished from the text on both generations."""
     for conversation in (recorded("current", "reasoning"), recorded("legacy", "reasoning_events")):
         answer = conversation.latest()
         assert answer.content == "After thinking, the answer is 42."
@@ -99,7 +99,7 @@ def test_recorded_failure(generation: Generation, scenario: str) -> None:
     ],
 )
 def test_whether_a_run_is_over(fields: dict[str, Any], *, is_complete: bool) -> None:
-    """Whether a run is over is told from what is stored of it."""
+    """Whether a run is over follows from what is stored of it."""
     assert stored(message("a", "assistant", **fields)).messages[0].is_complete is is_complete
 
 

@@ -103,7 +103,7 @@ def test_text_that_is_no_call(kind: str) -> None:
     ],
 )
 def test_broken_calls(text: str, broken: str) -> None:
-    """A call that cannot be read is told as such, with its text, at every cut."""
+    """A call that cannot be read is reported as such, with its text, at every cut."""
     for cut in range(len(text) + 1):
         said, (call,) = parse(text, cut)
         assert isinstance(call, InvalidToolCall)

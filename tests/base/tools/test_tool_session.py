@@ -177,7 +177,7 @@ def test_invalid_call_twice() -> None:
 
 
 def test_answer_after_an_invalid_call() -> None:
-    """A model that answers in text when it is told of its invalid call has answered."""
+    """A model that answers in text after hearing of its invalid call has answered."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
     assert answer(session, UNREADABLE) == []
     pieces = answer(session, "It is noon.")

@@ -242,7 +242,7 @@ def test_same_cookie_is_a_refresh(driver: Driver) -> None:
 
 
 def test_other_cookie_is_the_end_of_the_session(driver: Driver) -> None:
-    """Another session cookie means that ours was thrown away."""
+    """Another session cookie means that the server invalidated ours."""
     with (
         RawServer(says(whole("{}", headers=set_cookie("stranger")))) as server,
         pytest.raises(SessionExpired, match="Log in again"),

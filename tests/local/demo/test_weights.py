@@ -50,7 +50,7 @@ def _served(folder: Path) -> Iterator[str]:
 
 
 def _never(_done: int, _total: int) -> None:
-    pytest.fail("progress was told of a file that is there")
+    pytest.fail("progress was reported for a file that is there")
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_an_exception_of_the_callback_ends_the_download(
 
 
 def test_a_wheel_with_another_hash_is_rejected(shelf: Shelf, cache: Path) -> None:
-    """The message tells whom to suspect, and the way around."""
+    """The message names the likely cause, and a way around it."""
     release = replace(shelf.release, wheel_sha256="0" * 64)
     with pytest.raises(HuggingChatError, match=f"sent another tiny-model.*{MODEL_VARIABLE}"):
         find_weights(release=release)

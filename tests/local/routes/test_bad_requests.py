@@ -169,7 +169,7 @@ def _clean_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 class Peer:
-    """Sends requests byte by byte as it is told, as somebody who has a conversation."""
+    """Sends the requests that it is given byte by byte, as somebody who has a conversation."""
 
     def __init__(self, chat: Chat) -> None:
         self.conversation = chat.create()

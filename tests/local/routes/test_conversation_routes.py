@@ -32,7 +32,7 @@ def test_list_is_paged(chat: Chat) -> None:
 
 
 def test_legacy_list_is_paged(legacy_chat: Chat) -> None:
-    """The legacy list has the same pages and does not tell whether more follow."""
+    """The legacy list has the same pages and does not say whether more follow."""
     for _ in range(CONVERSATIONS_PER_PAGE + 1):
         legacy_chat.create()
     assert len(legacy_chat.http.get("/api/conversations").json()) == CONVERSATIONS_PER_PAGE

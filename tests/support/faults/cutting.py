@@ -145,7 +145,7 @@ class CuttingProxy:
             _answer_some(client, behind, exchange, cut.after - len(exchange.request))
         end(client, cut.how)
         if is_whole(request):
-            # As a proxy does that does not tell that its client has gone.
+            # As a proxy does that does not report that its client has gone.
             while behind.recv(65536):
                 pass
         return False

@@ -56,8 +56,8 @@ class Cut:
         after: How many bytes of the response are passed on.
         of_body: Whether they are counted from the beginning of the body.
         how: How it ends.
-        keeps_behind: Whether the server behind is read to the end, as by a proxy that does not tell
-            it that its client has gone.
+        keeps_behind: Whether the server behind is read to the end, as by a proxy that does not
+            report that its client has gone.
     """
 
     after: int

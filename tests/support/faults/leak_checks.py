@@ -43,12 +43,12 @@ class Footprint:
     """What this process holds.
 
     Attributes:
-        resident: Resident memory in KiB; 0 where the system does not tell.
+        resident: Resident memory in KiB; 0 where the system does not report it.
         traced: What Python has allocated, in KiB; 0 unless `tracemalloc` is on.
         objects: The objects of the client and of curl_cffi: how many there are of each class, and
             of each generator that is suspended.
         threads: Threads that are alive.
-        descriptors: Open files and sockets; 0 where the system does not tell.
+        descriptors: Open files and sockets; 0 where the system does not report it.
         tasks: Tasks of the running event loop, this one left out; 0 outside of one.
     """
 
