@@ -28,6 +28,7 @@ from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.artifacts import render_messages
 from hfchat_base._protocol.constants import (
+    BILLING_URL,
     DEFAULT_BASE_URL,
     MAX_BODY_BYTES,
     SESSION_COOKIE,
@@ -66,6 +67,7 @@ from hfchat_base.types import (
     ModelDetails,
     ModelList,
     OnElicitation,
+    ProtocolCheck,
     ReasoningEffort,
     Retry,
     RunningAnswer,
@@ -89,6 +91,7 @@ from hfchat_base.validation import (
 
 __all__ = [
     "BASE_URL_VARIABLE",
+    "BILLING_URL",
     "DEFAULT_BASE_URL",
     "MODEL_VARIABLE",
     "AsyncHuggingChat",
@@ -694,6 +697,17 @@ class HuggingChat(ClientBase):
         """
         return self._runner.run(discovery.features(self.server))
 
+    def check_protocol(self) -> list[ProtocolCheck]:
+        """Compare what the server says with what this version knows, by reading alone.
+
+        For reports: what is found are names of fields, never values. The first conversation of the
+        list is read as well, if there is one.
+
+        Raises:
+            HuggingChatError: The server cannot be reached, or is no chat-ui server.
+        """
+        return self._runner.run(discovery.check_protocol(self.server))
+
     def delete_all_conversations(self) -> None:
         """Delete all conversations of the account. They cannot be brought back."""
         self._runner.run(self._delete_all())
@@ -909,6 +923,10 @@ class AsyncHuggingChat(ClientBase):
     async def features(self) -> ServerFeatures:
         """Read what the server has switched on; see `HuggingChat.features`."""
         return await self._runner.run(discovery.features(self.server))
+
+    async def check_protocol(self) -> list[ProtocolCheck]:
+        """Compare what the server says with what is known; see `HuggingChat.check_protocol`."""
+        return await self._runner.run(discovery.check_protocol(self.server))
 
     async def delete_all_conversations(self) -> None:
         """Delete all conversations of the account; see `HuggingChat.delete_all_conversations`."""

@@ -54,6 +54,7 @@ __all__ = [
     "ModelProvider",
     "OnElicitation",
     "PromptExample",
+    "ProtocolCheck",
     "ReasoningEffort",
     "Retry",
     "RetryReason",
@@ -358,6 +359,20 @@ class RunningAnswer(Value):
 
     conversation_id: str
     title: str = ""
+
+
+class ProtocolCheck(Value):
+    """How one route of a server differs from what this version knows of it.
+
+    Attributes:
+        route: Method and path, the dynamic parts of which are in braces.
+        status: The HTTP status that came.
+        differences: Such as ``new: messages[].mood``. They hold names of fields, and no values.
+    """
+
+    route: str
+    status: int
+    differences: tuple[str, ...] = ()
 
 
 class ServerFeatures(Value):

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Start, collect, has_account
@@ -33,7 +33,10 @@ from hfchat_base._protocol.models import (
     FALLBACK_MODELS,
     Catalog,
     read_details,
+    read_mcp_servers,
 )
+from hfchat_base._protocol.requests import is_conversation_id
+from hfchat_base._protocol.structure import Probe, differences
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
     HuggingChatError,
@@ -43,6 +46,7 @@ from hfchat_base.errors import (
     ResponseError,
     SessionExpired,
     TransportError,
+    UnexpectedPageError,
 )
 from hfchat_base.secret import reveal, reveal_values
 from hfchat_base.types import (
@@ -52,6 +56,7 @@ from hfchat_base.types import (
     McpTool,
     Model,
     ModelDetails,
+    ProtocolCheck,
     ServerFeatures,
     ServerStatus,
     User,
@@ -292,11 +297,6 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
     return other
 
 
-class _McpServer(Wire):
-    name: str = Field(min_length=1)
-    url: str = ""
-
-
 class _McpTool(Wire):
     name: str = Field(min_length=1)
     description: str = ""
@@ -310,24 +310,15 @@ class _McpHealth(Wire):
     auth_required: bool = False
 
 
-_MCP_SERVERS: Final = TypeAdapter(Items[_McpServer])
-
-
 def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpServerInfo, ...]]:
     """The server's own MCP servers. Asked once and remembered; none on legacy servers."""
     if server.mcp_servers is None or refresh:
         request = (yield from dialect(server)).get_mcp_servers()
-        found: list[_McpServer] = []
+        found: list[McpServerInfo] = []
         if request is not None:
             response = responses.check_json((yield from send(server, request)), request)
-            raw = encodings.parse_json(response.body, "list of MCP servers")
-            found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
-        server.mcp_servers = tuple(
-            McpServerInfo(
-                name=each.name, url=each.url, is_web_search=each.name == WEB_SEARCH_SERVER
-            )
-            for each in found
-        )
+            found = read_mcp_servers(encodings.parse_json(response.body, "list of MCP servers"))
+        server.mcp_servers = tuple(found)
     return server.mcp_servers
 
 
@@ -422,6 +413,41 @@ def features(server: ServerInfo) -> Flow[ServerFeatures]:
         router_model=_text(config.get("PUBLIC_LLM_ROUTER_ALIAS_ID")),
         config=config,
     )
+
+
+def check_protocol(server: ServerInfo) -> Flow[list[ProtocolCheck]]:
+    """Compare what the server says with what is known of it, by requests that change nothing."""
+    spoken = yield from dialect(server)
+    known = yield from models(server)
+    checks: list[ProtocolCheck] = []
+    for probe in spoken.probes(known.default.id if known.default else ""):
+        checks += [(yield from _probe(server, spoken, probe))]
+    infos, _ = spoken.parse_conversations((yield from send(server, spoken.list_conversations(0))))
+    ids = [info.id for info in infos if is_conversation_id(info.id)]
+    for conversation_id in ids[:1]:
+        probe = spoken.probe_conversation(conversation_id)
+        checks += [(yield from _probe(server, spoken, probe))]
+    return checks
+
+
+def _probe(server: ServerInfo, spoken: Dialect, probe: Probe) -> Flow[ProtocolCheck]:
+    status = 0
+    try:
+        response = yield from send(server, probe.request)
+        status = response.status
+        if status == probe.refused:
+            return ProtocolCheck(route=probe.route, status=status)
+        raw = probe.read(responses.check_json(response, probe.request))
+    except UnexpectedPageError:
+        found: tuple[str, ...] = ("changed: the whole is an HTML page",)
+    except ResponseError as error:
+        status = error.status or status
+        found = ("changed: the whole is a refusal",)
+    except (ProtocolError, MissingAuthError):
+        found = ("changed: the whole is in another form",)
+    else:
+        found = differences(raw, probe, spoken.name)
+    return ProtocolCheck(route=probe.route, status=status, differences=found)
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ Generation = Literal["current", "legacy"]
 """`current` is chat-ui 0.20 (JSON API under ``/api/v2``); `legacy` is 0.9.5, without it."""
 
 DEFAULT_BASE_URL: Final = "https://huggingface.co/chat"
+BILLING_URL: Final = "https://huggingface.co/settings/billing"
 """HuggingChat itself."""
 
 SESSION_COOKIE: Final = "hf-chat"

@@ -383,6 +383,33 @@ _warned: set[tuple[str, ...]] = set()
 _lock = Lock()
 
 
+def unknown_names(raw: Raw) -> tuple[str, ...]:
+    """The names in an event that are not in the table; empty if all are."""
+    kind = raw.get("type")
+    known = _TYPES.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        return (f"type {_shown(kind)}",)
+    try:
+        is_known = known.read(raw).__class__ is not Unknown
+    except _FieldError:
+        return (f"in {kind}", "another form")
+    return _unknown_names(raw, known, is_known=is_known)
+
+
+def _unknown_names(raw: Raw, known: _Type, *, is_known: bool) -> tuple[str, ...]:
+    kind = raw["type"]
+    is_new_status = kind == "status" and raw.get("status") not in _STATUSES
+    if is_known and not is_new_status and raw.keys() <= known.fields:
+        return ()
+    names = [f"in {kind}"]
+    if is_new_status:
+        names.append(f"status {_shown(raw.get('status'))}")
+    elif not is_known:
+        names.append(f"subtype {_shown(raw.get('subtype'))}")
+    names += sorted({f"field {_shown(name)}" for name in raw.keys() - known.fields})
+    return tuple(names)
+
+
 def _warn_of_unknown(raw: Raw, *, is_known: bool) -> None:
     """Log the names in an event that are not in the table, once.
 
@@ -394,17 +421,8 @@ def _warn_of_unknown(raw: Raw, *, is_known: bool) -> None:
     known = _TYPES.get(kind)
     if known is None:
         _warn((f"type {_shown(kind)}",))
-        return
-    is_new_status = kind == "status" and raw.get("status") not in _STATUSES
-    if is_known and not is_new_status and raw.keys() <= known.fields:
-        return
-    names = [f"in {kind}"]
-    if is_new_status:
-        names.append(f"status {_shown(raw.get('status'))}")
-    elif not is_known:
-        names.append(f"subtype {_shown(raw.get('subtype'))}")
-    names += sorted({f"field {_shown(name)}" for name in raw.keys() - known.fields})
-    _warn(tuple(names))
+    elif names := _unknown_names(raw, known, is_known=is_known):
+        _warn(names)
 
 
 def _warn(names: tuple[str, ...]) -> None:

@@ -80,6 +80,20 @@ class Wire(BaseModel):
             return field.get_default(call_default_factory=True)
 
 
+def structure(unused: str = "", **sent: str) -> ConfigDict:
+    """Say more of what a model reads, for `_protocol/structure.py`; a part of its settings.
+
+    Args:
+        unused: Names that servers send and the model does not have, separated by spaces.
+        **sent: By generation, names of the model that it always sends.
+    """
+    more: dict[str, Any] = {
+        "unused": unused.split(),
+        "sent": {generation: names.split() for generation, names in sent.items()},
+    }
+    return ConfigDict(json_schema_extra=more)
+
+
 def _valid_items(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     """Leave out the items of a list that are not valid."""
     try:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
-from hfchat_base._protocol.encodings import Items, Wire
+from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
+from hfchat_base._protocol.encodings import Items, Wire, structure
 from hfchat_base.errors import ModelNotFoundError, ProtocolError
-from hfchat_base.types import Model, ModelDetails, ModelProvider, PromptExample
+from hfchat_base.types import McpServerInfo, Model, ModelDetails, ModelProvider, PromptExample
 
 FALLBACK_DATE: Final = "2026-08-15"
 """When the fallback list was true (S: the settings that HuggingChat was deployed with)."""
@@ -136,6 +137,13 @@ class Catalog:
 class _ModelEntry(Wire):
     """An entry of a model list; of two spellings the first is the current one (R: ``models``)."""
 
+    model_config = structure(
+        "name websiteUrl modelUrl datasetName datasetUrl logoUrl promptExamples supportsArtifacts"
+        " hasInferenceAPI tokenizer parameters",
+        current="id displayName multimodal supportsTools supportsReasoning unlisted",
+        legacy="id displayName multimodal tools unlisted",
+    )
+
     id: str = Field(min_length=1)
     display_name: str = ""
     description: str = ""
@@ -185,7 +193,9 @@ class _Price(Wire):
 class _Provider(Wire):
     """Who runs a model; in snake case, as the inference router sends it (S)."""
 
-    model_config = ConfigDict(alias_generator=None)
+    model_config = ConfigDict(alias_generator=None) | structure(
+        "is_model_author is_free first_token_latency_ms throughput model"
+    )
 
     provider: str = Field(min_length=1)
     status: str = ""
@@ -246,7 +256,23 @@ class _ModelPage(_ModelEntry):
         )
 
 
+class _McpServer(Wire):
+    """One of the server's own MCP servers."""
+
+    model_config = structure("id type isLocked", current="name url")
+
+    name: str = Field(min_length=1)
+    url: str = ""
+
+
+MCP_SERVERS: Final = TypeAdapter(list[_McpServer])
+"""The structure of the list of the server's own MCP servers."""
+_MCP_SERVERS: Final = TypeAdapter(Items[_McpServer])
 _ENTRIES: Final = TypeAdapter(Items[_ModelEntry])
+MODEL_LIST: Final = TypeAdapter(list[_ModelEntry])
+"""The structure of a model list."""
+MODEL_PAGE: Final = TypeAdapter(_ModelPage)
+"""The structure of all that is known of one model."""
 
 
 def read_details(raw: Any) -> ModelDetails:
@@ -266,3 +292,12 @@ def read_models(raw: Any) -> tuple[Model, ...]:
     if not isinstance(raw, list):
         return ()
     return tuple(entry.to_model() for entry in _ENTRIES.validate_python(raw))
+
+
+def read_mcp_servers(raw: Any) -> list[McpServerInfo]:
+    """Read the list of the server's own MCP servers; entries without a name are left out."""
+    found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
+    return [
+        McpServerInfo(name=each.name, url=each.url, is_web_search=each.name == WEB_SEARCH_SERVER)
+        for each in found
+    ]

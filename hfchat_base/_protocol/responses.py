@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from hfchat_base._protocol import encodings
-from hfchat_base._protocol.constants import DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
+from hfchat_base._protocol.constants import BILLING_URL, DEFAULT_BASE_URL, RATE_LIMIT_WINDOW_SECONDS
 from hfchat_base._protocol.http import ERROR_BYTES, Request, Response
 from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.errors import (
@@ -54,8 +54,6 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _REVOKED: Final = ("oauth authorization", "has been revoked", "requested scopes")
 """What the words of a 401 inside an answer are about if the account has taken its permission back
 (S)."""
-
-_BILLING: Final = "https://huggingface.co/settings/billing"
 
 _SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
 _MOST_SECONDS: Final = 2.0**31
@@ -202,11 +200,11 @@ def revoked(base_url: str, message: str, partial: Answer) -> SessionExpired:
 def out_of_credits(base_url: str, message: str, partial: Answer | None = None) -> OutOfCreditsError:
     """The error for an account without credits; it names the page that shows what is left."""
     if base_url == DEFAULT_BASE_URL:
-        helps = f"See what is left and add to it at {_BILLING}"
+        helps = f"See what is left and add to it at {BILLING_URL}"
     else:
         helps = (
             "See what is left in the account with which this server pays for its models (its owner"
-            f" knows); where that is the user's Hugging Face account, at {_BILLING}"
+            f" knows); where that is the user's Hugging Face account, at {BILLING_URL}"
         )
     words = message[:200].rstrip(". ") or "payment required"
     return OutOfCreditsError(

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
 
-from hfchat_base._protocol.encodings import Items, Wire
+from hfchat_base._protocol.decoder import unknown_names
+from hfchat_base._protocol.encodings import Items, Wire, structure
 from hfchat_base._protocol.thinking import split
 from hfchat_base.errors import MessageNotFoundError, ProtocolError
 from hfchat_base.types import (
@@ -23,6 +25,7 @@ from hfchat_base.types import (
     MessageState,
     Role,
     RunningAnswer,
+    Settings,
     User,
 )
 
@@ -97,7 +100,9 @@ class StoredConversation:
 
 
 class _Update(Wire):
-    """An event of a run, as it is stored with the message."""
+    """An event of a run, as it is stored with the message; `decoder.py` knows its fields."""
+
+    model_config = ConfigDict(json_schema_extra={"opaque": True})
 
     type: str = ""
     status: str = ""
@@ -106,6 +111,8 @@ class _Update(Wire):
 class _File(Wire):
     """A file that is stored with a message; ``value`` is its sha."""
 
+    model_config = structure("type", current="name value mime", legacy="name value mime")
+
     name: str = ""
     value: str = ""
     mime: str = ""
@@ -113,6 +120,12 @@ class _File(Wire):
 
 class _Message(Wire):
     """A message as both generations store it."""
+
+    model_config = structure(
+        "updatedAt materializedSeq",
+        current="id from content ancestors children createdAt",
+        legacy="id from content ancestors children createdAt",
+    )
 
     id: str = Field(min_length=1)
     from_: Role = Field("assistant", alias="from")
@@ -167,6 +180,12 @@ class _Message(Wire):
 class _Conversation(Wire):
     """A conversation as both generations hold it."""
 
+    model_config = structure(
+        "id updatedAt modelId shared deployedSpaces assistant",
+        current="messages title model preprompt rootMessageId",
+        legacy="messages title model preprompt rootMessageId",
+    )
+
     messages: list[_Message]
     title: str = ""
     model: str = ""
@@ -176,6 +195,10 @@ class _Conversation(Wire):
 
 class _Row(Wire):
     """A row of the conversation list; two spellings of two fields: current, then legacy (R)."""
+
+    model_config = structure(
+        "assistantId modelTools", current="id title model updatedAt", legacy="id title updatedAt"
+    )
 
     id: str = ""
     id_: str = Field("", alias="_id")
@@ -188,10 +211,33 @@ class _Row(Wire):
 class _User(Wire):
     """Who the server thinks we are."""
 
+    model_config = structure("isAdmin isEarlyAccess", current="id username", legacy="id username")
+
     id: str = ""
     username: str = ""
     email: str = ""
     avatar_url: str = ""
+
+
+class _Settings(Settings):
+    """The account's settings, by the server's names (current)."""
+
+    model_config = ConfigDict(alias_generator=to_camel) | structure(
+        "welcomeModalSeen welcomeModalSeenAt",
+        current="activeModel customPrompts shareConversationsWithModelAuthors"
+        " reasoningEffortOverrides artifactsOverrides providerOverrides billingOrganization",
+    )
+
+
+class _Flags(Wire):
+    """What a server has switched on (current)."""
+
+    model_config = structure(
+        "enableAssistants isAdmin", current="loginEnabled transcriptionEnabled"
+    )
+
+    login_enabled: bool = False
+    transcription_enabled: bool = False
 
 
 class _Running(Wire):
@@ -201,6 +247,27 @@ class _Running(Wire):
     title: str = ""
 
 
+class _List(Wire):
+    """A page of the conversation list (current)."""
+
+    model_config = structure(current="conversations hasMore")
+
+    conversations: list[_Row] = Field(default_factory=list)
+    has_more: bool = False
+
+
+CONVERSATION: Final = TypeAdapter(_Conversation)
+"""The structure of a conversation."""
+CONVERSATION_LIST: Final = TypeAdapter(_List)
+"""The structure of a page of the conversation list (current)."""
+CONVERSATION_ROWS: Final = TypeAdapter(list[_Row])
+"""The structure of a page of the conversation list (legacy)."""
+SETTINGS: Final = TypeAdapter(_Settings)
+"""The structure of the account's settings (current)."""
+FLAGS: Final = TypeAdapter(_Flags)
+"""The structure of what is switched on (current)."""
+USER: Final = TypeAdapter(_User)
+"""The structure of who we are."""
 _RUNNING: Final = TypeAdapter(Items[_Running])
 _ROWS: Final = TypeAdapter(Items[_Row])
 
@@ -241,6 +308,15 @@ def read_infos(raw: Any) -> Iterator[ConversationInfo]:
                 model=row.model or row.model_id,
                 updated_at=row.updated_at,
             )
+
+
+def unknown_events(raw: Any) -> Iterator[str]:
+    """What the events that are stored with a conversation's messages have that is not known."""
+    for message in raw.get("messages", ()) if isinstance(raw, dict) else ():
+        updates = message.get("updates") if isinstance(message, dict) else None
+        for update in updates if isinstance(updates, list) else ():
+            if isinstance(update, dict) and (names := unknown_names(update)):
+                yield f"new: messages[].updates[] {', '.join(names)}"
 
 
 def read_running(raw: Any) -> list[RunningAnswer]:

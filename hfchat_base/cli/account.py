@@ -33,7 +33,7 @@ from hfchat_base.auth.sources import (
     resolve_endpoint,
 )
 from hfchat_base.auth.store import SavedSession, SessionStore
-from hfchat_base.cli.options import Account, BaseUrl, Remembered, WrongUsage, connect
+from hfchat_base.cli.options import Account, BaseUrl, Remembered, WrongUsage, connect, payment_of
 from hfchat_base.cli.terminal import Terminal, clean_line, note
 
 if TYPE_CHECKING:
@@ -223,14 +223,18 @@ def whoami(base_url: BaseUrl = None, account: Account = None) -> None:
             if saved is None:
                 raise
             user = None
+        payment = payment_of(client) if user is not None else ()
         is_guest = client.session.is_guest
         address = clean_line(client.base_url)
         command = client.login_command
+    terminal = Terminal.detect()
     if user is not None:
         email = f" <{clean_line(user.email)}>" if user.email else ""
         typer.echo(f"{clean_line(user.username)}{email}")
+        if payment:
+            text, advice = payment
+            terminal.notes.print(note(f"{text.capitalize()}. {advice}"), soft_wrap=True)
         return
-    terminal = Terminal.detect()
     if saved is not None:
         text = f"The saved session of {clean_line(saved.account)} at {address} has expired."
     elif is_guest:

@@ -1,4 +1,7 @@
-"""``hfchat doctor``: check every part between this machine and an answer, and say what to do."""
+"""``hfchat doctor``: check every part between this machine and an answer, and say what to do.
+
+With ``--wire`` it compares what the server says with what this version knows, for reports.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,24 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import typer
 from rich.text import Text
 
-from hfchat_base import HuggingChat, HuggingChatError, TextDelta, TransportError, __version__
-from hfchat_base.cli.options import Account, BaseUrl, connect
+from hfchat_base import (
+    HuggingChat,
+    HuggingChatError,
+    InvalidRequestError,
+    TextDelta,
+    TransportError,
+    __version__,
+)
+from hfchat_base.cli.options import Account, BaseUrl, connect, payment_of
 from hfchat_base.cli.terminal import Terminal, clean_line, in_commands, note
+from hfchat_base.client import DEFAULT_BASE_URL
 from hfchat_base.types import ServerStatus
 
 __all__ = ["doctor"]
@@ -53,11 +64,25 @@ _SIGNS: Final = {
 }
 
 
-def doctor(base_url: BaseUrl = None, account: Account = None) -> None:
+def doctor(
+    wire: Annotated[
+        bool,
+        typer.Option(
+            "--wire",
+            help="Compare what the server says with what this version knows, by reading alone, and"
+            " print the differences, ready for a report: names of fields, no values.",
+        ),
+    ] = False,
+    base_url: BaseUrl = None,
+    account: Account = None,
+) -> None:
     """Check everything between this machine and an answer, and say what to do."""
     terminal = Terminal.detect()
     is_well = True
     with connect(base_url, account) as client:
+        if wire:
+            _compare(terminal, client)
+            return
         terminal.out.print(note(clean_line(client.base_url)), soft_wrap=True)
         for name, finding in _findings(client):
             sign, style = _SIGNS[finding.state]
@@ -74,6 +99,35 @@ def doctor(base_url: BaseUrl = None, account: Account = None) -> None:
         raise typer.Exit(1)
 
 
+def _compare(terminal: Terminal, client: HuggingChat) -> None:
+    """Print a report that names neither the server nor the account.
+
+    Raises:
+        Exit: The server differs from what is known.
+    """
+    checks = client.check_protocol()
+    whose = "HuggingChat" if client.base_url == DEFAULT_BASE_URL else "a server of one's own"
+    terminal.out.print(
+        note(f"hfchat {__version__}, {client.generation} chat-ui, {whose}"), soft_wrap=True
+    )
+    for one in checks:
+        sign, style = _SIGNS["note" if one.differences else "good"]
+        terminal.out.print(
+            Text.assemble((f"{sign} ", style), clean_line(one.route), note(f"  {one.status}")),
+            soft_wrap=True,
+        )
+        for difference in one.differences:
+            terminal.out.print(Text(f"    {clean_line(difference)}"), soft_wrap=True)
+    count = sum(len(one.differences) for one in checks)
+    if not count:
+        terminal.out.print(note("No difference."))
+        return
+    found = "1 difference" if count == 1 else f"{count} differences"
+    advice = f"{found}. The lines above hold names of fields alone: please add them to a report."
+    terminal.out.print(note(advice), soft_wrap=True)
+    raise typer.Exit(1)
+
+
 def _findings(client: HuggingChat) -> Iterator[tuple[str, Finding]]:
     yield "versions", _versions()
     yield "proxy", _proxy()
@@ -84,6 +138,8 @@ def _findings(client: HuggingChat) -> Iterator[tuple[str, Finding]]:
         state.generation,
         state.session,
         state.login,
+        state.credits,
+        state.features,
         state.models,
         state.stream,
     ):
@@ -202,6 +258,27 @@ class _State:
                 "note", "not logged in; some servers allow that", f"To log in: {command}"
             )
         return Finding("bad", "the server does not know this session", f"Log in again: {command}")
+
+    def credits(self) -> Finding:
+        if self._answered is None:
+            return _SKIPPED
+        payment = payment_of(self._client)
+        if not payment:
+            return Finding("skipped", "only HuggingChat bills accounts")
+        return Finding("note", *payment)
+
+    def features(self) -> Finding:
+        if self._answered is None:
+            return _SKIPPED
+        try:
+            found = self._client.features()
+        except InvalidRequestError:
+            return Finding("skipped", "this server does not tell")
+        switches = {"login": found.login, "transcription": found.transcription}
+        told = [f"{found.name} {found.version}".strip()]
+        told += [f"{name} {'on' if is_on else 'off'}" for name, is_on in switches.items()]
+        told += [f"router {found.router_model}"] if found.router_model else []
+        return Finding("good", ", ".join(filter(None, told)))
 
     def models(self) -> Finding:
         if self._answered is None:

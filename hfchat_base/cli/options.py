@@ -18,7 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from hfchat_base import HuggingChat, HuggingChatError, InvalidRequestError, McpServerConfig
 from hfchat_base.auth.store import data_folder, make_private, replace_file
-from hfchat_base.client import BASE_URL_VARIABLE
+from hfchat_base.client import BASE_URL_VARIABLE, BILLING_URL, DEFAULT_BASE_URL
+from hfchat_base.safe_text import clean_line
 from hfchat_base.types import McpServer, Retry
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "connect",
     "last_conversation",
     "parse_mcp_servers",
+    "payment_of",
     "private_folder",
     "server_address",
 ]
@@ -273,6 +275,17 @@ def answer_options(
         "bill_to": bill_to,
         "restores_settings": restores_settings or None,
     }
+
+
+def payment_of(client: HuggingChat) -> tuple[str, str] | tuple[()]:
+    """Who pays for an account's answers, and where to see what is left; empty if nobody does.
+
+    Only HuggingChat bills accounts. It does not say how much is left.
+    """
+    if client.base_url != DEFAULT_BASE_URL:
+        return ()
+    who = client.settings().billing_organization or "the account's own inference credits"
+    return f"answers are paid by {clean_line(who)}", f"What is left: {BILLING_URL}"
 
 
 def last_conversation(client: HuggingChat) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -328,3 +329,56 @@ def test_features(current_server: LocalServer, attempt: Try) -> None:
     assert features.login is False
     assert features.transcription is False
     assert features.config["PUBLIC_APP_ASSETS"] == "chatui"
+
+
+def test_protocol_as_it_is_known(attempt: Try, server: LocalServer) -> None:
+    """A server of either generation says nothing that is not known, with a conversation or not."""
+    for steps in ((), (chat(),)):
+        checks = attempt(
+            server.base_url, *[_and_stay(step) for step in steps], lambda c: c.check_protocol()
+        )
+        assert [check for check in checks if check.differences] == []
+        assert any("{id}" in check.route for check in checks) is bool(steps)
+
+
+def test_protocol_that_has_changed(attempt: Try, current_server: LocalServer) -> None:
+    """Fields, refusals, pages and other forms are told by route; nothing is changed for that."""
+    row = {"id": "not shown", "title": "secret", "mood": "secret"}
+    page = Instead(response(b"<html>secret", content_type="text/html"))
+    with FaultServer(current_server.base_url) as proxy:
+        listed = json_response({"json": {"conversations": [row], "hasMore": False}})
+        proxy.on(r"GET /api/v2/conversations\?", listed, always=True)
+        proxy.on("GET /api/v2/user/settings", page, always=True)
+        proxy.on("GET /api/mcp/servers", json_response({}, "404 Not Found"), always=True)
+        proxy.on("GET /api/v2/feature-flags", json_response([]), always=True)
+        checks = attempt(proxy.url, lambda client: client.check_protocol())
+        assert {name.partition(" ")[0] for name in proxy.asked} == {"GET"}
+    found = {check.route: check.differences for check in checks if check.differences}
+    assert found == {
+        "GET /api/v2/conversations": (
+            "new: conversations[].mood",
+            "missing: conversations[].model",
+            "missing: conversations[].updatedAt",
+        ),
+        "GET /api/v2/user/settings": ("changed: the whole is an HTML page",),
+        "GET /api/mcp/servers": ("changed: the whole is a refusal",),
+        "GET /api/v2/feature-flags": ("changed: the whole is in another form",),
+    }
+    assert "secret" not in str(checks)
+
+
+def _and_stay(step: Operation) -> Operation:
+    """Do something, and go on with the client."""
+
+    def both(client: Any) -> Any:
+        done = step(client)
+        if not inspect.isawaitable(done):
+            return client
+
+        async def wait() -> Any:
+            await done
+            return client
+
+        return wait()
+
+    return both

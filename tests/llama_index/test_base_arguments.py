@@ -143,6 +143,12 @@ def test_options_that_the_server_does_not_have(
     assert current_server.prompts == []
 
 
+@pytest.mark.parametrize(("wanted", "sent"), [("Europe/Berlin", "Europe/Berlin"), (False, None)])
+def test_time_zone(wanted: Any, sent: str | None) -> None:
+    """The time zone is the client's to send, another one or none."""
+    assert HuggingChatLLM(timezone=wanted)._client.server.timezone == sent
+
+
 def test_timeout() -> None:
     """A timeout is the seconds without progress after which a call fails."""
     timeouts = HuggingChatLLM(timeout=7)._client.server.policy.timeouts

@@ -33,6 +33,7 @@ from hfchat_base._protocol.requests import (
 )
 from hfchat_base._protocol.responses import check_json
 from hfchat_base._protocol.stored import StoredConversation
+from hfchat_base._protocol.structure import Probe
 from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, ProtocolError
 from hfchat_base.types import (
     Attachment,
@@ -251,6 +252,18 @@ class Dialect(ABC):
         self.require("list of running answers")
         return Request("GET", "/api/v2/generations/live", {"accept": "text/event-stream"})
 
+    @abstractmethod
+    def probes(self, model: str) -> list[Probe]:
+        """Requests that change nothing, with the structure of what the server should say.
+
+        Args:
+            model: The id of one of its models.
+        """
+
+    @abstractmethod
+    def probe_conversation(self, conversation_id: str) -> Probe:
+        """The same for a conversation."""
+
     # --- conversations ----------------------------------------------------------------------------
 
     @abstractmethod
@@ -370,6 +383,11 @@ class Dialect(ABC):
         self, stored: StoredConversation, message: OutgoingMessage, generation_id: str | None
     ) -> Message | None:
         """Find the stored answer to a message, or None if there is none yet."""
+
+
+def unwrapped(unwrap: Callable[[bytes, str], Any]) -> Callable[[Response], Any]:
+    """Make the reader of a probe: what a response carries, without reading it."""
+    return lambda response: unwrap(response.body, "answer")
 
 
 # --- the same on both generations -----------------------------------------------------------------

@@ -16,9 +16,11 @@ from hfchat_base._protocol.dialects.base import (
     active_model_in,
     conversation_id_in,
     home_page,
+    plain_models,
+    unwrapped,
 )
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.models import read_models
+from hfchat_base._protocol.models import MCP_SERVERS, MODEL_LIST, MODEL_PAGE, read_models
 from hfchat_base._protocol.requests import (
     ACCEPT_JSON,
     Endpoint,
@@ -27,11 +29,18 @@ from hfchat_base._protocol.requests import (
 )
 from hfchat_base._protocol.responses import check, check_json, is_page
 from hfchat_base._protocol.stored import (
+    CONVERSATION,
+    CONVERSATION_LIST,
+    FLAGS,
+    SETTINGS,
+    USER,
     StoredConversation,
     read_conversation,
     read_infos,
     read_user,
+    unknown_events,
 )
+from hfchat_base._protocol.structure import Probe
 from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.secret import reveal
 from hfchat_base.types import ConversationInfo, Message, User
@@ -109,6 +118,39 @@ class CurrentDialect(Dialect):
 
     def require(self, what: str) -> None:
         """All of it is there."""
+
+    def probes(self, model: str) -> list[Probe]:
+        """What can be asked without changing anything."""
+        superjson, plain = unwrapped(encodings.from_superjson), unwrapped(encodings.parse_json)
+        flags, _ = self.get_features()
+        known = [
+            Probe("GET /api/v2/models", _MODELS, superjson, MODEL_LIST),
+            Probe("GET /api/models", plain_models(), plain, MODEL_LIST),
+            Probe("GET /api/v2/user", self.get_user(), superjson, USER),
+            Probe("GET /api/v2/user/settings", self.get_settings(), superjson, SETTINGS),
+            Probe("GET /api/v2/feature-flags", flags, superjson, FLAGS),
+            Probe(
+                "GET /api/v2/conversations",
+                self.list_conversations(0),
+                superjson,
+                CONVERSATION_LIST,
+            ),
+        ]
+        if (page := self.get_model(model)) is not None:
+            known.append(Probe("GET /api/v2/models/{model}", page, superjson, MODEL_PAGE))
+        if (servers := self.get_mcp_servers()) is not None:
+            known.append(Probe("GET /api/mcp/servers", servers, plain, MCP_SERVERS))
+        return known
+
+    def probe_conversation(self, conversation_id: str) -> Probe:
+        """A conversation with the events that are stored with its messages."""
+        return Probe(
+            "GET /api/v2/conversations/{id}",
+            self.get_conversation(conversation_id),
+            unwrapped(encodings.from_superjson),
+            CONVERSATION,
+            further=unknown_events,
+        )
 
     def conversation_path(self, conversation_id: str) -> str:
         """Where a conversation is changed and deleted."""

@@ -20,9 +20,11 @@ from hfchat_base._protocol.dialects.base import (
     conversation_id_in,
     create_conversation,
     home_page,
+    plain_models,
+    unwrapped,
 )
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._protocol.models import read_models
+from hfchat_base._protocol.models import MODEL_LIST, read_models
 from hfchat_base._protocol.requests import (
     ACCEPT_ANY,
     ACCEPT_JSON,
@@ -32,11 +34,16 @@ from hfchat_base._protocol.requests import (
 )
 from hfchat_base._protocol.responses import check, check_data, check_json
 from hfchat_base._protocol.stored import (
+    CONVERSATION,
+    CONVERSATION_ROWS,
+    USER,
     StoredConversation,
     read_conversation,
     read_infos,
     read_user,
+    unknown_events,
 )
+from hfchat_base._protocol.structure import Probe
 from hfchat_base.errors import InvalidRequestError, ProtocolError
 from hfchat_base.types import ConversationInfo, Message, User
 
@@ -124,6 +131,27 @@ class LegacyDialect(Dialect):
             f"This server speaks the protocol of mid-2025, which has no {what}."
         )
 
+    def probes(self, model: str) -> list[Probe]:  # noqa: ARG002 - there is only the list
+        """What can be asked without changing anything."""
+        plain = unwrapped(encodings.parse_json)
+        listed = self.list_conversations(0)
+        return [
+            Probe("GET /__data.json", _HOME_DATA, _home_models, MODEL_LIST),
+            Probe("GET /api/models", plain_models(), plain, MODEL_LIST),
+            Probe("GET /api/user", self.get_user(), plain, USER, refused=_UNAUTHORIZED),
+            Probe("GET /api/conversations", listed, plain, CONVERSATION_ROWS),
+        ]
+
+    def probe_conversation(self, conversation_id: str) -> Probe:
+        """A conversation with the events that are stored with its messages."""
+        return Probe(
+            "GET /conversation/{id}/__data.json",
+            self.get_conversation(conversation_id),
+            _conversation_data,
+            CONVERSATION,
+            further=unknown_events,
+        )
+
     def conversation_path(self, conversation_id: str) -> str:
         """Where a conversation is changed and deleted."""
         return f"/conversation/{conversation_id}"
@@ -141,11 +169,8 @@ class LegacyDialect(Dialect):
         self, response: Response, request: Request, conversation_id: str
     ) -> StoredConversation:
         """Read a conversation with its messages."""
-        what = f"conversation {conversation_id}"
-        check_data(response, request, what)
-        nodes = encodings.from_sveltekit_data(response.body, what)
-        raw = next((node for node in reversed(nodes) if "messages" in node), None)
-        return read_conversation(raw, conversation_id)
+        check_data(response, request, f"conversation {conversation_id}")
+        return read_conversation(_conversation_data(response), conversation_id)
 
     def list_conversations(self, page: int) -> Request:
         """Ask for one page of the conversation list, counted from 0."""
@@ -215,6 +240,16 @@ class LegacyDialect(Dialect):
             if is_ours:
                 return answer
         return None
+
+
+def _conversation_data(response: Response) -> Any:
+    nodes = encodings.from_sveltekit_data(response.body, "conversation")
+    return next((node for node in reversed(nodes) if "messages" in node), None)
+
+
+def _home_models(response: Response) -> Any:
+    nodes = encodings.from_sveltekit_data(response.body, _PAGE_DATA)
+    return next((node["models"] for node in nodes if "models" in node), None)
 
 
 def _is_same(stored: str, sent: str) -> bool:

@@ -49,7 +49,8 @@ def test_a_package_that_one_option_needs(tmp_path: Path) -> None:
     code = "import sys; sys.modules['jsonschema'] = None\nfrom hfchat_base.cli import main; main()"
     result = python(code, "ask", "x", "--schema", str(schema))
     assert result.returncode == 1
-    assert result.stderr == f"The command hfchat needs an extra: {install_command('cli')}\n"
+    needed = f"Validating against a JSON schema needs an extra: {install_command('cli')}"
+    assert result.stderr == f"Error: {needed}\n"
 
 
 def test_warnings_have_no_path(capsys: pytest.CaptureFixture[str]) -> None:
