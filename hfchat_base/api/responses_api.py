@@ -76,7 +76,10 @@ _SUMMARY: Final = _TextKind(
     "summary_index",
 )
 
-_ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+_ERROR_CODES: Final = {
+    "invalid_request_error": "invalid_prompt",
+    "rate_limit_error": "rate_limit_exceeded",
+}
 """OpenAI's codes for failed responses; the rest is `server_error`."""
 
 
@@ -132,7 +135,7 @@ class ResponseObject:
 
     def failed(self, failure: Failure) -> bytes:
         """The event that ends a stream which did not end well."""
-        code = _ERROR_CODES.get(failure.status, "server_error")
+        code = _ERROR_CODES.get(failure.type, "server_error")
         error = {"code": code, "message": failure.message}
         response = {**self._response("failed"), "error": error}
         return self._event("response.failed", {"response": response})
