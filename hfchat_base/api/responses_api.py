@@ -93,6 +93,8 @@ class ResponseObject:
             to; None if they will not be.
     """
 
+    breaks_off = False  # `response.failed` is an end, and some clients show the connection's error
+
     def __init__(
         self,
         generation: Generation,
