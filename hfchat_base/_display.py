@@ -71,9 +71,24 @@ class _ToolRun(Protocol):
     def error(self) -> str | None: ...
 
 
+class _Artifact(Protocol):
+    @property
+    def type(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def failed_edits(self) -> int: ...
+
+
 class _Answer(Protocol):
     @property
     def text(self) -> str: ...
+    @property
+    def artifacts(self) -> Sequence[_Artifact]: ...
     @property
     def reasoning(self) -> str: ...
     @property
@@ -130,6 +145,8 @@ def answer_html(
 ) -> str:
     """Show an answer: reasoning and tool runs folded, then the text, its files and its sources.
 
+    The code block of an artifact has its title above it; it is shown as code and never run.
+
     Args:
         answer: The answer.
         fetched: Those of its files whose bytes are there; images among them are shown.
@@ -140,7 +157,8 @@ def answer_html(
         is_open = " open" if not (is_complete or answer.text) else ""
         parts.append(_FOLDED.format(is_open, "Reasoning", _markdown(answer.reasoning)))
     parts += map(_tool_run, answer.tool_runs)
-    parts.append(_markdown(answer.text))
+    titles = {_code(artifact.content): _artifact_title(artifact) for artifact in answer.artifacts}
+    parts.append(_markdown(answer.text, titles))
     if not is_complete:
         parts.append("<p>…</p>")
     elif answer.finish_reason == "interrupted":
@@ -256,6 +274,20 @@ def _tool_run(run: _ToolRun) -> str:
     return _FOLDED.format("", f"Tool: {escape(run.name)}", _plain(f"{arguments}\n{said}".strip()))
 
 
+def _artifact_title(artifact: _Artifact) -> str:
+    details = artifact.type
+    if artifact.version > 1:
+        details += f", version {artifact.version}"
+    if artifact.failed_edits:
+        details += f", changes that could not be made: {artifact.failed_edits}"
+    return f"<p><strong>{escape(artifact.title)}</strong> ({escape(details)})</p>"
+
+
+def _code(content: str) -> str:
+    """The content of a code block, by which an artifact is known in the text."""
+    return content.strip("\n")
+
+
 def _file(fetched: _Fetched) -> str:
     file = fetched.file
     if fetched.data is None:
@@ -291,10 +323,18 @@ def _plain(text: str) -> str:
     return f'<div style="white-space: pre-wrap">{escape(text)}</div>'
 
 
-def _markdown(text: str) -> str:
-    """Render Markdown, or show it as it is where markdown-it is not installed."""
+def _markdown(text: str, titles: Mapping[str, str] | None = None) -> str:
+    """Render Markdown, or show it as it is where markdown-it is not installed.
+
+    Args:
+        text: The Markdown.
+        titles: What stands above code blocks, as HTML, by their content.
+    """
     renderer = _renderer()
-    return _plain(text) if renderer is None else renderer.render(text)
+    if renderer is None:
+        return _plain(text)
+    rendered: str = renderer.render(text, {"titles": titles or {}})
+    return rendered
 
 
 @lru_cache(maxsize=1)
@@ -307,6 +347,7 @@ def _renderer() -> MarkdownIt | None:
     renderer.validateLink = _is_safe_link  # type: ignore[method-assign]
     renderer.add_render_rule("image", _image_as_link)
     renderer.add_render_rule("link_open", _link_open)
+    renderer.add_render_rule("fence", _fence)
     return renderer
 
 
@@ -317,6 +358,11 @@ def _is_safe_link(url: str) -> bool:
 def _image_as_link(_: Any, tokens: Sequence[Any], index: int, *__: Any) -> str:
     url = str(tokens[index].attrs["src"])
     return _link(url, tokens[index].content or url)
+
+
+def _fence(renderer: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
+    block: str = renderer.fence(tokens, index, options, env)
+    return f"{env['titles'].get(_code(tokens[index].content), '')}{block}"
 
 
 def _link_open(renderer: Any, tokens: Sequence[Any], index: int, options: Any, _: Any) -> str:

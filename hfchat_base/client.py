@@ -20,10 +20,11 @@ from typing import Any, Final, Literal, TypeVar
 from typing_extensions import Self, Unpack
 
 from hfchat_base._flows import conversations, discovery, histories, settings
+from hfchat_base._flows.attachments import max_audio_bytes, transcribe
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
-from hfchat_base._flows.messages import ConversationState, max_audio_bytes, transcribe
+from hfchat_base._flows.messages import ConversationState
 from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol.artifacts import render_messages
 from hfchat_base._protocol.constants import (
@@ -269,6 +270,18 @@ class ClientBase(ABC):
         """The id of the model that is used for images, or None if no model sees them."""
         model = self._catalog().default_vision
         return model.id if model else None
+
+    def known_model(self, name: str | None = None) -> ModelDetails | None:
+        """Tell what is known of a model already. Nothing is sent.
+
+        Args:
+            name: Its id or short name; by default the model that is used where none is named.
+
+        Returns:
+            Its details if they were read, or what the model list says; None if neither is known.
+        """
+        check("name", name, OPTIONAL_TEXT)
+        return discovery.known_model(self.server, name or self._model)
 
     @property
     def text_models(self) -> list[str]:
@@ -981,6 +994,7 @@ class ClientPair:
         self._given = client
         self._made: dict[str, Any] = {}
         if client is not None:
+            client.server.wants_details = True  # frameworks plan with them
             self._made["first"] = client
             self._made["sync" if isinstance(client, HuggingChat) else "async"] = client
 
@@ -1024,10 +1038,13 @@ class ClientPair:
     @property
     def _first(self) -> HuggingChat | AsyncHuggingChat:
         """The client whose session, model list and history all others share."""
-        first: HuggingChat | AsyncHuggingChat = self._get(
-            "first", lambda: HuggingChat(**self.settings).as_managed()
-        )
+        first: HuggingChat | AsyncHuggingChat = self._get("first", self._make)
         return first
+
+    def _make(self) -> HuggingChat:
+        client = HuggingChat(**self.settings).as_managed()
+        client.server.wants_details = True
+        return client
 
     def _get(self, name: str, make: Callable[[], Any]) -> Any:
         client = self._made.get(name)

@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Union
 from urllib.parse import unquote_to_bytes
 
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
+from hfchat_base.documents import DOCUMENT_TYPES, zip_type
 from hfchat_base.errors import FileTooLargeError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes]
 
 _DATA_URL: Final = re.compile(r"data:(?P<mime>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.ASCII)
 _UNKNOWN_MIME: Final = "application/octet-stream"
+_ARCHIVE: Final = "application/zip"
 _TEXT_MIMES: Final = ("application/json", "application/xml", "application/csv")
+"""What servers take for text, besides ``text/*`` (S)."""
 _ENDINGS: Final = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -139,18 +142,35 @@ class Upload:
         """Whether only a model that sees images can take it."""
         return self.mime.startswith("image/")
 
+    @property
+    def is_audio(self) -> bool:
+        """Whether it is a recording, which is sent as what is said in it."""
+        return self.mime.startswith("audio/")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text or code file, which every model can read."""
+        return is_text_type(self.mime)
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is a PDF or an office document, which is sent as the text in it."""
+        return self.mime in DOCUMENT_TYPES
+
+    def as_audio(self) -> Upload:
+        """The same file as a recording, whatever its container was taken for."""
+        if self.is_audio:
+            return self
+        return Upload(self.name, self.data, f"audio/{self.mime.rpartition('/')[2]}")
+
     def as_document(self) -> str:
         """Write a text file as a part of a message, since legacy servers do not show it otherwise.
 
         Raises:
             InvalidRequestError: It is not text.
         """
-        if not self.mime.startswith("text/") and self.mime not in _TEXT_MIMES:
-            msg = (
-                "HuggingChat models can read only images and text files, not"
-                f" {self.mime}: extract the text of {self.name!r} first."
-            )
-            raise InvalidRequestError(msg)
+        if not self.is_text:
+            raise unreadable(self.name, self.mime)
         return document(self.name, self.data.decode("utf-8", "replace"))
 
 
@@ -167,6 +187,19 @@ def document(name: str, text: str) -> str:
     return f'<document name="{name}">\n{text}\n</document>'
 
 
+def is_text_type(mime: str) -> bool:
+    """Tell whether servers take files of a MIME type for text."""
+    return mime.startswith("text/") or mime.partition(";")[0] in _TEXT_MIMES
+
+
+def unreadable(name: str, mime: str) -> InvalidRequestError:
+    """Say that no model can read a file."""
+    return InvalidRequestError(
+        "HuggingChat models can read only images, recordings, documents and text files, not"
+        f" {mime}: extract the text of {name!r} first."
+    )
+
+
 def too_large(name: str, size: int, max_bytes: int = MAX_FILE_BYTES) -> FileTooLargeError:
     """Say that a file is over the limit; sizes in bytes."""
     return FileTooLargeError(
@@ -175,7 +208,8 @@ def too_large(name: str, size: int, max_bytes: int = MAX_FILE_BYTES) -> FileTooL
 
 
 def _named(data: bytes, name: str | None, mime: str | None) -> Upload:
-    mime = mime or _detect(data, name)
+    if mime in (None, "", _ARCHIVE, _UNKNOWN_MIME):
+        mime = _detect(data, name)
     if not name:
         name = "attachment" + (mimetypes.guess_extension(mime) or "")
     return Upload(name, data, mime)
@@ -186,16 +220,24 @@ def _detect(data: bytes, name: str | None) -> str:
 
     # The bytes know better than the name what a picture is; of text they know nothing.
     found = filetype.guess_mime(data[:8192])
+    if found == _ARCHIVE:
+        return zip_type(data) or _ARCHIVE
     if isinstance(found, str):
         return found
     guessed = mimetypes.guess_type(name)[0] if name else None
-    if guessed:
+    if guessed and (guessed.startswith("image/") or is_text_type(guessed)):
         return guessed
+    # Code has many types of its own, or none, and servers show a model what they take for text.
+    is_text = b"\0" not in data and _is_utf8(data)
+    return "text/plain" if is_text and guessed not in DOCUMENT_TYPES else guessed or _UNKNOWN_MIME
+
+
+def _is_utf8(data: bytes) -> bool:
     try:
         data.decode()
     except UnicodeDecodeError:
-        return _UNKNOWN_MIME
-    return "text/plain"
+        return False
+    return True
 
 
 def _from_path(

@@ -202,6 +202,12 @@ class Limits:
         questions: Questions of tools in one answer, each of which wants a reply to be sent.
         beginnings: Beginnings of histories that a client remembers.
         pages: Pages of the list of conversations, of thirty each.
+        attachment_texts: Texts of attachments that a client remembers.
+        bytes_per_token: More bytes of text than any token has on average, so that what is over a
+            context window by this is over it by any count.
+        small_text: Bytes of attached text that fit into any context window.
+        details_wait: How long the text of an answer waits for a model's details, which were asked
+            for before the message was sent, in seconds.
         quiet_pause: Pauses before another attempt that are longer, in seconds, are logged as a
             warning.
     """
@@ -209,6 +215,10 @@ class Limits:
     questions: int = 100
     beginnings: int = 4096
     pages: int = 10_000
+    attachment_texts: int = 32
+    bytes_per_token: int = 8
+    small_text: int = 32_768
+    details_wait: float = 2.0
     quiet_pause: float = 1.0
 
 

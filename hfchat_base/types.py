@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol, Union
+from typing import Any, Final, Literal, Protocol, Union
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from hfchat_base._display import answer_html, file_html, models_html
 from hfchat_base.events import Artifact, ElicitationRequest, Source
 
 __all__ = [
+    "ASSUMED_CONTEXT_WINDOW",
     "Answer",
     "AnswerFile",
     "AnswerReference",
@@ -118,6 +119,10 @@ ArtifactsOption = Union[Literal["text", "raw"], bool]
 text. True and False also switch the account's setting for the model: whether it is told to write
 artifacts at all.
 """
+
+ASSUMED_CONTEXT_WINDOW: Final = 32_768
+"""Tokens that a model is assumed to see where the server does not say, as on self-hosted servers.
+The models on HuggingChat see at least as many."""
 
 ReasoningEffort = Literal["low", "medium", "high"]
 """How long a model may think before it answers."""
@@ -287,6 +292,7 @@ class ModelDetails(Model):
         prompt_examples: Prompts that the page offers.
         logo_url: Its picture, or empty.
         website_url: Its page, or empty.
+        reasoning_efforts: What `reasoning_effort` takes for it; empty if it takes none.
     """
 
     supports_artifacts: bool = False
@@ -297,6 +303,17 @@ class ModelDetails(Model):
     prompt_examples: tuple[PromptExample, ...] = ()
     logo_url: str = ""
     website_url: str = ""
+    reasoning_efforts: tuple[ReasoningEffort, ...] = ()
+
+    def context_window(self, provider: str | None = None) -> int | None:
+        """Tokens that surely fit, prompt and answer together; None if the server does not say.
+
+        Args:
+            provider: Who runs the model. If that is not chosen by name, any provider may answer, so
+                the smallest window counts.
+        """
+        windows = {each.name: each.context_length for each in self.providers if each.context_length}
+        return windows.get(provider or "") or min(windows.values(), default=self.context_length)
 
 
 class McpServerInfo(Value):

@@ -142,7 +142,7 @@ WITHOUT_EFFECT: Final = frozenset(
         # another provider's account, client and protocol
         *("api_key", "openai_api_key", "huggingfacehub_api_token", "access_token", "hf_token"),
         *("token", "authorization", "password", "api_version", "api_type", "organization"),
-        *("project", "user", "service_tier", "store", "metadata", "provider", "task"),
+        *("project", "user", "service_tier", "store", "metadata", "task"),
         *("http_client", "async_http_client", "http_async_client", "reuse_client"),
         *("default_query", "extra_body", "extra_headers", "extra_query", "additional_kwargs"),
         *("model_kwargs", "generate_kwargs", "pipeline_kwargs", "tokenizer", "keep_alive"),

@@ -40,7 +40,6 @@ from hfchat_base import (
     ChatMessage,
     FetchedFile,
     InvalidRequestError,
-    Model,
     ReasoningDelta,
     Sources,
     ToolCall,
@@ -48,6 +47,7 @@ from hfchat_base import (
     ToolResult,
     Upload,
 )
+from hfchat_base.documents import can_read_documents
 from hfchat_base.events import Event
 from hfchat_base.files import document
 from hfchat_base.tools import (
@@ -60,7 +60,7 @@ from hfchat_base.tools import (
     result_text,
 )
 from hfchat_base.tools.openai_form import ToolSet
-from hfchat_base.types import AnswerReference, Role
+from hfchat_base.types import ASSUMED_CONTEXT_WINDOW, AnswerReference, ModelDetails, Role
 
 __all__ = [
     "PROVIDER",
@@ -187,22 +187,17 @@ class _Converter:
             if kind in {"text", "text-plain"}:
                 texts.append(_plain_text(block))
             elif kind in {"image", "file"}:
-                self._add_file(block, texts, files)
+                _add_file(self._upload(block), texts, files)
+            elif kind == "audio":
+                files.append(self._upload(block).as_audio())
             elif kind == "non_standard":
                 self._add_other(block["value"], texts, files)
             elif kind not in _SILENT_BLOCKS:
                 raise InvalidRequestError(
-                    f"A HuggingChat server takes no {kind} content, only text, images and text"
-                    " files."
+                    f"A HuggingChat server takes no {kind} content, only text, images, recordings"
+                    " and documents."
                 )
         return "\n\n".join(text for text in texts if text), tuple(files)
-
-    def _add_file(self, block: Mapping[str, Any], texts: list[str], files: list[Upload]) -> None:
-        upload = self._upload(block)
-        if upload.is_image:
-            files.append(upload)
-        else:
-            texts.append(upload.as_document())
 
     def _upload(self, block: Mapping[str, Any]) -> Upload:
         mime = block.get("mime_type")
@@ -230,9 +225,17 @@ class _Converter:
             texts.append(result_text(name, text, is_error=bool(value.get("is_error"))))
             files += more
         elif url := _image_url({"type": "non_standard", "value": value}):
-            self._add_file({"url": url}, texts, files)
+            _add_file(self._upload({"url": url}), texts, files)
         elif value.get("type") != "tool_use":
             texts.append(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _add_file(upload: Upload, texts: list[str], files: list[Upload]) -> None:
+    """Put a text file into the message, where it stands; the base client reads other files."""
+    if upload.is_text:
+        texts.append(upload.as_document())
+    else:
+        files.append(upload)
 
 
 def _assistant_text(message: AIMessage) -> str:
@@ -580,30 +583,43 @@ def register_blocks() -> None:
     register_translator(PROVIDER, _blocks, _blocks)
 
 
-def profile_of(model: Model | None) -> ModelProfile:
+def profile_of(model: ModelDetails | None, provider: str | None = None) -> ModelProfile:
     """The profile of a model.
 
-    chat-ui's model list has no context windows; pass `profile={"max_input_tokens": …}` where
-    middleware needs one. `structured_output` is left unset: agents then use a tool call for it,
-    which is validated and asked for again.
+    `structured_output` is left unset: agents then use a tool call for it, which is validated and
+    asked for again. So is `audio_inputs`: only the server knows whether it transcribes.
 
     Args:
-        model: The model as the server lists it, or None while the list has not been read.
+        model: The model as far as it is known, or None.
+        provider: Who runs it, if that is chosen.
     """
-    profile = ModelProfile(
-        text_inputs=True,
-        text_outputs=True,
-        audio_inputs=False,
-        video_inputs=False,
-        pdf_inputs=False,
-        tool_calling=True,
-        tool_choice=True,
-    )
+    window = model.context_window(provider) if model else None
+    profile: dict[str, Any] = {
+        "text_inputs": True,
+        "text_outputs": True,
+        "video_inputs": False,
+        "pdf_inputs": can_read_documents(),
+        "pdf_tool_message": can_read_documents(),
+        "attachment": True,
+        "temperature": False,
+        "tool_calling": True,
+        "tool_choice": True,
+        "tool_call_streaming": True,
+        "max_input_tokens": window or ASSUMED_CONTEXT_WINDOW,
+    }
     if model is not None:
-        profile["name"] = model.name or model.id
-        profile["image_inputs"] = model.accepts_images
-        profile["image_url_inputs"] = model.accepts_images
-        profile["image_tool_message"] = model.accepts_images
-        profile["reasoning_output"] = model.supports_reasoning
-        profile["image_outputs"] = model.generates_images
-    return profile
+        profile |= {
+            "name": model.name or model.id,
+            "image_inputs": model.accepts_images,
+            "image_url_inputs": model.accepts_images,
+            "image_tool_message": model.accepts_images,
+            "reasoning_output": model.supports_reasoning,
+            "image_outputs": model.generates_images,
+        }
+        if model.reasoning_efforts:
+            profile["reasoning_effort_levels"] = list(model.reasoning_efforts)
+        if model.max_output_tokens:
+            profile["max_output_tokens"] = model.max_output_tokens
+    # Older versions of langchain-core do not know all of these.
+    known = ModelProfile.__annotations__
+    return cast("ModelProfile", {name: value for name, value in profile.items() if name in known})

@@ -34,7 +34,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, chat_models
@@ -53,15 +53,17 @@ from pydantic import (
     AliasChoices,
     ConfigDict,
     Field,
+    PrivateAttr,
     Secret,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from typing_extensions import Self
 
-from hfchat_base import Answer, ChatMessage, Model, Retries, Timeouts, Upload, __version__
+from hfchat_base import Answer, ChatMessage, Retries, Timeouts, Upload, __version__
 from hfchat_base.client import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
@@ -71,8 +73,9 @@ from hfchat_base.client import (
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
 from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession, check_repetitions
-from hfchat_base.types import ReasoningEffort
+from hfchat_base.types import ArtifactsOption, ModelDetails, ReasoningEffort
 from hfchat_base.validation import (
+    ANSWER_OPTIONS,
     CLIENT,
     STOPS,
     TOOLS,
@@ -116,7 +119,7 @@ _SILENTLY_IGNORED: Final = frozenset(
 
 _CALL_ARGUMENTS: Final = (
     *("model", "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
-    *("mcp_servers", "web_search", "on_elicitation", "reasoning_effort"),
+    *("mcp_servers", "web_search", "on_elicitation", *ANSWER_OPTIONS),
 )
 
 if TYPE_CHECKING:
@@ -159,6 +162,8 @@ class ChatHuggingChat(BaseChatModel):
         model: Id or short name; by default the server's default model.
         web_search: Whether the server searches the web for every answer.
         reasoning_effort: How long the model may think: ``low``, ``medium`` or ``high``.
+        provider, bill_to, artifacts: Who runs the model, which organisation pays, and what to do
+            about documents that the model writes in tags of their own.
         mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
         stop: Stop sequences.
 
@@ -291,8 +296,17 @@ class ChatHuggingChat(BaseChatModel):
         ```
 
         Servers send no token counts, so `usage_metadata` is None, and
-        ``get_usage_metadata_callback`` adds up nothing. Middleware that works with a fraction of
-        the context window needs ``ChatHuggingChat(profile={"max_input_tokens": …})``.
+        ``get_usage_metadata_callback`` adds up nothing.
+
+    Profile:
+        `profile` says what the model can do and how much it reads, so middleware that works with a
+        fraction of the context window works. Nothing is sent for it: before the first answer it
+        holds what every model has and an assumed window of 32,768 tokens, and after it what the
+        server says of the model. A profile of your own is left as it is.
+
+        ```python
+        llm.profile["max_input_tokens"]
+        ```
     """
 
     model_config = ConfigDict(
@@ -328,6 +342,23 @@ class ChatHuggingChat(BaseChatModel):
     """How long a model that reasons may think; by default as the account's settings say. Servers of
     mid-2025 have no such setting, and refuse it."""
 
+    provider: str | None = None
+    """Who runs the model: ``auto``, ``fastest``, ``cheapest`` or a provider's name. Only
+    HuggingChat has providers."""
+
+    bill_to: str | None = None
+    """The organisation that pays for answers. Only HuggingChat bills."""
+
+    artifacts: ArtifactsOption | None = None
+    """What to do about documents that the model writes in tags of their own: ``text``, the default,
+    puts code blocks in their place, ``raw`` leaves the tags. True and False also switch whether the
+    model is told to write them."""
+
+    restores_settings: bool | None = None
+    """Whether the account gets its settings back once an answer has begun. `reasoning_effort`,
+    `provider`, `bill_to` and a switch for artifacts are settings of the account, and by default
+    stay as a call has set them."""
+
     mcp_servers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
     """Tool servers for the server to use, names of its own or ``{"name", "url", "headers"}``."""
 
@@ -352,6 +383,10 @@ class ChatHuggingChat(BaseChatModel):
     max_retries: int | None = None
     """How often to repeat what is safe to repeat; 0 sends every message once. By default as
     `Retries` says."""
+
+    timezone: str | Literal[False] | None = None
+    """The time zone that is sent with every message, as an IANA name, or False for none. By
+    default this machine's."""
 
     proxy: str | SecretStr | None = Field(default=None, exclude=True, repr=False)
     """Address of a proxy. By default the one that the environment names."""
@@ -385,6 +420,8 @@ class ChatHuggingChat(BaseChatModel):
 
     client: Any = Field(default=None, exclude=True, repr=False)
     """A `HuggingChat` or `AsyncHuggingChat` to use instead of a new client."""
+
+    _own_profile: ModelProfile | None = PrivateAttr(default=None)
 
     if not TYPE_CHECKING:  # type checkers read the fields
 
@@ -425,6 +462,12 @@ class ChatHuggingChat(BaseChatModel):
     @classmethod
     def _hide_headers(cls, servers: Any) -> Any:
         return hide_servers(check_servers(servers))
+
+    @field_validator(*ANSWER_OPTIONS, mode="before")
+    @classmethod
+    def _check_options(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would take "yes" for True.
+        return check(str(info.field_name), value, ANSWER_OPTIONS[str(info.field_name)])
 
     @model_validator(mode="after")
     def _share_client(self) -> Self:
@@ -500,6 +543,7 @@ class ChatHuggingChat(BaseChatModel):
             "proxy": reveal(self.proxy),
             "headers": reveal_values(self.headers),
             "verify": self.verify,
+            "timezone": self.timezone,
         }
 
     def close(self) -> None:
@@ -727,7 +771,6 @@ class ChatHuggingChat(BaseChatModel):
         )
         servers = others.pop("mcp_servers", None)
         web_search = others.pop("web_search", None)
-        effort = others.pop("reasoning_effort", None)
         options = {
             "model": others.pop("model", None) or self.model,
             "web_search": tools.web_search
@@ -739,10 +782,12 @@ class ChatHuggingChat(BaseChatModel):
             "on_elicitation": others.pop("on_elicitation", None)
             or self.on_elicitation
             or interrupt_graph,
-            "reasoning_effort": self.reasoning_effort if effort is None else effort,
             "as_history": session.as_history,
             "switch_to_vision_model": self.switch_to_vision_model,
         }
+        for name in ANSWER_OPTIONS:
+            given = others.pop(name, None)
+            options[name] = getattr(self, name) if given is None else given
         unused = (name for name, value in others.items() if value is not None)
         check_call_arguments(unused, _CALL_ARGUMENTS)
         return session, options
@@ -751,9 +796,9 @@ class ChatHuggingChat(BaseChatModel):
         return (self.fetch_file or fetch_public_file)(url)
 
     def _last(self, maker: ChunkMaker, answer: Answer) -> ChatGenerationChunk:
-        if self.profile == profile_of(None):
-            # The model was made before the server's list was read.
-            self.profile = profile_of(self._known_model())
+        if self.profile in (self._own_profile, profile_of(None)):
+            # Nobody else has set it, and now more may be known of the model than before.
+            self.profile = self._resolve_model_profile()
         return maker.last(metadata_of(answer, self.base_url, is_kept=not self.ephemeral))
 
     @property
@@ -766,7 +811,7 @@ class ChatHuggingChat(BaseChatModel):
             "model": self.model,
             "base_url": self.base_url,
             "web_search": self.web_search,
-            "reasoning_effort": self.reasoning_effort,
+            **{name: getattr(self, name) for name in ANSWER_OPTIONS},
             "mcp_servers": list(self.mcp_servers),
             "stop": self.stop,
         }
@@ -792,16 +837,14 @@ class ChatHuggingChat(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return profile_of(self._known_model())
+        self._own_profile = profile_of(self._known_model(), self.provider)
+        return self._own_profile
 
-    def _known_model(self) -> Model | None:
-        """The model as the server lists it, if the list has been read already."""
+    def _known_model(self) -> ModelDetails | None:
+        """The model as far as it is known. Nothing is sent."""
         # While a model is made, its client may still be the one that was given.
         client = self.client.any if isinstance(self.client, ClientPair) else self.client
-        catalog = client.server.catalog if client else None
-        if client is None or catalog is None:
-            return None
-        return catalog.resolve(self.model or client.default_model)
+        return client.known_model(self.model) if client else None
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text; chat-ui does not say which tokenizer a model has."""

@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
+    AudioBlock,
     CachePoint,
     ChatMessage,
     ChatResponse,
@@ -91,7 +92,7 @@ def to_history(messages: Sequence[ChatMessage]) -> list[hfchat_base.ChatMessage]
         messages: The whole history. It is not changed.
 
     Raises:
-        InvalidRequestError: A block cannot be sent (audio, video), or an attachment cannot be read.
+        InvalidRequestError: A block cannot be sent (video), or an attachment cannot be read.
         FileTooLargeError: An attachment is larger than the server accepts.
     """
     names = {call.id: call.name for message in messages for call in tool_calls(message)}
@@ -150,10 +151,12 @@ def _text_and_files(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
             texts.append(without_references(block.text))
         elif isinstance(block, (ImageBlock, DocumentBlock)):
             upload = _upload(block)
-            if upload.is_image:
-                files.append(upload)
-            else:
+            if upload.is_text:
                 texts.append(upload.as_document())
+            else:
+                files.append(upload)  # the base client reads it
+        elif isinstance(block, AudioBlock):
+            files.append(_upload(block).as_audio())
         elif isinstance(block, CitableBlock):
             text, attached = _text_and_files(block.content)
             texts.append(f"{block.title} ({block.source}):\n{text}")
@@ -163,25 +166,30 @@ def _text_and_files(blocks: Sequence[Any]) -> tuple[str, list[Upload]]:
             texts.append(f"{text}\n({block.title}: {block.source})")
             files += attached
         elif not isinstance(block, (ThinkingBlock, ToolCallBlock, CachePoint)):
-            msg = f"HuggingChat accepts text, images and text files, but no {block.block_type}."
-            raise InvalidRequestError(msg)
+            raise InvalidRequestError(
+                "HuggingChat accepts text, images, recordings and documents, but no"
+                f" {block.block_type}."
+            )
     return "\n".join(texts), files
 
 
-def _upload(block: ImageBlock | DocumentBlock) -> Upload:
+def _upload(block: ImageBlock | DocumentBlock | AudioBlock) -> Upload:
+    name: str | None = None
+    read: Callable[[], Any]
     if isinstance(block, ImageBlock):
-        content, mime, name = block.image, block.image_mimetype, None
+        content, mime, read = block.image, block.image_mimetype, block.resolve_image
+    elif isinstance(block, AudioBlock):
+        mime = f"audio/{block.format.removeprefix('audio/')}" if block.format else None
+        content, read = block.audio, block.resolve_audio
     else:
         content, mime, name = block.data, block.document_mimetype, block.title
+        read = block.resolve_document
     if content is None and block.path is None and block.url is not None:
         url = str(block.url)
         is_data = url.startswith("data:")
         return Upload.from_source(url, name=name) if is_data else fetch_public_file(url)
     try:
-        if isinstance(block, ImageBlock):
-            data = block.resolve_image().read()
-        else:
-            data = block.resolve_document().read()
+        data = read().read()
     except (OSError, ValueError) as error:
         msg = f"The {block.block_type} cannot be read: {error}"
         raise InvalidRequestError(msg) from error

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -57,8 +57,16 @@ from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_arguments, hide_servers
 from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig, check_repetitions
-from hfchat_base.types import McpServer, OnElicitation, ReasoningEffort
+from hfchat_base.types import (
+    ASSUMED_CONTEXT_WINDOW,
+    ArtifactsOption,
+    McpServer,
+    ModelDetails,
+    OnElicitation,
+    ReasoningEffort,
+)
 from hfchat_base.validation import (
+    ANSWER_OPTIONS,
     CALLBACK,
     CLIENT,
     STOPS,
@@ -92,17 +100,17 @@ _CLIENT_DEFAULTS: Final = {
 _CALL_OPTIONS: Final = frozenset(
     (
         *("model", "web_search", "mcp_servers", "on_elicitation", "switch_to_vision_model"),
-        "reasoning_effort",
+        *ANSWER_OPTIONS,
         *("stop", "tools", "tool_choice", "allow_parallel_tool_calls"),
     )
 )
 """The keyword arguments of a call of `HuggingChatLLM.chat`."""
 
-DEFAULT_CONTEXT_WINDOW: Final = 32_768
-"""Tokens, where nothing better is known. The models on HuggingChat accept at least as many."""
-
 DEFAULT_NUM_OUTPUT: Final = 4_096
 """Tokens, where nothing better is known."""
+
+_MOST_OUTPUT: Final = 4
+"""LlamaIndex reserves at most this part of a window for the answer, or no prompt would fit."""
 
 _Class = TypeVar("_Class", bound=type[Any])
 
@@ -217,13 +225,24 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         client: A client whose session, settings and conversations are shared, in place of
             arguments about the connection.
         context_window: Tokens that fit into a prompt and its answer; LlamaIndex packs its prompts
-            by it. By default 32,768, which every model on HuggingChat accepts.
-        num_output: Tokens that LlamaIndex reserves for the answer. By default 4,096.
+            by it. By default what the server says of the model, once the first answer has begun or
+            `get_model` was called; before, and where the server does not say, 32,768.
+        num_output: Tokens that LlamaIndex reserves for the answer. By default the server's limit
+            for the model, or 4,096, and at most a quarter of the window.
         is_function_calling_model: Whether tools are offered by prompt. If not, LlamaIndex's agents
             reason in text (ReAct) and structured output is requested as text.
         web_search: Whether the server searches the web for every message.
         reasoning_effort: How long a model that reasons may think: ``low``, ``medium`` or ``high``.
             By default as the account's settings say. Servers of mid-2025 refuse it.
+        provider: Who runs the model: ``auto``, ``fastest``, ``cheapest`` or a provider's name (only
+            HuggingChat has providers).
+        bill_to: The organisation that pays for answers (only HuggingChat bills).
+        artifacts: What to do about documents that the model writes in tags of their own: ``text``,
+            the default, puts code blocks in their place, ``raw`` leaves the tags; True and False
+            also switch whether the model is told to write them.
+        restores_settings: Whether the account gets its settings back once an answer has begun.
+            `reasoning_effort`, `provider`, `bill_to` and a switch for artifacts are settings of the
+            account, and by default stay as a call has set them.
         mcp_servers: Tool servers that the server may use: names of its own, or
             ``{"name", "url", "headers"}``.
         on_elicitation: Receives a tool server's question; returns the content to accept with, or
@@ -268,6 +287,14 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     reasoning_effort: ReasoningEffort | None = Field(
         default=None, description="How long a model that reasons may think."
     )
+    provider: str | None = Field(default=None, description="Who runs the model.")
+    bill_to: str | None = Field(default=None, description="The organisation that pays.")
+    artifacts: ArtifactsOption | None = Field(
+        default=None, description="What to do about documents in tags of their own."
+    )
+    restores_settings: bool | None = Field(
+        default=None, description="Give the account its settings back once an answer has begun."
+    )
     switch_to_vision_model: bool = Field(
         default=False,
         description="Let another model answer messages with images that `model` cannot see.",
@@ -299,6 +326,10 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         is_function_calling_model: bool = True,
         web_search: bool = False,
         reasoning_effort: ReasoningEffort | None = None,
+        provider: str | None = None,
+        bill_to: str | None = None,
+        artifacts: ArtifactsOption | None = None,
+        restores_settings: bool | None = None,
         mcp_servers: Sequence[McpServer] = (),
         on_elicitation: OnElicitation | None = None,
         switch_to_vision_model: bool = False,
@@ -311,6 +342,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         retries: hfchat_base.Retries | None = None,
         on_retry: Callable[[hfchat_base.types.Retry], None] | None = None,
         messages_per_minute: int | None = None,
+        timezone: str | Literal[False] | None = None,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
@@ -345,7 +377,17 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "retries": retries,
             "on_retry": on_retry,
             "messages_per_minute": messages_per_minute,
+            "timezone": timezone,
         }
+        answer = {
+            "reasoning_effort": reasoning_effort,
+            "provider": provider,
+            "bill_to": bill_to,
+            "artifacts": artifacts,
+            "restores_settings": restores_settings,
+        }
+        for name, value in answer.items():
+            check(name, value, ANSWER_OPTIONS[name])
         # What other LLMs have, or fields of a subclass.
         fields = {name: kwargs.pop(name) for name in kwargs.keys() & type(self).model_fields}
         ignored = without_effect(type(self).__name__, kwargs, _parameters(type(self)))
@@ -359,7 +401,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
                 web_search=web_search,
-                reasoning_effort=reasoning_effort,
+                **answer,
                 switch_to_vision_model=switch_to_vision_model,
                 max_identical_calls=max_identical_calls,
                 ephemeral=client.ephemeral,
@@ -378,6 +420,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             # Outside of the handler, as pydantic's error holds the values.
             raise refusal
         self._client = client
+        client.server.wants_details = True  # `metadata` holds them
         self._async_client = self._client.to_async().as_managed()
         self._mcp_servers = hide_servers(check_servers(mcp_servers))
         self._on_elicitation = check("on_elicitation", on_elicitation, CALLBACK)
@@ -392,13 +435,16 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex plans its prompts with, as far as it is known without asking the server.
 
-        The model's full name is known once the model list has been read: by the first answer, or by
-        `get_models`.
+        Sizes and the model's full name are known once the first answer has begun, or after
+        `get_model`.
         """
         known = self._known_model()
+        told = known.context_window(self.provider) if known else None
+        window = self.context_window or told or ASSUMED_CONTEXT_WINDOW
+        limit = (known and known.max_output_tokens) or DEFAULT_NUM_OUTPUT
         return LLMMetadata(
-            context_window=self.context_window or DEFAULT_CONTEXT_WINDOW,
-            num_output=self.num_output or DEFAULT_NUM_OUTPUT,
+            context_window=window,
+            num_output=self.num_output or min(limit, max(1, window // _MOST_OUTPUT)),
             is_chat_model=True,
             is_function_calling_model=self.is_function_calling_model
             and not (known and known.generates_images),
@@ -413,6 +459,17 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         """List the server's models; see `HuggingChat.get_models`."""
         return self._client.get_models()
 
+    def get_model(self, name: str | None = None) -> ModelDetails:
+        """Read what the server says of a model; see `HuggingChat.get_model`.
+
+        Args:
+            name: Its ID or short name; by default the model that is used.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        return self._client.get_model(name or self.model or self._client.default_model)
+
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a chat.
@@ -420,8 +477,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         Args:
             messages: The whole history.
             kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``,
-                ``switch_to_vision_model``, which override this object's own; ``stop``, one or more
-                texts that end the answer; ``tools``, ``tool_choice``,
+                ``switch_to_vision_model``, ``reasoning_effort``, ``provider``, ``bill_to``,
+                ``artifacts``, ``restores_settings``, which override this object's own; ``stop``,
+                one or more texts that end the answer; ``tools``, ``tool_choice``,
                 ``allow_parallel_tool_calls``.
 
         Raises:
@@ -694,7 +752,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         options: dict[str, Any] = {
             "model": self.model,
             "web_search": self.web_search,
-            "reasoning_effort": self.reasoning_effort,
+            **{name: getattr(self, name) for name in ANSWER_OPTIONS},
             "mcp_servers": self._mcp_servers,
             "on_elicitation": self._on_elicitation,
             "switch_to_vision_model": self.switch_to_vision_model,
@@ -718,12 +776,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             msg = f"HuggingChat has no setting for {listed}; the server's own values apply."
             warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
 
-    def _known_model(self) -> hfchat_base.Model | None:
-        """The model as the server lists it, if the list has been read already."""
-        catalog = self._client.server.catalog
-        if catalog is None:
-            return None
-        return catalog.find(self.model) if self.model else catalog.default
+    def _known_model(self) -> ModelDetails | None:
+        """The model as far as it is known. Nothing is sent."""
+        return self._client.known_model(self.model)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The runtime parts of the fields do not pickle, and the private ones hold secrets.

@@ -36,6 +36,7 @@ LAYERS: Final = (
     "hfchat_base._protocol",
     "hfchat_base.validation",
     "hfchat_base.files hfchat_base.policy hfchat_base.secret hfchat_base.time_zone",
+    "hfchat_base.documents",
     # What everybody may know of the protocol: its numbers, and how an address is read.
     "hfchat_base._protocol.web_address",
     "hfchat_base._protocol.constants",

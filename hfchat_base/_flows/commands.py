@@ -11,7 +11,7 @@ not frozen, since that takes twice as long to make. The flows are in `flows/`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union
 
@@ -129,8 +129,31 @@ class Now:
     """Ask what time it is on the driver's monotonic clock, in seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Do work that takes long, such as reading a document, without holding up an event loop.
+
+    Attributes:
+        work: Does it, and returns what the flow gets.
+    """
+
+    work: Callable[[], Any]
+
+
 Command = Union[
-    Send, Open, Start, Collect, Read, Close, Deliver, Elicit, Notify, HasAccount, Sleep, Now
+    Send,
+    Open,
+    Start,
+    Collect,
+    Read,
+    Close,
+    Deliver,
+    Elicit,
+    Notify,
+    HasAccount,
+    Sleep,
+    Now,
+    Compute,
 ]
 
 Flow = Generator[Command, Any, T]
@@ -165,6 +188,12 @@ def now() -> Flow[float]:
     """Ask what time it is, typed."""
     at: float = yield Now()
     return at
+
+
+def compute(work: Callable[[], T]) -> Flow[T]:
+    """Do work that takes long, typed."""
+    result: T = yield Compute(work)
+    return result
 
 
 def has_account() -> Flow[bool]:

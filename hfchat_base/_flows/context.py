@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -110,6 +110,34 @@ class RateLimiter:
                 self._limit = min(self._limit, self._given)
 
 
+class TextCache:
+    """The texts of attachments, so that a history that comes again is not read again.
+
+    Args:
+        most: How many to keep; those that were used least recently go first.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._texts: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: bytes) -> str | None:
+        """The text of an attachment; None if it is not known."""
+        with self._lock:
+            if key in self._texts:
+                self._texts.move_to_end(key)
+            return self._texts.get(key)
+
+    def keep(self, key: bytes, text: str) -> None:
+        """Keep the text of an attachment."""
+        with self._lock:
+            self._texts[key] = text
+            self._texts.move_to_end(key)
+            while len(self._texts) > self._most:
+                self._texts.popitem(last=False)
+
+
 class ServerInfo:
     """What a client knows of its server, and the settings that apply to it.
 
@@ -120,6 +148,11 @@ class ServerInfo:
         messages_per_minute: The server's limit; None to learn it from the first refusal.
         timezone: Sent with every message, as an IANA name; None sends none.
         settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
+
+    Attributes:
+        wants_details: Whether a model's details are fetched beside its first answer, for a
+            framework that plans with them.
+        attachment_texts: What was read in attachments.
 
     Raises:
         InvalidRequestError: `messages_per_minute` is less than 1.
@@ -147,6 +180,8 @@ class ServerInfo:
         )
         self.catalog: Catalog | None = None
         self.details: dict[str, ModelDetails] = {}
+        self.wants_details = False
+        self.attachment_texts = TextCache(self.policy.limits.attachment_texts)
         self.mcp_servers: tuple[McpServerInfo, ...] | None = None
         self.settings_lock: Callable[[], Any] = settings_lock or (lambda: None)
 

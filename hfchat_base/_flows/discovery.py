@@ -13,8 +13,9 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from hfchat_base._flows import commands
-from hfchat_base._flows.commands import Flow, has_account
+from hfchat_base._flows.commands import Flow, Start, collect, has_account
 from hfchat_base._flows.context import ServerInfo, is_temporary, send
+from hfchat_base._flows.run_state import RunState
 from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
@@ -197,11 +198,63 @@ def model_details(server: ServerInfo, name: str) -> Flow[ModelDetails]:
     if model.id not in server.details:
         request = (yield from dialect(server)).get_model(model.id)
         if request is None:
-            return ModelDetails(**dict(model))
-        response = responses.check_json((yield from send(server, request)), request)
-        raw = encodings.from_superjson(response.body, "model")
-        server.details[model.id] = read_details(raw)
+            return _with_efforts(server, ModelDetails(**dict(model)))
+        response = yield from send(server, request)
+        server.details[model.id] = _read_details(server, response, request)
     return server.details[model.id]
+
+
+def known_model(server: ServerInfo, name: str | None) -> ModelDetails | None:
+    """What is known of a model without a request: its details, what the list says, or nothing.
+
+    Args:
+        server: The server.
+        name: Its id or short name, or None for the default model.
+    """
+    catalog = server.catalog
+    model = None if catalog is None else catalog.find(name) if name else catalog.default
+    if model is None:
+        return None
+    return server.details.get(model.id) or _with_efforts(server, ModelDetails(**dict(model)))
+
+
+def _read_details(server: ServerInfo, response: Response, request: Request) -> ModelDetails:
+    raw = encodings.from_superjson(responses.check_json(response, request).body, "model")
+    return _with_efforts(server, read_details(raw))
+
+
+def _with_efforts(server: ServerInfo, details: ModelDetails) -> ModelDetails:
+    if server.dialect is None or not details.supports_reasoning:
+        return details
+    return details.model_copy(update={"reasoning_efforts": server.dialect.reasoning_efforts})
+
+
+def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
+    """Ask for a model's details beside what follows, if somebody wants them and has none.
+
+    `take_details` has to be called before anything else is started beside the run's stream.
+    """
+    if not server.wants_details or model in server.details or server.dialect is None:
+        return
+    request = server.dialect.get_model(model)
+    if request is not None:
+        run.ask_for_details(model)
+        yield Start(request)
+
+
+def take_details(server: ServerInfo, run: RunState) -> Flow[None]:
+    """Remember the details that were asked for; without them the answer is as good."""
+    model = run.take_details()
+    if model is None:
+        return
+    try:
+        response = yield from collect(server.policy.limits.details_wait)
+        if response is not None and server.dialect is not None:
+            request = server.dialect.get_model(model)
+            assert request is not None  # noqa: S101 - it was sent
+            server.details[model] = _read_details(server, response, request)
+    except HuggingChatError as error:
+        _log.debug("the details of %s could not be read: %s", model, error)
 
 
 def default_model(server: ServerInfo) -> Flow[Model]:

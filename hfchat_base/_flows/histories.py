@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hfchat_base._flows import conversations, discovery, settings
+from hfchat_base._flows import attachments, conversations, discovery, settings
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo, is_temporary
 from hfchat_base._flows.index import ConversationIndex, Plan
@@ -93,6 +93,8 @@ def answer_history(
         server, request.mcp_servers, web_search=request.web_search
     )
     yield from settings.check(server, model, request.answer)
+    request = yield from _readable(server, request, model)
+    yield from discovery.start_details(server, run, model)
     if ephemeral:
         return (yield from _ephemeral(server, request, run, model))
     plan = history.plan(model, request.messages)
@@ -161,6 +163,23 @@ def _send(
         history_id = history.done(plan, conversation_id, answer, known_as)
         answer = answer.model_copy(update={"history_id": history_id})
     return answer
+
+
+def _readable(server: ServerInfo, request: ChatRequest, model: str) -> Flow[ChatRequest]:
+    """A request whose attachments a model can read."""
+    readables = yield from attachments.prepare(
+        server, model, request.messages, provider=request.answer.provider
+    )
+    if not readables:
+        return request
+    given = request.as_history
+    return replace(
+        request,
+        messages=attachments.applied(readables, request.messages),
+        as_history=(lambda answer: attachments.applied(readables, given(answer)))
+        if given
+        else None,
+    )
 
 
 def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flow[bool]:
@@ -246,7 +265,7 @@ def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
         ).id
     if request.model is None:
         return (yield from discovery.default_model(server)).id
-    if any(message.reference for message in request.messages):
-        # They belong to a model's id, which a short name is found by in the list.
+    if server.wants_details or any(message.reference for message in request.messages):
+        # Both belong to a model's id, which a short name is found by in the list.
         yield from discovery.models(server)
     return server.catalog.resolve(request.model).id if server.catalog else request.model

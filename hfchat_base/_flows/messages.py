@@ -9,28 +9,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from hfchat_base._flows import conversations, discovery, settings
+from hfchat_base._flows.attachments import is_recording, readable_messages
 from hfchat_base._flows.commands import Flow, sleep
-from hfchat_base._flows.context import ServerInfo, send
+from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.run import answer as run_answer
 from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._forks import Lock
-from hfchat_base._protocol import encodings, responses
-from hfchat_base._protocol.constants import AUDIO_TYPES, MAX_AUDIO_BYTES, STOP_MARKER_SECONDS
+from hfchat_base._protocol.constants import STOP_MARKER_SECONDS
 from hfchat_base._protocol.dialects import OutgoingMessage
 from hfchat_base._protocol.requests import check_message_id, check_text
 from hfchat_base._protocol.stored import StoredConversation
-from hfchat_base.errors import (
-    ConversationBusyError,
-    InvalidRequestError,
-    ProtocolError,
-)
-from hfchat_base.types import Answer, Attachment, McpServer, Role
-
-_NOT_CONFIGURED: Final = 503
-"""Of a server that does not transcribe (S)."""
+from hfchat_base.errors import ConversationBusyError, InvalidRequestError
+from hfchat_base.types import Answer, Attachment, ChatMessage, McpServer, Role
 
 
 @dataclass(slots=True)
@@ -151,7 +143,7 @@ def _run(
     redoes: Role | None = None,
 ) -> Flow[Answer]:
     """Hold the conversation for one run, which follows a message or does one of a role again."""
-    if text is not None:
+    if text is not None and not any(map(is_recording, options.files)):
         check_text(text)
     if message_id is not None:
         check_message_id(message_id)
@@ -161,12 +153,19 @@ def _run(
         if message_id is None:
             message_id = yield from _target(server, state, redoes)
         yield from _check_options(server, state, run, options)
+        files = options.files
+        if text is not None:
+            given = ChatMessage("user", text, files)
+            (readable,) = yield from readable_messages(
+                server, state.model, [given], provider=run.options.provider
+            )
+            text, files = check_text(readable.content), readable.files
         message = OutgoingMessage(
             conversation_id=state.id,
             message_id=message_id,
             text=text,
             generation_id=str(uuid.uuid4()),
-            files=options.files,
+            files=files,
             is_retry=redoes is not None,
             web_search=options.web_search,
             mcp_servers=options.mcp_servers,
@@ -262,32 +261,3 @@ def _last(server: ServerInfo, state: ConversationState, role: Role) -> Flow[str]
             return message.id
     msg = f"The conversation holds no message of the {role} yet."
     raise InvalidRequestError(msg)
-
-
-def max_audio_bytes(server: ServerInfo) -> int:
-    """The largest recording that the server takes: it is a request's whole body."""
-    return min(MAX_AUDIO_BYTES, server.max_body_bytes)
-
-
-def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
-    """Turn a recording, of `max_audio_bytes` at most, into text.
-
-    Raises:
-        InvalidRequestError: The server takes no such recording, or none at all.
-    """
-    mime = audio.mime.partition(";")[0].strip().lower()
-    if mime not in AUDIO_TYPES:
-        raise InvalidRequestError(
-            f"{audio.name!r} is {mime or 'of an unknown type'}; a server transcribes"
-            f" {', '.join(AUDIO_TYPES)}."
-        )
-    dialect = yield from discovery.dialect(server)
-    request = dialect.transcribe(server.endpoint, mime, audio.data)
-    response = yield from send(server, request)
-    if response.status == _NOT_CONFIGURED and b"not configured" in response.body:
-        raise InvalidRequestError("This server does not transcribe.", status=_NOT_CONFIGURED)
-    raw = encodings.parse_json(responses.check_json(response, request).body, "transcription")
-    text = raw.get("text") if isinstance(raw, dict) else None
-    if not isinstance(text, str):
-        raise ProtocolError("The server's transcription holds no text.")
-    return text

@@ -120,6 +120,7 @@ class RunState:
         options: How the answer is wanted.
         settings_hold: The account's settings, as far as they are held for it.
         model: The id of the model that answers.
+        details_of: The model whose details are being fetched beside it, or None.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -134,6 +135,7 @@ class RunState:
         self.earlier_artifacts: ArtifactHistory | None = None
         self.early: StoredConversation | None = None
         self.settings_hold: SettingsHold | None = None
+        self.details_of: str | None = None
         self.model = ""
         self._message: OutgoingMessage | None = None
         self._state = State.IDLE
@@ -234,6 +236,15 @@ class RunState:
     def stop_failed(self) -> None:
         """The server may not have heard of the stop, so it can be asked again."""
         self._stop_failed = True
+
+    def ask_for_details(self, model: str) -> None:
+        """Note that a model's details are being fetched beside the run."""
+        self.details_of = model
+
+    def take_details(self) -> str | None:
+        """The model whose details are being fetched; whoever takes them does so once."""
+        model, self.details_of = self.details_of, None
+        return model
 
     def ask_for_message_id(self) -> bool:
         """Whether to ask for the answer's id now; once a run, and not if it is known."""

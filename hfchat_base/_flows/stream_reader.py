@@ -213,6 +213,7 @@ def _ask_for_message_id(server: ServerInfo, run: RunState) -> Flow[None]:
     Its message is stored before the first token (seen on 0.20 and 0.9.5), so nobody has to wait
     for a request after the last one.
     """
+    yield from discovery.take_details(server, run)
     if run.ask_for_message_id() and server.dialect is not None:
         yield Start(server.dialect.get_conversation(run.conversation_id))
 
@@ -249,6 +250,7 @@ def collect_conversation(
     server: ServerInfo, run: RunState, until: float | None
 ) -> Flow[StoredConversation | None]:
     """The run's conversation, which was requested before; None if it cannot be read in time."""
+    yield from discovery.take_details(server, run)
     try:
         left = None if until is None else max(0.0, until - (yield from now()))
         response = yield from collect(left)

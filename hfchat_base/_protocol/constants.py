@@ -42,6 +42,16 @@ AUDIO_TYPES: Final = (
 )
 """The kinds of recordings that are (S)."""
 
+AUDIO_ALIASES: Final = {
+    **dict.fromkeys(("video/webm", "audio/x-matroska"), "audio/webm"),
+    **dict.fromkeys(("audio/mp3", "audio/x-mp3", "audio/mpeg3", "audio/mpga"), "audio/mpeg"),
+    **dict.fromkeys(("video/mp4", "audio/m4a", "audio/x-m4a", "audio/mp4a-latm"), "audio/mp4"),
+    **dict.fromkeys(("audio/wave", "audio/vnd.wave"), "audio/wav"),
+    **dict.fromkeys(("audio/x-flac",), "audio/flac"),
+    **dict.fromkeys(("audio/x-ogg", "audio/opus", "audio/oga"), "audio/ogg"),
+}
+"""What others call these kinds. A container is detected as video whatever is in it."""
+
 MAX_BODY_BYTES: Final = 15_728_640
 """The largest request body on HuggingChat (S: ``BODY_SIZE_LIMIT``)."""
 

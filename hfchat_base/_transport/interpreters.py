@@ -9,6 +9,7 @@ Reading a token is `Read` and `Deliver`, so these two are looked at first and by
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from hfchat_base._flows.commands import (
     Chunk,
     Close,
     Collect,
+    Compute,
     Deliver,
     Elicit,
     Flow,
@@ -194,6 +196,8 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncExchange]):
                 self._transport.sleep(command)
             case Now():
                 return self._transport.now()
+            case Compute(work):
+                return work()
             case HasAccount():
                 return self._transport.has_account
             case Elicit(question):
@@ -334,6 +338,8 @@ class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncExchange]):
                 await self._transport.sleep(command)
             case Now():
                 return self._transport.now()
+            case Compute(work):
+                return await asyncio.to_thread(work)
             case HasAccount():
                 return self._transport.has_account
             case Elicit(question):

@@ -423,7 +423,7 @@ class _EventWriter:
         self._send = send
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
-        self._last_write = self._loop.time()
+        self._last_sent = self._loop.time()
         self._timer = self._loop.call_later(keep_alive, self._break_silence)
         self._headers = headers
         self._parts: list[bytes] = []
@@ -447,7 +447,6 @@ class _EventWriter:
         """Have an event sent."""
         self._parts.append(event)
         self._size += len(event)
-        self._last_write = self._loop.time()
         self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._pump())
@@ -476,7 +475,7 @@ class _EventWriter:
 
     def _break_silence(self) -> None:
         now = self._loop.time()
-        due = self._last_write + self._keep_alive
+        due = self._last_sent + self._keep_alive
         if due <= now:
             if not self._parts:  # else it is the client that is slow
                 self.write(_KEEP_ALIVE)
@@ -501,6 +500,7 @@ class _EventWriter:
                     await self._send(
                         {"type": "http.response.body", "body": data, "more_body": True}
                     )
+                    self._last_sent = self._loop.time()
                 self._room.set()
         finally:
             self._room.set()

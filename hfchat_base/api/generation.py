@@ -152,7 +152,7 @@ class Generation:
             HuggingChatError: The server refused, or the answer did not end well.
             AnswerError: It is not the JSON that it has to be.
         """
-        session = self._session
+        session, stops = self._session, self.prompt.stops
         while session.goes_on:
             async with self._client.stream_chat(
                 session.messages,
@@ -162,14 +162,18 @@ class Generation:
                 reasoning_effort=self.prompt.effort,
                 as_history=self._as_history,
             ) as stream:
+                is_begun = False
                 async for event in stream:
+                    if not is_begun:
+                        is_begun = True
+                        self.answer = stream.answer
                     for piece in session.take(event):
-                        if not self.answer.model:
-                            self.answer = stream.answer
-                        yielded = self._noted(piece)
-                        if yielded is not None:
+                        if piece.__class__ is str:  # nearly all of them are text
+                            self._texts.append(piece)
+                            yield piece
+                        elif (yielded := self._noted(piece)) is not None:
                             yield yielded
-                    if session.is_stopped:
+                    if stops and session.is_stopped:
                         break
                 self.answer = answer = stream.answer
                 for piece in session.end(answer):
@@ -179,7 +183,11 @@ class Generation:
                 self.sources += answer.sources
                 self.tool_runs += answer.tool_runs
                 self.files += await self._client.fetch_files(answer)
-        if (problem := session.json_problem) and self.prompt.is_strict:
+        self._check_json()
+
+    def _check_json(self) -> None:
+        problem = self._session.json_problem
+        if problem and self.prompt.is_strict:
             raise AnswerError(
                 f"The answer is not the JSON that was wanted: {problem}", "invalid_json_answer"
             )

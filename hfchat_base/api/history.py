@@ -373,10 +373,10 @@ class _Reader:
                 texts.append(part.refusal or "")
             elif part.type in ("image_url", "input_image", "file", "input_file"):
                 upload = self._upload(part)
-                if upload.is_image:
-                    files.append(upload)
-                else:
+                if upload.is_text:
                     texts.append(upload.as_document())
+                else:
+                    files.append(upload)  # the client reads it
             else:
                 raise InvalidRequestError(
                     f"A HuggingChat server takes no {part.type} content, only text, images and"

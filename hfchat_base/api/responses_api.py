@@ -119,12 +119,12 @@ class ResponseObject:
         """The events of the stream, each as bytes."""
         has_started = False
         async with aclosing(self._steps()) as steps:
-            async for kind, data in steps:
+            async for step in steps:
                 if not has_started:
                     has_started = True
                     yield self._started("response.created")
                     yield self._started("response.in_progress")
-                yield self._event(kind, data)
+                yield self._delta_event(step) if isinstance(step, str) else self._event(*step)
         if not has_started:
             yield self._started("response.created")
         outcome = self._outcome
@@ -142,11 +142,18 @@ class ResponseObject:
         """The status of a response that has ended."""
         return "incomplete" if self._generation.is_incomplete else "completed"
 
-    async def _steps(self) -> AsyncGenerator[Event, None]:
-        """Make the output, and say with each event what is new in it."""
+    async def _steps(self) -> AsyncGenerator[Event | str, None]:
+        """Make the output, and say with each event what is new in it.
+
+        A str is more of the open message's text, which nearly all events are.
+        """
         generation = self._generation
         async with aclosing(generation.pieces()) as pieces:
             async for piece in pieces:
+                if piece.__class__ is str and self._open and self._open.kind is _MESSAGE:
+                    self._open.texts.append(piece)
+                    yield piece
+                    continue
                 if self._id is None and generation.prompt.streams:
                     self._identify()
                 for event in self._take(piece):
@@ -254,6 +261,13 @@ class ResponseObject:
     def _started(self, kind: str) -> bytes:
         return self._event(kind, {"response": {**self._response("in_progress"), "output": []}})
 
+    def _delta_event(self, text: str) -> bytes:
+        assert self._open is not None  # noqa: S101 - it gets the text
+        begin, middle, end = self._open.frame
+        event = b"%b%d%b%b%b" % (begin, self._sequence, middle, _compact(text).encode(), end)
+        self._sequence += 1
+        return event
+
     def _event(self, kind: str, data: dict[str, Any]) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **data}
         self._sequence += 1
@@ -294,6 +308,11 @@ class _TextItem:
     Args:
         kind: Which of them.
         index: Its place in the output.
+
+    Attributes:
+        texts: The pieces of its text so far.
+        frame: What stands in the event of a piece before the sequence number, between that and the
+            text, and behind it.
     """
 
     def __init__(self, kind: _TextKind, index: int) -> None:
@@ -301,7 +320,14 @@ class _TextItem:
         self.index = index
         self._id = _new_id("msg" if kind is _MESSAGE else "rs")
         self._place = {"item_id": self._id, "output_index": index, kind.index: 0}
-        self._texts: list[str] = []
+        self.texts: list[str] = []
+        name = f"{kind.text_event}.delta"
+        place, more = _compact(self._place)[1:-1], _compact(dict(kind.more))[1:-1]
+        self.frame = (
+            f'event: {name}\ndata: {{"type":"{name}","sequence_number":'.encode(),
+            f',{place},"delta":'.encode(),
+            f"{',' if more else ''}{more}}}\n\n".encode(),
+        )
         self._annotations: list[dict[str, Any]] = []
 
     def item(self, status: str) -> dict[str, Any]:
@@ -322,12 +348,12 @@ class _TextItem:
 
     def delta(self, text: str) -> Event:
         """The event of a piece."""
-        self._texts.append(text)
+        self.texts.append(text)
         return f"{self.kind.text_event}.delta", {**self._place, "delta": text, **self.kind.more}
 
     def annotate(self, sources: list[Source]) -> Iterator[Event]:
         """Add the pages that the text leans on; the server does not say which part of it."""
-        end = len("".join(self._texts))
+        end = len("".join(self.texts))
         for number, source in enumerate(sources):
             annotation = {
                 "type": "url_citation",
@@ -350,7 +376,7 @@ class _TextItem:
         yield "response.output_item.done", {"output_index": self.index, "item": item}
 
     def _part(self) -> dict[str, Any]:
-        part: dict[str, Any] = {"type": self.kind.part, "text": "".join(self._texts)}
+        part: dict[str, Any] = {"type": self.kind.part, "text": "".join(self.texts)}
         if self.kind is _MESSAGE:
             part["annotations"] = list(self._annotations)
         return {**part, **self.kind.more}

@@ -18,14 +18,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from hfchat_base import MissingRequirementsError, TextDelta
-from hfchat_base.cli.render import view_for
+from hfchat_base.cli.render import CODE_THEME, view_for
 from hfchat_base.cli.terminal import Terminal, load_model, note
 from hfchat_base.installation import command_prefix
 
@@ -55,6 +55,11 @@ TEXT: Final = (
 )
 QUESTION: Final = "Who built the lighthouse?"
 
+_SUGGESTIONS: Final = {
+    "hfchat serve --demo": "run this server for your own programs",
+    "hfchat login": "log in to HuggingChat; then chat with hfchat chat",
+    "hfchat --help": "list all commands",
+}
 _WIDTH: Final = 92
 
 
@@ -84,16 +89,13 @@ class Demonstration:
 
     def introduce(self) -> None:
         """Say what is about to happen."""
-        self._out.print(
+        self._say(
             Text.assemble(
                 ("hfchat demo", "hfchat.accent"),
                 "  A HuggingChat server with a real small model, on this machine.",
-            ),
-            soft_wrap=True,
+            )
         )
-        self._out.print(
-            note("No account, no key, and nothing leaves this computer."), soft_wrap=True
-        )
+        self._say(note("No account, no key, and nothing leaves this computer."))
         self._step(1, "The server", "starts, with SmolLM2-135M-Instruct behind it")
 
     def run(self, model: LocalModel) -> None:
@@ -150,16 +152,20 @@ class Demonstration:
 
     def _step(self, number: int, name: str, what: str) -> None:
         self._out.print()
-        self._out.print(
-            Text.assemble((f"{number}  {name}", "hfchat.accent"), f" {what}"), soft_wrap=True
-        )
+        self._say(Text.assemble((f"{number}  {name}", "hfchat.accent"), f" {what}"))
+
+    def _say(self, text: Text) -> None:
+        """Print a sentence: within the terminal's width, and on one line of a file."""
+        self._out.print(text, soft_wrap=not self._terminal.is_rich)
 
     def _code(self, source: str) -> None:
         if not self._terminal.is_rich:
             self._out.print(Text(textwrap.indent(source, "    ")), soft_wrap=True)
             self._out.print()
             return
-        code = Syntax(source, "python", theme="ansi_dark", background_color="default")
+        code = Syntax(
+            source, "python", theme=CODE_THEME, background_color="default", word_wrap=True
+        )
         panel = Panel(code, border_style="dim", padding=(0, 1), width=min(_WIDTH, self._out.width))
         self._out.print(panel)
 
@@ -170,23 +176,19 @@ class Demonstration:
             yield
 
     def _suggest(self) -> None:
-        lines: list[RenderableType] = [
-            _suggestion("hfchat serve --demo", "run this server for your own programs"),
-            _suggestion("hfchat login", "log in to HuggingChat; then chat with hfchat chat"),
-            _suggestion("hfchat --help", "list all commands"),
-        ]
         self._step(4, "Try it", "yourself")
-        self._out.print(Group(*lines))
+        commands = Table.grid(padding=(0, 3))
+        commands.add_column(min_width=max(map(len, _SUGGESTIONS)))
+        commands.add_column()
+        for command, use in _SUGGESTIONS.items():
+            commands.add_row(Text(command, "hfchat.link"), use)
+        self._out.print(Padding(commands, (0, 0, 0, 3), expand=False))
         self._out.print()
         if (prefix := command_prefix()) != "hfchat":
             self._out.print(note("With uvx, the command hfchat is:"), soft_wrap=True)
             self._out.print(Text(f"   {prefix}", "hfchat.link"), soft_wrap=True)
             self._out.print()
         self._out.print(note("In Python, use ChatHuggingChat() in place of ChatOpenAI()."))
-
-
-def _suggestion(what: str, why: str) -> Text:
-    return Text.assemble("   ", (f"{what:<22}", "hfchat.link"), why)
 
 
 _FOR_LINTERS: Final = re.compile(r" +# (?:type: ignore|noqa).*$", re.MULTILINE)

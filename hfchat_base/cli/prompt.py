@@ -86,7 +86,8 @@ def make_reader(
         complete_while_typing=False,
         enable_open_in_editor=True,
         history=_history(history),
-        prompt_continuation=lambda _width, _line, _wraps: "… ",
+        # The rest of a line that is too long is none of its own.
+        prompt_continuation=lambda _width, _line, wraps: "  " if wraps else "… ",
         color_depth=None if terminal.is_coloured else ColorDepth.DEPTH_1_BIT,
     )
 

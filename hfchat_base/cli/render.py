@@ -28,7 +28,8 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.spinner import Spinner
-from rich.syntax import Syntax
+from rich.style import Style
+from rich.syntax import ANSISyntaxTheme, Syntax
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import Self
@@ -48,6 +49,7 @@ from hfchat_base.events import (
 from hfchat_base.types import Answer, Retry, RetryReason
 
 __all__ = [
+    "CODE_THEME",
     "SHORTEST_WAIT",
     "AnimatedView",
     "AnswerMarkdown",
@@ -81,6 +83,29 @@ _REST_PER_WORK: Final = 9
 _RECENT: Final = 8000
 """Characters of reasoning that are redrawn; no screen holds more."""
 _MARGIN: Final = (0, 0, 0, 2)
+CODE_THEME: Final = ANSISyntaxTheme(
+    {
+        ("Comment",): Style(dim=True, italic=True),
+        ("Generic", "Deleted"): Style(color="red"),
+        ("Generic", "Heading"): Style(bold=True),
+        ("Generic", "Inserted"): Style(color="green"),
+        ("Keyword",): Style(color="magenta"),
+        ("Literal", "Number"): Style(color="cyan"),
+        ("Literal", "String"): Style(color="green"),
+        ("Name", "Attribute"): Style(color="cyan"),
+        ("Name", "Builtin"): Style(color="cyan"),
+        ("Name", "Class"): Style(bold=True),
+        ("Name", "Decorator"): Style(color="magenta"),
+        ("Name", "Function"): Style(bold=True),
+        ("Name", "Namespace"): Style(color="cyan"),
+        ("Name", "Tag"): Style(color="magenta"),
+        ("Operator", "Word"): Style(color="magenta"),
+    }
+)
+"""Colours of the terminal's own that can be read on dark and on light screens.
+
+Of the bright ones half cannot be read on white, and blue cannot be read on black.
+"""
 
 
 class AnswerView(Protocol):
@@ -437,7 +462,7 @@ class _Code(CodeBlock):
         yield Syntax(
             code,
             self.lexer_name,
-            theme=self.theme,
+            theme=CODE_THEME,
             word_wrap=True,
             padding=(0, 2),
             background_color="default",
@@ -455,7 +480,7 @@ class AnswerMarkdown(Markdown):
     }
 
     def __init__(self, text: str) -> None:
-        super().__init__(text, code_theme="ansi_dark", hyperlinks=False)
+        super().__init__(text, hyperlinks=False)
         self.parsed = _PARSER.parse(text)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -51,6 +51,7 @@ class LocalModel:
         supports_artifacts: Whether the current generation tells it how to write artifacts, unless
             the user has set something else.
         providers: Who can run it, as an inference router lists them; None if nobody says.
+        max_tokens: How many tokens an answer may have (current), or None for no limit.
         unlisted: Whether no conversation may be started with it.
         is_router: Whether it chooses another model for each message.
         legacy_reasoning: Whether the legacy generation turns its ``<think>`` text into reasoning
@@ -68,6 +69,7 @@ class LocalModel:
     supports_reasoning: bool = False
     supports_artifacts: bool = False
     providers: Sequence[JsonObject] | None = None
+    max_tokens: int | None = None
     unlisted: bool = False
     is_router: bool = False
     legacy_reasoning: bool = False
@@ -104,7 +106,9 @@ class LocalModel:
     def v2_details(self) -> JsonObject:
         """Describe it as ``/api/v2/models/{id}`` does (R: ``model_details``)."""
         providers = UNDEFINED if self.providers is None else list(self.providers)
-        parameters = {"stop_sequences": UNDEFINED}
+        parameters: JsonObject = {"stop_sequences": UNDEFINED}
+        if self.max_tokens is not None:
+            parameters["max_tokens"] = self.max_tokens
         return {**self.v2_entry(), "providers": providers, "parameters": parameters}
 
     def v1_entry(self, generation: Generation) -> JsonObject:

@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from hfchat_base.local import LocalServer
+from tests.support import office
 from tests.support.api_server import KEY, ApiServer
 
 if TYPE_CHECKING:
@@ -190,6 +191,17 @@ def test_text_files_become_documents(client: openai.OpenAI) -> None:
     assert '<document name="table.csv">\na,b\n1,2\n</document>' in str(
         answer.choices[0].message.content
     )
+
+
+def test_documents_become_their_text(client: openai.OpenAI) -> None:
+    """A model is shown the text of a PDF."""
+    data = base64.b64encode(office.pdf("Nine arches")).decode()
+    file = {"filename": "report.pdf", "file_data": f"data:application/pdf;base64,{data}"}
+    content: Any = [{"type": "file", "file": file}, {"type": "text", "text": "How many?"}]
+    answer = client.chat.completions.create(
+        model="echo/base", messages=[{"role": "user", "content": content}]
+    )
+    assert "Nine arches" in str(answer.choices[0].message.content)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ MESSAGE = "00000000-0000-4000-8000-000000000000"
         (lambda c: c.send("hi", 42), InvalidRequestError, "give a path, bytes"),
         (lambda c: c.send("hi", bytes(MAX_FILE_BYTES + 1)), FileTooLargeError, "10,485,760"),
         (
-            lambda c: c.send("hi", [bytes(MAX_FILE_BYTES), bytes(MAX_FILE_BYTES)]),
+            lambda c: c.send("hi", [b"a" * MAX_FILE_BYTES, b"b" * MAX_FILE_BYTES]),
             FileTooLargeError,
             "15,728,640. Send fewer or smaller files",
         ),

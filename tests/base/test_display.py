@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import pytest
 from hfchat_base import (
     Answer,
     AnswerFile,
+    Artifact,
     AsyncHuggingChat,
     FetchedFile,
     HuggingChat,
@@ -96,6 +98,24 @@ def read(html: str) -> _Page:
     assert page.dangers == []
     assert page.open == []
     return page
+
+
+ARTIFACT: Final = Artifact("p", "html", 'A <b onclick="alert(1)">page</b>', content="<h1>x</h1>")
+
+
+def test_artifact_has_its_title() -> None:
+    """The code block of an artifact has its title above it, and is code, whatever is in it."""
+    extras.require("notebook")
+    page = "<script>alert(1)</script>"
+    changed = replace(ARTIFACT, content=page, version=2, failed_edits=1)
+    text = f"First:\n```html\n<h1>x</h1>\n```\nThen:\n```html\n{page}\n```\n```py\nother\n```"
+    html = Answer(text=text, artifacts=(ARTIFACT, changed))._repr_html_()
+    title = "<p><strong>A &lt;b onclick=&quot;alert(1)&quot;&gt;page&lt;/b&gt;</strong> (html"
+    assert f"{title})</p><pre>" in html
+    assert f"{title}, version 2, changes that could not be made: 1)</p><pre>" in html
+    assert html.count("<strong>") == 2
+    assert page not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
 
 
 def test_an_answer_shows_itself() -> None:

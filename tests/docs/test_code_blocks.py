@@ -17,6 +17,7 @@ from hfchat_base._protocol.constants import SESSION_COOKIE
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.local import LocalServer, scripted_tool_servers
+from tests.support import office
 from tests.support.firefox import write_profile
 from tests.support.pages import (
     NEEDS_A_CAPABLE_MODEL,
@@ -82,6 +83,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     for name in ("cat.png", "dog.png", "chart.png"):
         (tmp_path / name).write_bytes(PNG)
     (tmp_path / "company-ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    (tmp_path / "report.docx").write_bytes(office.word_document())
     (tmp_path / "notes.txt").write_text("The ferry leaves at noon.", encoding="utf-8")
     return {
         **os.environ,

@@ -41,6 +41,40 @@ def _servers() -> Iterator[dict[Generation, LocalServer]]:
 
 
 @pytest.fixture
+def listening() -> Iterator[LocalServer]:
+    """A server that transcribes a recording by its length and type."""
+
+    def listen(recording: bytes, mime: str) -> str:
+        return f"{len(recording)} bytes of {mime}"
+
+    with LocalServer(models=obedient_models(), transcribe=listen) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _described() -> Iterator[LocalServer]:
+    model = LocalModel(
+        "big/reasoner",
+        FunctionBackend(obey),
+        supports_reasoning=True,
+        providers=[
+            {"provider": "large", "status": "live", "context_length": 90_000},
+            {"provider": "small", "status": "live", "context_length": 6000},
+        ],
+        max_tokens=500,
+    )
+    with LocalServer(models=[model]) as server:
+        yield server
+
+
+@pytest.fixture
+def described(_described: LocalServer) -> LocalServer:
+    """A server that says how much its model sees and writes, as HuggingChat does."""
+    _described.clear_requests()
+    return _described
+
+
+@pytest.fixture
 def server(_servers: dict[Generation, LocalServer]) -> LocalServer:
     """A server of the current generation, with no requests recorded yet."""
     _servers["current"].clear_requests()

@@ -234,37 +234,6 @@ def test_callbacks_get_each_token_once(model: ChatHuggingChat) -> None:
     assert recorder.tokens == texts
 
 
-def test_profile_without_network(server: LocalServer) -> None:
-    """The profile is there without asking anybody, and knows more once the list was read."""
-    model = ChatHuggingChat(base_url=server.base_url)
-    assert model.profile is not None
-    assert model.profile["tool_calling"]
-    assert "structured_output" not in model.profile
-    assert server.requests == []
-    model.invoke("hi")
-    assert model.profile["name"] == "obedient/one"
-    assert model.profile["image_inputs"]
-    later = ChatHuggingChat(**model.__dict__ | {"profile": None})
-    assert later.profile is not None
-    assert later.profile["image_inputs"]
-    assert ChatHuggingChat(profile={"max_input_tokens": 9}).profile == {"max_input_tokens": 9}
-    model.close()
-
-
-def test_profile_of_a_given_client(server: LocalServer) -> None:
-    """What a given client knows of its model is in the profile at once."""
-    with ours.HuggingChat(server.base_url, model="echo/base") as client:
-        client.get_models()
-        server.clear_requests()
-        own = ChatHuggingChat(client=client).profile
-        named = ChatHuggingChat(client=client, model="obedient/two").profile
-    assert own is not None
-    assert named is not None
-    assert (own["name"], own["image_inputs"]) == ("echo/base", False)
-    assert (named["name"], named["image_inputs"]) == ("obedient/two", True)
-    assert server.requests == []
-
-
 def test_token_estimates(model: ChatHuggingChat) -> None:
     """Tokens are estimated without a tokenizer or the network."""
     assert 4 <= model.get_num_tokens("four words are here") <= 7
@@ -283,25 +252,3 @@ def test_missing_extra() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.endswith('[langchain]"\n')
-
-
-async def test_reasoning_effort(current_server: LocalServer) -> None:
-    """The model's effort and a call's become the account's setting before the message."""
-    model = ChatHuggingChat(
-        base_url=current_server.base_url, model="think/effort", reasoning_effort="low"
-    )
-    model.invoke("hello")
-    await model.bind(reasoning_effort="high").ainvoke("hello")
-    written = [r.json for r in current_server.requests if r.path.endswith("/user/settings")]
-    efforts = [body["reasoningEffortOverrides"] for body in written if body]
-    assert efforts == [{"think/effort": "low"}, {"think/effort": "high"}]
-    await model.aclose()
-
-
-def test_reasoning_effort_of_a_model_that_does_not_reason(current_server: LocalServer) -> None:
-    """It is refused before anything is sent."""
-    model = ChatHuggingChat(base_url=current_server.base_url, model="echo/base")
-    with pytest.raises(ours.InvalidRequestError, match="reason"):
-        model.invoke("hello", reasoning_effort="high")
-    assert current_server.prompts == []
-    model.close()

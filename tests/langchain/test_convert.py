@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import pickle
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from langchain_core import exceptions as core
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.outputs import ChatGenerationChunk
 
 import hfchat_base as ours
 from hfchat_base.local import LocalServer
 from langchain_huggingchat import ChatHuggingChat
 from langchain_huggingchat._convert import text_chunk
+from tests.support import office
 from tests.support.pictures import PNG
 
 
@@ -288,12 +295,91 @@ def test_image_for_a_model_without_vision(server: LocalServer) -> None:
 
 def test_content_that_cannot_be_sent(model: ChatHuggingChat) -> None:
     """Content that no HuggingChat server takes is refused with what it takes."""
-    sound: Any = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
-    with pytest.raises(core.ModelInvalidRequestError, match="only text, images"):
-        model.invoke([HumanMessage(content_blocks=[sound])])
-    pdf: Any = {"type": "file", "base64": "JVBERi0xLjQK", "mime_type": "application/pdf"}
+    film: Any = {"type": "video", "base64": "AAAA", "mime_type": "video/mp4"}
+    with pytest.raises(core.ModelInvalidRequestError, match="no video content, only text, images"):
+        model.invoke([HumanMessage(content_blocks=[film])])
+    program: Any = {"type": "file", "base64": "AAAA", "mime_type": "application/x-executable"}
     with pytest.raises(core.ModelInvalidRequestError, match="extract the text"):
-        model.invoke([HumanMessage(content_blocks=[pdf])])
+        model.invoke([HumanMessage(content_blocks=[program])])
+
+
+DOCUMENT: Final = base64.b64encode(office.pdf("Nine arches")).decode()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "file", "base64": DOCUMENT, "mime_type": "application/pdf"},
+        {"type": "file", "url": f"data:application/pdf;base64,{DOCUMENT}"},
+        {
+            "type": "file",
+            "file": {
+                "filename": "report.pdf",
+                "file_data": f"data:application/pdf;base64,{DOCUMENT}",
+            },
+        },
+        {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": DOCUMENT},
+        },
+    ],
+    ids=["standard", "address", "OpenAI", "Anthropic"],
+)
+async def test_document(block: dict[str, Any], any_server: LocalServer) -> None:
+    """A PDF is shown as its text, in every form that LangChain knows, on both generations."""
+    model = ChatHuggingChat(base_url=any_server.base_url)
+    message = HumanMessage([{"type": "text", "text": "How many?"}, block])
+    model.invoke([message])
+    await model.ainvoke([message])
+    for prompt in any_server.prompts:
+        assert "Nine arches" in str(prompt.messages[-1]["content"])
+    assert len(any_server.prompts) == 2
+    await model.aclose()
+
+
+def test_document_of_a_tool(server: LocalServer) -> None:
+    """A PDF that a tool gives is shown as its text, too."""
+    model = ChatHuggingChat(base_url=server.base_url, model="echo/base")
+    call = {"name": "read", "args": {}, "id": "1", "type": "tool_call"}
+    pdf = {"type": "file", "base64": DOCUMENT, "mime_type": "application/pdf"}
+    model.invoke(
+        [
+            HumanMessage("Read."),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage([pdf], tool_call_id="1"),
+        ]
+    )
+    assert "Nine arches" in str(server.prompts[-1].messages[-1]["content"])
+    model.close()
+
+
+SOUND: Final = base64.b64encode(b"RIFF\x04\x00\x00\x00WAVE").decode()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "audio", "base64": SOUND, "mime_type": "audio/wav"},
+        {"type": "audio", "url": f"data:audio/wav;base64,{SOUND}"},
+        {"type": "input_audio", "input_audio": {"data": SOUND, "format": "wav"}},
+    ],
+    ids=["standard", "address", "OpenAI"],
+)
+async def test_recording(block: dict[str, Any], listening: LocalServer) -> None:
+    """A recording is what is said in it, where the server can tell."""
+    model = ChatHuggingChat(base_url=listening.base_url)
+    message = HumanMessage([block])
+    answers = [model.invoke([message]), await model.ainvoke([message])]
+    assert [answer.text for answer in answers] == ["Hello, you said: 12 bytes of audio/wav."] * 2
+    await model.aclose()
+
+
+def test_recording_where_nobody_listens(model: ChatHuggingChat, server: LocalServer) -> None:
+    """Where the server cannot, it is refused with that reason, and no message is sent."""
+    sound: Any = {"type": "audio", "base64": SOUND, "mime_type": "audio/wav"}
+    with pytest.raises(core.ModelInvalidRequestError, match="does not transcribe"):
+        model.invoke([HumanMessage(content_blocks=[sound])])
+    assert server.prompts == []
 
 
 def test_text_chunk_is_an_ordinary_chunk() -> None:

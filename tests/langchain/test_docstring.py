@@ -28,7 +28,7 @@ def test_examples(
     monkeypatch.chdir(tmp_path)
     Path("image.png").write_bytes(PNG)
     blocks = _BLOCK.findall(inspect.getdoc(ChatHuggingChat) or "")
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     names: dict[str, Any] = {}
     for block in blocks:
         code = compile(textwrap.dedent(block), "docstring", "exec", dont_inherit=True)

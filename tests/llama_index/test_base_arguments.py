@@ -12,8 +12,8 @@ from llama_index.core.llms import ChatMessage
 from hfchat_base import HuggingChat
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.local import LocalServer
-from hfchat_base.validation import ANSWER_OPTIONS
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.local_requests import script
 
 HELLO = [ChatMessage("hello there")]
 
@@ -92,10 +92,61 @@ async def test_reasoning_effort(current_server: LocalServer) -> None:
 
 
 def test_signature() -> None:
-    """The signature shows every field, and every argument of the client about the connection."""
+    """The signature shows every field, and every argument of the client."""
     shown = inspect.signature(HuggingChatLLM).parameters
     client = inspect.signature(HuggingChat).parameters
-    assert {*HuggingChatLLM.model_fields, *client} - set(ANSWER_OPTIONS) <= set(shown)
+    assert {*HuggingChatLLM.model_fields, *client} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reasoning_effort", "extreme"),
+        ("provider", 5),
+        ("bill_to", ["me"]),
+        ("artifacts", "yes"),
+        ("restores_settings", "no"),
+    ],
+)
+async def test_wrong_options(name: str, value: Any, server: LocalServer) -> None:
+    """A wrong value is refused in the constructor and in a call, before anything is sent."""
+    with pytest.raises(InvalidRequestError, match=f"{name} should be"):
+        HuggingChatLLM(base_url=server.base_url, **{name: value})
+    llm = HuggingChatLLM(base_url=server.base_url)
+    with pytest.raises(InvalidRequestError, match=f"{name} should be"):
+        llm.chat(HELLO, **{name: value})
+    with pytest.raises(InvalidRequestError, match=f"{name} should be"):
+        await llm.acomplete("hello", **{name: value})
+    assert server.requests == []
+
+
+async def test_artifacts(current_server: LocalServer) -> None:
+    """The object's option and a call's: a switch is the account's setting, raw leaves the tags."""
+    tags = '<artifact identifier="p" type="html" title="Page"><b>x</b></artifact>'
+    llm = HuggingChatLLM("script/agent", base_url=current_server.base_url, artifacts=False)
+    assert llm.complete(script(tags)).text == "```html\n<b>x</b>\n```"
+    answer = await llm.acomplete(script(tags), artifacts="raw", restores_settings=True)
+    assert answer.text == tags
+    written = [r.json for r in current_server.requests if r.path.endswith("/user/settings")]
+    switched = [body["artifactsOverrides"] for body in written if body]
+    assert switched == [{"script/agent": False}]
+
+
+@pytest.mark.parametrize("options", [{"provider": "nobody"}, {"bill_to": "nobody"}])
+def test_options_that_the_server_does_not_have(
+    options: dict[str, Any], current_server: LocalServer
+) -> None:
+    """A provider or a payer that there is not is refused before anything is sent."""
+    llm = HuggingChatLLM("echo/base", base_url=current_server.base_url)
+    with pytest.raises(InvalidRequestError, match=r"provider|nobody"):
+        llm.chat(HELLO, **options)
+    assert current_server.prompts == []
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [("Europe/Berlin", "Europe/Berlin"), (False, None)])
+def test_time_zone(wanted: Any, sent: str | None) -> None:
+    """The time zone is the client's to send, another one or none."""
+    assert HuggingChatLLM(timezone=wanted)._client.server.timezone == sent
 
 
 def test_timeout() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from llama_index.core import VectorStoreIndex
@@ -12,7 +13,7 @@ from llama_index.core.indices.prompt_helper import PromptHelper
 
 from hfchat_base import HuggingChat
 from hfchat_base.errors import ModelNotFoundError, TransportError
-from hfchat_base.local import LocalServer
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from llama_index_huggingchat import HuggingChatLLM
 from tests.support.llama_index.corpus import TOWNS, WordEmbedding
 
@@ -51,10 +52,51 @@ def test_a_drawing_model_calls_no_functions(server: LocalServer) -> None:
 
 
 def test_sizes_are_settable(server: LocalServer) -> None:
-    """The server reports no sizes, so they can be set; LlamaIndex packs its prompts by them."""
+    """Sizes of one's own come before the server's; LlamaIndex packs its prompts by them."""
     llm = HuggingChatLLM(base_url=server.base_url, context_window=8000, num_output=500)
     helper = PromptHelper.from_llm_metadata(llm.metadata)
     assert (helper.context_window, helper.num_output) == (8000, 500)
+
+
+@pytest.fixture
+def described() -> Iterator[LocalServer]:
+    """A server that says how much its models see and write, as HuggingChat does."""
+    windows = {"large": 90_000, "small": 8000}
+    providers = [{"provider": name, "context_length": n} for name, n in windows.items()]
+    backend = FunctionBackend(lambda _: "Yes.")
+    models = [
+        LocalModel("big/one", backend, providers=providers, max_tokens=500),
+        LocalModel("big/two", backend, providers=providers),
+    ]
+    with LocalServer(models=models) as server:
+        yield server
+
+
+async def test_sizes_after_the_first_answer(described: LocalServer) -> None:
+    """The first answer brings what the server says of the model; a client of one's own, too."""
+    with HuggingChat(described.base_url) as client:
+        for llm in (HuggingChatLLM(base_url=described.base_url), HuggingChatLLM(client=client)):
+            assert (llm.metadata.context_window, llm.metadata.num_output) == (32_768, 4_096)
+            await llm.acomplete("hello")
+            assert (llm.metadata.context_window, llm.metadata.num_output) == (8000, 500)
+            llm.complete("hello")
+    asked = [r.path for r in described.requests if r.path == "/api/v2/models/big/one"]
+    assert len(asked) == 2  # each client once
+
+
+def test_sizes_on_demand(described: LocalServer) -> None:
+    """They can be read before any answer; a small window leaves room for the prompt."""
+    llm = HuggingChatLLM("two", base_url=described.base_url)
+    assert llm.get_model().id == "big/two"
+    assert (llm.metadata.context_window, llm.metadata.num_output) == (8000, 2000)
+    PromptHelper.from_llm_metadata(llm.metadata)
+
+
+def test_sizes_of_a_provider(described: LocalServer) -> None:
+    """If the provider is chosen, its window counts."""
+    llm = HuggingChatLLM("big/one", base_url=described.base_url, provider="large")
+    llm.get_model()
+    assert llm.metadata.context_window == 90_000
 
 
 def test_nothing_is_sent_before_it_is_needed(server: LocalServer) -> None:

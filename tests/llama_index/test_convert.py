@@ -24,10 +24,14 @@ from PIL import Image
 from hfchat_base.errors import FileTooLargeError, InvalidRequestError
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support import office
+from tests.support.local_requests import messages_sent
 
 buffer = io.BytesIO()
 Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
 PNG = buffer.getvalue()
+
+WAV = b"RIFF\x04\x00\x00\x00WAVE"
 
 
 @pytest.fixture
@@ -137,16 +141,54 @@ def test_text_document(llm: HuggingChatLLM, server: LocalServer) -> None:
     )
 
 
-def test_other_documents_are_refused(llm: HuggingChatLLM) -> None:
-    """A document that no model would be shown is refused, not dropped silently."""
-    with pytest.raises(InvalidRequestError, match="application/pdf"):
-        llm.chat(say(DocumentBlock(data=b"%PDF-1.7 ...", document_mimetype="application/pdf")))
+@pytest.mark.parametrize("way", ["bytes", "path"])
+async def test_document(way: str, llm: HuggingChatLLM, server: LocalServer, tmp_path: Path) -> None:
+    """A model is shown the text of a PDF or an office document, on both generations."""
+    path = tmp_path / "bridges.docx"
+    path.write_bytes(office.word_document())
+    blocks = {
+        "bytes": DocumentBlock(data=path.read_bytes(), title="bridges.docx"),
+        "path": DocumentBlock(path=path),
+    }
+    message = say(blocks[way], TextBlock(text="How many?"))
+    llm.chat(message)
+    await llm.achat(message)
+    for prompt in server.prompts[-2:]:
+        assert "| Old | 9 |" in str(prompt.messages[-1]["content"])
+        assert "bridges.docx" in str(messages_sent(server)[-1].body)
 
 
-def test_audio_is_refused(llm: HuggingChatLLM) -> None:
-    """So is audio."""
-    with pytest.raises(InvalidRequestError, match="no audio"):
-        llm.chat(say(AudioBlock(audio=b"RIFF", format="wav")))
+def test_other_files_are_refused(llm: HuggingChatLLM) -> None:
+    """A file that no model would be shown is refused, not dropped silently."""
+    with pytest.raises(InvalidRequestError, match="application/x-executable"):
+        llm.chat(say(DocumentBlock(data=b"\0\1", document_mimetype="application/x-executable")))
+
+
+@pytest.mark.parametrize("kind", ["wav", "audio/wav", None])
+async def test_recording(kind: str | None) -> None:
+    """A recording is what is said in it, where the server can tell."""
+    heard: list[tuple[bytes, str]] = []
+
+    def listen(recording: bytes, mime: str) -> str:
+        heard.append((recording, mime))
+        return "Turn on the light."
+
+    with LocalServer(transcribe=listen) as server:
+        llm = HuggingChatLLM("echo/base", base_url=server.base_url)
+        message = say(AudioBlock(audio=WAV, format=kind))
+        llm.chat(message)
+        await llm.achat(message)
+        said = [prompt.messages[-1]["content"] for prompt in server.prompts]
+    assert said == ["Turn on the light."] * 2
+    assert [recording for recording, _ in heard] == [WAV]
+    assert heard[0][1] in ("audio/wav", "audio/x-wav")
+
+
+def test_recording_where_nobody_listens(llm: HuggingChatLLM, server: LocalServer) -> None:
+    """Where the server cannot tell, it is refused with that reason, and nothing is asked."""
+    with pytest.raises(InvalidRequestError, match=r"does not transcribe|no transcription"):
+        llm.chat(say(AudioBlock(audio=WAV, format="wav")))
+    assert server.prompts == []
 
 
 def test_file_too_large(llm: HuggingChatLLM) -> None:

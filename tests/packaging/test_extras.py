@@ -132,6 +132,18 @@ with HuggingChat() as client:
     watch(client.stream_chat("hello"))
 """
 
+_DOCUMENTS = """
+import io, docx
+from hfchat_base import HuggingChat, Upload
+document, file = docx.Document(), io.BytesIO()
+document.add_paragraph("hello")
+document.save(file)
+with HuggingChat() as client:
+    answer = client.create_conversation().send("look", Upload("a.docx", file.getvalue()))
+    assert "hello" in answer.text
+print("You said: hello")
+"""
+
 USES: Final[Mapping[str, str]] = {
     "": _BASE,
     "langchain": _LANGCHAIN,
@@ -141,6 +153,7 @@ USES: Final[Mapping[str, str]] = {
     "model": _MODEL,
     "browser": _BROWSER,
     "keyring": _KEYRING,
+    "documents": _DOCUMENTS,
     "notebook": _NOTEBOOK,
 }
 """A use of what each extra gives, which prints an answer; the first is always there."""
@@ -159,6 +172,10 @@ list(hfchat_base.login(browser=sys.executable, headless=True))
 import hfchat_base, os
 os.environ["HUGGINGCHAT_KEYRING"] = "1"
 hfchat_base.auth.login.login_with_cookies(os.environ["HUGGINGCHAT_COOKIES"])
+""",
+    "documents": """
+from hfchat_base.documents import document_text
+document_text("a.pdf", b"%PDF-1.7", "application/pdf")
 """,
     "notebook": "import hfchat_base.notebook; hfchat_base.notebook._View()",
 }

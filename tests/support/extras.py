@@ -21,6 +21,7 @@ _EXTRAS: Final = {
     "cli": "typer",
     "browser": "rookie_cookies",
     "keyring": "keyring",
+    "documents": "pypdf",
     "notebook": "IPython",
 }
 """A module that each extra brings. The extra `local` is part of the group `test`."""
@@ -40,6 +41,11 @@ _NEEDS: Final = {
     "base/auth/test_sources.py": ("browser",),
     "base/auth/test_login.py": ("browser",),
     "base/auth/test_store_keyring.py": ("keyring",),
+    "api/test_chat_completions.py": ("documents",),
+    "base/test_documents.py": ("documents",),
+    "base/test_attachments.py": ("documents",),
+    "langchain/test_convert.py": ("documents",),
+    "llama_index/test_convert.py": ("documents",),
     "faults/test_names.py": ("cli",),
     "docs/test_code_blocks.py": tuple(_EXTRAS),
 }

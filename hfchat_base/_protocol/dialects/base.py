@@ -35,7 +35,15 @@ from hfchat_base._protocol.responses import check_json
 from hfchat_base._protocol.stored import StoredConversation
 from hfchat_base._protocol.structure import Probe
 from hfchat_base.errors import FileNotAvailableError, FileTooLargeError, ProtocolError
-from hfchat_base.types import Attachment, ConversationInfo, McpServer, Message, Model, User
+from hfchat_base.types import (
+    Attachment,
+    ConversationInfo,
+    McpServer,
+    Message,
+    Model,
+    ReasoningEffort,
+    User,
+)
 
 _NOT_FOUND: Final = 404
 
@@ -110,12 +118,16 @@ class Dialect(ABC):
         name: ``current`` or ``legacy``.
         names_runs: Whether the client names each run with a UUID, and the server keeps a log of the
             run that a lost connection is resumed from.
+        shows_text_files: Whether models are shown attached text files (R: ``text_file_upload``).
+        reasoning_efforts: What effort a model that reasons can be set to.
         import_needs_model: Whether importing a share needs the id of a model.
         login_path: Where a login begins, below the base URL.
     """
 
     name: ClassVar[Generation]
     names_runs: ClassVar[bool]
+    shows_text_files: ClassVar[bool]
+    reasoning_efforts: ClassVar[tuple[ReasoningEffort, ...]]
     import_needs_model: ClassVar[bool]
     login_path: ClassVar[str]
 

@@ -56,6 +56,8 @@ class CurrentDialect(Dialect):
 
     name: ClassVar[Generation] = "current"
     names_runs = True
+    shows_text_files = True
+    reasoning_efforts = ("low", "medium", "high")
     import_needs_model = False
     login_path = "/login"
 

@@ -68,6 +68,8 @@ class LegacyDialect(Dialect):
 
     name: ClassVar[Generation] = "legacy"
     names_runs = False
+    shows_text_files = False
+    reasoning_efforts = ()
     import_needs_model = True
     login_path = "/"
 

@@ -53,6 +53,7 @@ class DemoEngine:
 
     Attributes:
         gguf: The model file.
+        context: See above.
         api_key: The bearer token of the endpoint; a new one for each engine.
 
     Example:
@@ -69,7 +70,7 @@ class DemoEngine:
     ) -> None:
         self.gguf = Path(gguf)
         self.api_key = secrets.token_urlsafe(24)
-        self._context = context
+        self.context = context
         self._start_timeout = start_timeout
         self._url: str | None = None
         self._end: weakref.finalize[..., DemoEngine] | None = None
@@ -101,7 +102,7 @@ class DemoEngine:
             self._end = weakref.finalize(self, child.end)
             try:
                 self._url = child.load(
-                    {"model": str(self.gguf), "api_key": self.api_key, "context": self._context},
+                    {"model": str(self.gguf), "api_key": self.api_key, "context": self.context},
                     timeout=self._start_timeout,
                 )
             except BaseException:

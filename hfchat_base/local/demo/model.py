@@ -63,15 +63,18 @@ def engine_model(engine: DemoEngine) -> LocalModel:
     """
     own = engine.gguf.name == SMOLLM2.file_name
     name = re.sub(r"[^\w.-]+", "-", engine.gguf.stem)
+    max_tokens = _SMOLLM2_TOKENS if own else _OTHER_TOKENS
     backend = DemoBackend(
         engine,
         system_prompt=_SMOLLM2_SYSTEM_PROMPT if own else None,
-        max_tokens=_SMOLLM2_TOKENS if own else _OTHER_TOKENS,
+        max_tokens=max_tokens,
     )
     return LocalModel(
         _SMOLLM2_ID if own else f"local/{name}",
         backend,
         description="A very small model that runs on this machine." if own else None,
+        providers=[{"provider": "local", "status": "live", "context_length": engine.context}],
+        max_tokens=max_tokens,
     )
 
 

@@ -197,19 +197,16 @@ class CurrentRoutes:
         """Change title or model.
 
         Raises:
-            InternalError: The body is null.
             HTTPError: A value is not valid, or there is no such conversation.
         """
         body = await json_body(request)
-        if body is None:
-            raise InternalError("null has no fields")
         changes = body if isinstance(body, dict) else {}
         title, model = changes.get("title"), changes.get("model")
-        if title is not None and not (
+        if "title" in changes and not (
             isinstance(title, str) and 1 <= len(title) <= MAX_TITLE_CHARACTERS
         ):
             raise HTTPError(400, "Title must be a string between 1 and 100 characters")
-        if model is not None and self._state.model(model) is None:
+        if "model" in changes and self._state.model(model) is None:
             raise HTTPError(400, "Invalid model ID")
         conversation = self._own(request)
         if title is not None:

@@ -187,7 +187,7 @@ async def test_no_screen(
 def test_missing_extra(chromium: str, closed: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Playwright the error names the extra."""
     monkeypatch.setitem(__import__("sys").modules, "playwright", None)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[browser\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[browser\]"):
         list(login(closed.base_url, browser=chromium, headless=True))
 
 

@@ -284,7 +284,7 @@ def test_profile_that_cannot_be_read(home: Path) -> None:
 def test_missing_extra_skips_browsers(monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> None:
     """Without the extra, browsers are skipped and the install command is shown."""
     monkeypatch.setitem(__import__("sys").modules, "rookie_cookies", None)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[browser\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[browser\]"):
         list(read_profiles(["firefox"], LOCALHOST))
     with HuggingChat(server.base_url) as client:
         assert client.session.is_guest

@@ -100,7 +100,7 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUGGINGCHAT_KEYRING", "1")
     monkeypatch.setitem(__import__("sys").modules, "keyring", None)
     monkeypatch.setitem(__import__("sys").modules, "keyring.errors", None)
-    with pytest.raises(MissingRequirementsError, match=r"hfchat\[keyring\]"):
+    with pytest.raises(MissingRequirementsError, match=r"\[keyring\]"):
         SessionStore().save(URL, "alice", COOKIES)
 
 

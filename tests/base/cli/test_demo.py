@@ -52,6 +52,25 @@ def test_both_programs_run_and_are_shown() -> None:
     assert "\x1b" not in said
 
 
+def test_a_narrow_terminal_shows_all_of_it() -> None:
+    """At 40 columns sentences wrap between words, and no end of a line of code is cut off."""
+    out = StringIO()
+    console = Console(file=out, width=40, theme=THEME, force_terminal=True, color_system=None)
+    show = Demonstration(Terminal(console, console))
+    show.introduce()
+    show._code(source_of(langchain_program))
+    show._suggest()
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 40
+    said = " ".join(" ".join(lines).replace("│", " ").split())
+    assert "A HuggingChat server with a real small model" in said
+    assert "nothing leaves this computer." in said
+    assert "StrOutputParser()" in said
+    assert "hfchat serve --demo" in said
+    (login,) = (number for number, line in enumerate(lines) if "hfchat login" in line)
+    assert lines[login + 1].startswith(" " * 20), "the second column stays a column"
+
+
 @pytest.mark.parametrize("program", [langchain_program, llama_index_program])
 def test_the_source_is_what_a_user_writes(program: Callable[..., None]) -> None:
     """The source that is shown compiles, and holds no docstring and no word to linters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import pytest
@@ -132,3 +133,13 @@ def test_a_wait_is_explained_in_a_pipe(reason: RetryReason, said: str) -> None:
 def test_the_first_code_block(text: str, code: str | None) -> None:
     """The first block of code is found wherever it stands, without its fence."""
     assert first_code_block(text) == code
+
+
+def test_code_is_coloured_for_dark_and_light_screens() -> None:
+    """No bright colour: half of those cannot be read on a white background."""
+    out = StringIO()
+    code = "```python\nimport os\n@cached\nclass A:\n    def f(self): return int('x') + 1  # y\n```"
+    Console(file=out, force_terminal=True, color_system="standard").print(AnswerMarkdown(code))
+    codes = set(";".join(re.findall(r"\x1b\[([\d;]*)m", out.getvalue())).split(";"))
+    assert {"32", "35", "36"} <= codes
+    assert not {code for code in codes if re.fullmatch(r"(9|10)\d|3[34]", code)}

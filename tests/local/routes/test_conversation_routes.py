@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +121,25 @@ def test_what_cannot_be_read(chat: Chat, path: str, status: int, message: str) -
     [
         ({"title": ""}, 400, "Title must be a string between 1 and 100 characters"),
         ({"title": 1}, 400, "Title must be a string between 1 and 100 characters"),
+        ({"title": None}, 400, "Title must be a string between 1 and 100 characters"),
         ({"model": "no/such"}, 400, "Invalid model ID"),
+        ({"model": None}, 400, "Invalid model ID"),
     ],
 )
 def test_changes_that_are_rejected(chat: Chat, body: Any, status: int, message: str) -> None:
     """An invalid title and an invalid model are rejected."""
     refused = chat.http.patch(f"/api/v2/conversations/{chat.create()}", json=body)
     assert (refused.status_code, refused.json()) == (status, {"message": message})
+
+
+@pytest.mark.parametrize("body", [None, [], "title", {}])
+def test_changes_of_nothing(chat: Chat, body: Any) -> None:
+    """A body without a title and a model changes nothing, which is no error."""
+    path = f"/api/v2/conversations/{chat.create()}"
+    before = chat.http.get(path).json()
+    changed = chat.http.patch(path, content=json.dumps(body))
+    assert (changed.status_code, changed.json()) == (200, {"json": {"success": True}})
+    assert chat.http.get(path).json() == before
 
 
 @pytest.mark.parametrize("body", [{"title": " "}, {"title": "x" * 101}, {"model": "no/such"}])
