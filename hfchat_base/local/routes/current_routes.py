@@ -206,7 +206,7 @@ class CurrentRoutes:
             isinstance(title, str) and 1 <= len(title) <= MAX_TITLE_CHARACTERS
         ):
             raise HTTPError(400, "Title must be a string between 1 and 100 characters")
-        if "model" in changes and self._state.model(model) is None:
+        if "model" in changes and not (isinstance(model, str) and self._state.model(model)):
             raise HTTPError(400, "Invalid model ID")
         conversation = self._own(request)
         if title is not None:
