@@ -61,8 +61,8 @@ maximum_signature_line_length = 88
 napoleon_attr_annotations = False  # the signature has the types already
 napoleon_custom_sections = [
     "Setup",
-    ("Key init args for what is asked", "params_style"),
-    ("Key init args for the server", "params_style"),
+    ("Key init args for answers", "params_style"),
+    ("Key init args for the client", "params_style"),
     "Instantiate",
     "Invoke",
     "Stream",
@@ -98,7 +98,7 @@ nitpick_ignore_regex = [
     ("py:exc", r"WorkflowRuntimeError"),
     # Types in signatures whose names say enough.
     ("py:class", r"Role|MessageState|ElicitationAction|Generation"),
-    ("py:class", r"JsonObject|Piece|TitleFunction"),
+    ("py:class", r"JsonObject|Piece|TitleFunction|Transcribe"),
 ]
 
 _FILE_OR_ARGUMENT: Final = re.compile(r".*/.*|.*\.py|[a-z_ ]+(\.[a-z_]+)?|[A-Z_]+")

@@ -191,11 +191,12 @@ class _Price(Wire):
 
 
 class _Provider(Wire):
-    """Who runs a model; in snake case, as the inference router sends it (S)."""
+    """Who runs a model; in snake case, as the inference router sends it, and chat-ui passes on (S).
 
-    model_config = ConfigDict(alias_generator=None) | structure(
-        "is_model_author is_free first_token_latency_ms throughput model"
-    )
+    It may hold anything else.
+    """
+
+    model_config = ConfigDict(alias_generator=None, json_schema_extra={"opaque": True})
 
     provider: str = Field(min_length=1)
     status: str = ""
@@ -220,7 +221,9 @@ class _Provider(Wire):
 class _Parameters(Wire):
     """What a server sets for a model; in snake case (R)."""
 
-    model_config = ConfigDict(alias_generator=None)
+    model_config = ConfigDict(alias_generator=None) | structure(
+        "temperature truncate stop top_p top_k frequency_penalty presence_penalty"
+    )
 
     max_tokens: int | None = None
     stop_sequences: Items[str] | None = None

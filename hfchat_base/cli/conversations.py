@@ -33,7 +33,8 @@ class _ListByDefault(PlainGroup):
     """Without a command, or with options alone, it lists."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        is_listing = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if is_listing and not ctx.resilient_parsing:  # a shell completes the commands
             args = ["list", *args]
         return super().parse_args(ctx, args)
 

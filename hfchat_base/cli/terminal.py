@@ -176,8 +176,8 @@ _IN_COMMANDS: Final = (
     (re.compile(r"\bpass base_url="), "use --base-url "),
     (re.compile(r"\bbase_url\b"), "--base-url"),
     (re.compile(r"\breasoning_effort\b"), "--reasoning-effort"),
-    (re.compile(r"\bprovider="), "--provider"),
     (re.compile(r"\bbill_to\b"), "--bill-to"),
+    (re.compile(r"\bprovider(?:=|(?=, --bill-to))"), "--provider"),
     (re.compile(r"\s*[A-Z][^.]*\.partial\.?"), ""),
     (re.compile(r"\s*\(Retries\.\w+\)"), ""),
 )

@@ -135,3 +135,28 @@ def test_names_of_models_are_completed(
     monkeypatch.setenv("_HFCHAT_COMPLETE", "complete_bash")
     result = python("from hfchat_base.cli import main; main()")
     assert result.stdout.split() == ["think/reasoner", "think/tags", "think/effort"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("hfchat sett", ["settings"]),
+        ("hfchat conversations ex", ["export"]),
+        ("hfchat conversations export --format ", ["sqlite", "md", "json"]),
+        ("hfchat ask --reasoning-effort ", ["low", "medium", "high"]),
+        ("hfchat chat --provider ", ["auto", "fastest", "cheapest"]),
+        ("hfchat ask --artifacts o", ["on", "off"]),
+        ("hfchat settings direct", ["direct_paste="]),
+    ],
+)
+def test_what_the_shell_completes(
+    hfchat: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    completed: list[str],
+) -> None:
+    """Commands, those of a group, and the values of options are completed."""
+    monkeypatch.setenv("_HFCHAT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert hfchat().stdout.split() == completed

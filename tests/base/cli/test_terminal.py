@@ -27,6 +27,12 @@ def test_brackets_are_no_markup() -> None:
         ("No chat-ui. Is base_url complete?", "No chat-ui. Is --base-url complete?"),
         ("It was cut off. What had arrived is in .partial.", "It was cut off."),
         ("At most 60 s (Retries.longest_retry_after).", "At most 60 s."),
+        (
+            "It has no reasoning_effort, provider, bill_to, or switch.",
+            "It has no --reasoning-effort, --provider, --bill-to, or switch.",
+        ),
+        ("so provider= cannot be chosen.", "so --provider cannot be chosen."),
+        ("a setting reasoning_effort_overrides", "a setting reasoning_effort_overrides"),
         ("base_urls and partial. stay", "base_urls and partial. stay"),
     ],
 )
