@@ -153,6 +153,22 @@ def test_a_limit_is_waited_for(
     assert waits == [60, 7]
 
 
+def test_a_limit_on_the_list_is_waited_for(
+    archive: Archive, guest: tuple[HuggingChat, FaultServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is a limit on asking who we are, and on the list, before there is any conversation."""
+    client, proxy = guest
+    say(client, "hello")
+    waits: list[float] = []
+    monkeypatch.setattr("hfchat_base.archive.sleep", waits.append)
+    proxy.on(r"GET \S*/api/v2/user$", LIMITED)
+    proxy.on(r"GET \S*/conversations\?", LIMITED)
+    steps = list(archive.update(client))
+    assert [step.outcome for step in steps] == ["waiting", "waiting", "new"]
+    assert [step.info is None for step in steps] == [True, True, False]
+    assert waits == [60, 60]
+
+
 def test_a_limit_that_does_not_let_go(
     archive: Archive, guest: tuple[HuggingChat, FaultServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
