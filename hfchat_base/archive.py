@@ -181,7 +181,7 @@ def default_archives(base_url: str) -> list[Path]:
 class Archive:
     """An archive of one account's conversations: a folder with a SQLite file. See the module.
 
-    Use it as a context manager, in one thread at a time.
+    Use it as a context manager, in any thread, but in one at a time.
 
     Args:
         folder: Where it is. A folder that does not exist yet is made so that only you can enter it;
@@ -203,7 +203,7 @@ class Archive:
                     make_private(self.folder)
                 # SQLite gives the files that it makes beside this one the same permissions.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
             self._prepare()
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
+    AsyncHuggingChat,
     ConversationNotFoundError,
     HuggingChat,
     InvalidRequestError,
@@ -137,6 +139,17 @@ def test_a_conversation_is_stored_whole_or_not_at_all(
     assert archive.search("look") == []
     assert outcomes(archive, client) == ["new"]
     assert archive.read_conversation(identity).messages[1].files
+
+
+async def test_an_asynchronous_program_uses_a_thread(
+    archive: Archive, async_client: AsyncHuggingChat
+) -> None:
+    """An update runs in another thread than the one that has opened the archive."""
+    conversation = await async_client.create_conversation("echo/base")
+    with async_client.to_sync() as client:
+        steps = await asyncio.to_thread(list, archive.update(client))
+    assert [step.outcome for step in steps] == ["new"]
+    assert archive.read_conversation(conversation.id).id == conversation.id
 
 
 def test_a_limit_is_waited_for(
