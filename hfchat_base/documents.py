@@ -2,9 +2,9 @@
 
 pypdf, python-docx, openpyxl, python-pptx and odfdo do the reading (the extra ``documents``). Each
 is imported where it is used. A document may come from anybody, so everything about it is bounded:
-its size, what it unpacks to, its tags, its pages, the drawing of its pages, its cells, its text, and
-the time that reading it takes.
-Whatever a reader raises about a broken file becomes one clear error.
+its size, what it unpacks to, its tags, its pages, what they are drawn with, its cells, its text,
+and the time that reading it takes. Whatever a reader raises about a broken file becomes one clear
+error.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def _from_path(
     try:
         found = path.stat()
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise InvalidRequestError(f"{str(path)!r} is no file, but a device or a pipe.")
+            raise _no_file(path)
         if found.st_size > max_bytes:
             raise too_large(path.name, found.st_size, max_bytes)
         with path.open("rb") as file:
@@ -263,6 +263,10 @@ def _from_path(
         msg = f"The file {str(path)!r} cannot be read: {reason}."
         raise InvalidRequestError(msg) from error
     return _named(data, name or path.name, mime)
+
+
+def _no_file(path: Path) -> InvalidRequestError:
+    return InvalidRequestError(f"{str(path)!r} is no file, but a device or a pipe.")
 
 
 def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:

@@ -214,7 +214,7 @@ def test_styles_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", range(3))
 def test_type_of_a_damaged_archive(place: int) -> None:
-    """What begins like an archive and is none is a file of an unknown kind, however it is broken."""
+    """What begins like an archive and is none has an unknown kind, however it is broken."""
     good = office.archive(mimetype=ODT.encode() * 10)
     data = good.index(b"mimetype") + 8
     broken = (
