@@ -514,11 +514,10 @@ _SEARCH: Final = (
     )
     + " passage_index MATCH ? ORDER BY kind <> 'title', rank, number LIMIT ?"
 )
-_SCAN: Final = (
-    _HIT.format("text", "passages")
-    + " NOT EXISTS (SELECT 1 FROM json_each(?) WHERE NOT instr(lower(text), lower(value)))"  # noqa: S608 - constants
-    " ORDER BY updated_at DESC, number LIMIT ?"
-)
+_HAS_ALL: Final = """
+NOT EXISTS (SELECT 1 FROM json_each(?) WHERE NOT instr(lower(text), lower(value)))
+ORDER BY updated_at DESC, number LIMIT ?"""
+_SCAN: Final = _HIT.format("text", "passages") + _HAS_ALL
 
 
 def _around(text: str, words: Sequence[str]) -> str:
