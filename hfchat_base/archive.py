@@ -27,6 +27,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from time import sleep
@@ -50,7 +51,7 @@ from hfchat_base.errors import (
 from hfchat_base.files import ending_for
 from hfchat_base.safe_text import clean
 from hfchat_base.transcripts import files_of, markdown_line, to_json, to_markdown
-from hfchat_base.types import ConversationInfo, FullConversation, MessageFile
+from hfchat_base.types import ConversationInfo, FullConversation, MessageFile, User
 
 __all__ = [
     "DATABASE_NAME",
@@ -60,6 +61,8 @@ __all__ = [
     "default_archives",
     "default_folder",
 ]
+
+T = TypeVar("T")
 
 DATABASE_NAME: Final = "archive.sqlite3"
 
@@ -100,6 +103,7 @@ END;
 _Stored = TypeVar("_Stored", ConversationInfo, FullConversation)
 _Render = Callable[[FullConversation, datetime | None, Mapping[str, str]], str]
 
+Outcome = Literal["new", "changed", "unchanged", "gone", "failed", "waiting"]
 Kind = Literal["title", "system", "user", "assistant", "reasoning"]
 
 
@@ -112,7 +116,7 @@ class UpdateStep:
     """What became of one conversation in an update.
 
     Attributes:
-        info: Which one.
+        info: Which one; None while the list is asked for.
         done: How many were looked at, with this one.
         total: How many there are to look at.
         outcome: ``new``, ``changed``, ``unchanged``, ``gone`` (deleted meanwhile), ``failed`` (it
@@ -122,10 +126,10 @@ class UpdateStep:
         wait: How long the pause is, in seconds.
     """
 
-    info: ConversationInfo
+    info: ConversationInfo | None
     done: int
     total: int
-    outcome: Literal["new", "changed", "unchanged", "gone", "failed", "waiting"]
+    outcome: Outcome
     problem: str = ""
     wait: float = 0.0
 
@@ -180,7 +184,7 @@ def default_archives(base_url: str) -> list[Path]:
 class Archive:
     """An archive of one account's conversations: a folder with a SQLite file. See the module.
 
-    Use it as a context manager, in one thread at a time.
+    Use it as a context manager, in any thread, but in one at a time.
 
     Args:
         folder: Where it is. A folder that does not exist yet is made so that only you can enter it;
@@ -204,7 +208,7 @@ class Archive:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
                 if path.stat().st_mode & 0o077:  # a copy, whose permissions were lost
                     path.chmod(0o600)
-            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
             self._prepare()
         except BaseException:
@@ -257,42 +261,30 @@ class Archive:
             RateLimitError: The server's limit did not let go.
             TransportError: The server cannot be reached.
         """
-        self._claim(client)
+        self._claim(client, (yield from _within_limits(client.whoami)))
         since = since and since.astimezone()
+        infos = yield from _within_limits(
+            lambda: list(takewhile(lambda i: _is_since(i, since), client.list_conversations()))
+        )
         known: dict[str, str] = dict(self._rows("SELECT id, info FROM conversations"))
-        infos = list(takewhile(lambda info: _is_since(info, since), client.list_conversations()))
         for done, info in enumerate(infos, 1):
-            row = _json(info)
-            before = known.get(info.id)
-            if before == row:
-                yield UpdateStep(info, done, len(infos), "unchanged")
-                continue
-            for attempt in range(_WAITS_AT_LIMIT + 1):
+            row, before = _json(info), known.get(info.id)
+            outcome: Outcome = "unchanged" if before == row else "changed" if before else "new"
+            problem = ""
+            if outcome != "unchanged":
+                fetch = partial(self._fetch, client, info, row)
                 try:
-                    self._fetch(client, info, row)
-                except RateLimitError as error:
-                    asked = error.retry_after
-                    wait = _WAIT_SECONDS if asked is None else asked
-                    if attempt == _WAITS_AT_LIMIT or wait > _LONGEST_WAIT_SECONDS:
-                        raise
-                    yield UpdateStep(info, done, len(infos), "waiting", str(error), wait)
-                    sleep(wait)
+                    yield from _within_limits(fetch, info, done, len(infos))
                 except ConversationNotFoundError:
-                    yield UpdateStep(info, done, len(infos), "gone")
-                    break
-                except (TransportError, MissingAuthError, _UnusableError):
+                    outcome = "gone"
+                except (RateLimitError, TransportError, MissingAuthError, _UnusableError):
                     raise
                 except HuggingChatError as error:
-                    yield UpdateStep(info, done, len(infos), "failed", str(error))
-                    break
-                else:
-                    outcome: Literal["new", "changed"] = "changed" if before else "new"
-                    yield UpdateStep(info, done, len(infos), outcome)
-                    break
+                    outcome, problem = "failed", str(error)
+            yield UpdateStep(info, done, len(infos), outcome, problem)
 
-    def _claim(self, client: HuggingChat) -> None:
+    def _claim(self, client: HuggingChat, user: User | None) -> None:
         """See to it that conversations of two accounts do not get into one archive."""
-        user = client.whoami()
         if user is None and self._about("account"):
             raise LoginRequired(
                 f"The server does not know this session. Log in again: {client.login_command}"
@@ -518,6 +510,28 @@ _HAS_ALL: Final = """
 NOT EXISTS (SELECT 1 FROM json_each(?) WHERE NOT instr(lower(text), lower(value)))
 ORDER BY updated_at DESC, number LIMIT ?"""
 _SCAN: Final = _HIT.format("text", "passages") + _HAS_ALL
+
+
+def _within_limits(
+    action: Callable[[], T], info: ConversationInfo | None = None, done: int = 0, total: int = 0
+) -> Generator[UpdateStep, None, T]:
+    """Do something, again after each pause of a limit; return what comes of it.
+
+    Raises:
+        RateLimitError: The limit does not let go, or asks for a longer pause.
+    """
+    waited = 0
+    while True:
+        try:
+            return action()
+        except RateLimitError as error:
+            asked = error.retry_after
+            wait = _WAIT_SECONDS if asked is None else asked
+            if waited == _WAITS_AT_LIMIT or wait > _LONGEST_WAIT_SECONDS:
+                raise
+            waited += 1
+            yield UpdateStep(info, done, total, "waiting", str(error), wait)
+            sleep(wait)
 
 
 def _around(text: str, words: Sequence[str]) -> str:

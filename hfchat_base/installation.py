@@ -24,7 +24,7 @@ from hfchat_base._version import __version__
 
 __all__ = ["DEMO_SIZE", "add_for_uvx", "command_prefix", "install_command"]
 
-DEMO_SIZE: Final = "about 115 MB to download once, 390 MB on disk"
+DEMO_SIZE: Final = "about 120 MB to download once, 410 MB on disk"
 """What the extra ``demo`` and all that it needs take."""
 
 _NAME: Final = "hfchat"

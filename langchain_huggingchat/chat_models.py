@@ -155,15 +155,16 @@ class ChatHuggingChat(BaseChatModel):
         pip install "hfchat[langchain]"
         ```
 
-        Without cookies you chat as a guest, which HuggingChat allows for a few messages. Run
-        ``hfchat login`` or set ``HUGGINGCHAT_COOKIES`` to use your own session.
+        HuggingChat answers only if you have logged in: run ``hfchat login`` once, or set
+        ``HUGGINGCHAT_COOKIES``. Other servers may allow guests.
 
     Key init args for answers:
         model: Id or short name; by default the server's default model.
         web_search: Whether the server searches the web for every answer.
         reasoning_effort: How long the model may think: ``low``, ``medium`` or ``high``.
-        provider, bill_to, artifacts: Who runs the model, which organisation pays, and what to do
-            about documents that the model writes in tags of their own.
+        provider: Who runs the model.
+        bill_to: Which organisation pays.
+        artifacts: What to do about documents that the model writes in tags of their own.
         mcp_servers: Tool servers for it to use, by name or as ``{"name", "url", "headers"}``.
         stop: Stop sequences.
 

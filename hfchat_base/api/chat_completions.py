@@ -33,6 +33,8 @@ class ChatCompletion:
         includes_usage: Whether a chunk with the usage, which nobody knows, ends the stream.
     """
 
+    breaks_off = True  # error events are no part of the form, and some clients read over them
+
     def __init__(self, generation: Generation, *, includes_usage: bool = False) -> None:
         self._generation = generation
         self._includes_usage = includes_usage

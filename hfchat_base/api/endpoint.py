@@ -237,7 +237,14 @@ class _KeyMiddleware:
 
 
 class _Form(Protocol):
-    """An answer in the form of one of the two APIs."""
+    """An answer in the form of one of the two APIs.
+
+    Attributes:
+        breaks_off: Whether a stream that did not end well is broken off after its last event,
+            because clients that read over the event would take the part for the whole.
+    """
+
+    breaks_off: bool
 
     async def whole(self) -> dict[str, Any]:
         """Wait for the whole answer."""
@@ -396,7 +403,7 @@ class _AnswerResponse(Response):
 
     async def _stream(self, send: Send, keep_alive: float) -> None:
         writer = _EventWriter(send, self._answer_headers, keep_alive)
-        is_whole = True
+        is_broken = False
         try:
             async with aclosing(self._form.events()) as events:
                 async for event in events:
@@ -407,7 +414,7 @@ class _AnswerResponse(Response):
             if not writer.has_started:
                 writer.cancel()
                 raise
-            is_whole = False
+            is_broken = self._form.breaks_off
             failure = Failure.from_error(error)
             _log.warning("a stream broke off: %s (%s)", type(error).__name__, failure.code)
             _log_unforeseen(error)
@@ -415,7 +422,7 @@ class _AnswerResponse(Response):
         except BaseException:
             writer.cancel()
             raise
-        await writer.close(is_whole=is_whole)
+        await writer.close(is_broken=is_broken)
 
 
 class _EventWriter:
@@ -468,14 +475,14 @@ class _EventWriter:
             self._room.clear()
             await self._room.wait()
 
-    async def close(self, *, is_whole: bool) -> None:
-        """Send the rest, and end the response; one that is not whole is broken off."""
+    async def close(self, *, is_broken: bool) -> None:
+        """Send the rest, and end the response properly, or leave it to be broken off."""
         self._timer.cancel()
         self._is_over = True
         self._wake.set()
         if self._task is not None:
             await self._task
-        if is_whole:
+        if not is_broken:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def cancel(self) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from hfchat_base import errors
 
-__all__ = ["AnswerError", "ApiError", "Failure", "RequestError"]
+__all__ = ["ApiError", "Failure", "InvalidJsonError", "RequestError"]
 
 
 class ApiError(Exception):
@@ -39,12 +39,17 @@ class RequestError(ApiError):
         self.failure = Failure(status, message, kind, code, param)
 
 
-class AnswerError(ApiError):
-    """An answer that is not what the request wanted it to be."""
+class InvalidJsonError(ApiError):
+    """An answer that is not the JSON that it has to be, not even at the second attempt.
 
-    def __init__(self, message: str, code: str) -> None:
+    The status is not one that clients try again after, since each attempt costs two answers and not
+    all clients heed ``x-should-retry``. Status and code are Groq's.
+    """
+
+    def __init__(self, problem: str) -> None:
+        message = f"The answer is not the JSON that was wanted: {problem}"
         super().__init__(message)
-        self.failure = Failure(502, message, "server_error", code)
+        self.failure = Failure(400, message, "server_error", "json_validate_failed")
 
 
 _Row = tuple[type[BaseException], int, str, str | None]

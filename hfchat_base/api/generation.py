@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Union
 
-from hfchat_base.api.failures import AnswerError
+from hfchat_base.api.failures import InvalidJsonError
 from hfchat_base.api.history import EFFORT_FIELD, Prompt
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.events import Event
@@ -150,7 +150,7 @@ class Generation:
 
         Raises:
             HuggingChatError: The server refused, or the answer did not end well.
-            AnswerError: It is not the JSON that it has to be.
+            InvalidJsonError: It is not the JSON that it has to be.
         """
         session, stops = self._session, self.prompt.stops
         while session.goes_on:
@@ -188,9 +188,7 @@ class Generation:
     def _check_json(self) -> None:
         problem = self._session.json_problem
         if problem and self.prompt.is_strict:
-            raise AnswerError(
-                f"The answer is not the JSON that was wanted: {problem}", "invalid_json_answer"
-            )
+            raise InvalidJsonError(problem)
 
     def _noted(self, piece: Piece) -> ApiPiece | None:
         """Note a piece; None if it says nothing new.

@@ -76,7 +76,10 @@ _SUMMARY: Final = _TextKind(
     "summary_index",
 )
 
-_ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+_ERROR_CODES: Final = {
+    "invalid_request_error": "invalid_prompt",
+    "rate_limit_error": "rate_limit_exceeded",
+}
 """OpenAI's codes for failed responses; the rest is `server_error`."""
 
 
@@ -89,6 +92,8 @@ class ResponseObject:
         remember: Gets the answer's id and its items once it is whole, so that they can be referred
             to; None if they will not be.
     """
+
+    breaks_off = False  # `response.failed` is an end, and some clients show the connection's error
 
     def __init__(
         self,
@@ -132,7 +137,7 @@ class ResponseObject:
 
     def failed(self, failure: Failure) -> bytes:
         """The event that ends a stream which did not end well."""
-        code = _ERROR_CODES.get(failure.status, "server_error")
+        code = _ERROR_CODES.get(failure.type, "server_error")
         error = {"code": code, "message": failure.message}
         response = {**self._response("failed"), "error": error}
         return self._event("response.failed", {"response": response})

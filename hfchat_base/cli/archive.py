@@ -108,17 +108,18 @@ def _follow(terminal: Terminal, steps: Iterable[UpdateStep]) -> Counter[str]:
         task = progress.add_task("reading the list", total=None)
         for step in steps:
             outcomes[step.outcome] += 1
-            shown = clean_line(step.info.title, _TITLE_WIDTH)
+            identity, title = (step.info.id, step.info.title) if step.info else ("", "")
+            shown = clean_line(title, _TITLE_WIDTH)
             is_waiting = step.outcome == "waiting"
             if is_waiting:
                 shown = f"paused {step.wait:.0f} s by the limit"
                 if not console.is_interactive:
                     notes.print(note(f"The server asks for a pause of {step.wait:.0f} s."))
             elif step.outcome == "failed":
-                problem = f"✗ {clean_line(step.info.id)}: {in_commands(clean_line(step.problem))}"
+                problem = f"✗ {clean_line(identity)}: {in_commands(clean_line(step.problem))}"
                 notes.print(Text(problem, style="hfchat.bad"), soft_wrap=True)
-            done = step.done - is_waiting
-            progress.update(task, description=shown, completed=done, total=step.total)
+            done = max(step.done - is_waiting, 0)
+            progress.update(task, description=shown, completed=done, total=step.total or None)
     return outcomes
 
 

@@ -119,7 +119,7 @@ def ask(
     if sum((extract, schema is not None, as_json)) > 1:
         raise WrongUsage("Choose one of --extract, --schema and --json.")
     _check_conversation(resume, conversation, for_new_ones=no_keep or bool(model or system))
-    recordings = _uploads([audio])
+    recordings = [audio.expanduser()] if audio is not None else []
     pipes_file = _STDIN_FILE in (file or ())
     text = _whole_question(question or (), may_be_empty=bool(recordings), pipes_file=pipes_file)
     form = AnswerSchema.load(schema) if schema is not None else None
@@ -210,19 +210,18 @@ def _whole_question(words: Sequence[str], *, may_be_empty: bool, pipes_file: boo
     return text
 
 
-def _uploads(paths: Iterable[Path | None]) -> list[Upload]:
-    """Read files, or standard input for ``-``; None is no file."""
+def _uploads(paths: Iterable[Path]) -> list[Upload]:
+    """Read files, or standard input for ``-``."""
     return [
         Upload.from_source(
             sys.stdin.buffer.read() if path == _STDIN_FILE else path.expanduser(),
         )
         for path in paths
-        if path is not None
     ]
 
 
 def _with_recordings(
-    terminal: Terminal, client: HuggingChat, text: str, recordings: Iterable[Upload]
+    terminal: Terminal, client: HuggingChat, text: str, recordings: Iterable[Path]
 ) -> str:
     """The question with what is said in recordings, which is shown as well.
 

@@ -64,12 +64,14 @@ def test_an_answer_that_does_not_fit_is_asked_for_again(
 
 @PATHS
 def test_an_answer_that_never_fits_is_an_error(http: httpx.Client, path: str) -> None:
-    """With strict, what does not fit is not passed on; another attempt would only cost more."""
+    """With strict, what does not fit is not passed on.
+
+    No client takes the status for one to try again after: each attempt costs two answers.
+    """
     answer = http.post(path, json=body(path, WRONG, **schema_format(path)))
-    assert answer.status_code == 502
-    assert answer.headers["x-should-retry"] == "false"
+    assert answer.status_code == 400
     error = answer.json()["error"]
-    assert (error["type"], error["code"]) == ("server_error", "invalid_json_answer")
+    assert (error["type"], error["code"]) == ("server_error", "json_validate_failed")
     assert "$.people" in error["message"]
 
 
@@ -81,12 +83,26 @@ def test_without_strict_the_last_answer_is_passed_on(http: httpx.Client, path: s
     assert "$.people" in answer.json()["hfchat"]["json_problem"]
 
 
-@PATHS
-def test_a_stream_that_does_not_fit_is_broken_off(http: httpx.Client, path: str) -> None:
+def test_a_stream_that_does_not_fit_is_broken_off(http: httpx.Client) -> None:
     """JSON is streamed as it is written; if it does not fit in the end, the stream says so."""
+    path = "/v1/chat/completions"
     more = {"stream": True, **schema_format(path)}
-    with pytest.raises(httpx.RemoteProtocolError):
-        http.post(path, json=body(path, WRONG, **more))
+    with http.stream("POST", path, json=body(path, WRONG, **more)) as answer:
+        lines = answer.iter_lines()
+        last = next(line for line in lines if "not the JSON that was wanted" in line)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+    assert json.loads(last[6:])["error"]["code"] == "json_validate_failed"
+
+
+def test_a_streamed_response_that_does_not_fit_has_failed(http: httpx.Client) -> None:
+    """In Responses that is an event, too."""
+    path = "/v1/responses"
+    answer = http.post(path, json=body(path, WRONG, stream=True, **schema_format(path)))
+    last = json.loads(answer.text.strip().rpartition("data: ")[2])
+    assert last["type"] == "response.failed"
+    assert last["response"]["error"]["code"] == "server_error"
+    assert "not the JSON that was wanted" in last["response"]["error"]["message"]
 
 
 def test_openais_client_raises_for_such_a_stream(client: openai.OpenAI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfchat_base import (
+    AsyncHuggingChat,
     ConversationNotFoundError,
     HuggingChat,
     InvalidRequestError,
@@ -139,6 +141,17 @@ def test_a_conversation_is_stored_whole_or_not_at_all(
     assert archive.read_conversation(identity).messages[1].files
 
 
+async def test_an_asynchronous_program_uses_a_thread(
+    archive: Archive, async_client: AsyncHuggingChat
+) -> None:
+    """An update runs in another thread than the one that has opened the archive."""
+    conversation = await async_client.create_conversation("echo/base")
+    with async_client.to_sync() as client:
+        steps = await asyncio.to_thread(list, archive.update(client))
+    assert [step.outcome for step in steps] == ["new"]
+    assert archive.read_conversation(conversation.id).id == conversation.id
+
+
 def test_a_limit_is_waited_for(
     archive: Archive, guest: tuple[HuggingChat, FaultServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +164,22 @@ def test_a_limit_is_waited_for(
     proxy.on(READ, LIMITED, Instead(asking))
     assert outcomes(archive, client) == ["waiting", "waiting", "new"]
     assert waits == [60, 7]
+
+
+def test_a_limit_on_the_list_is_waited_for(
+    archive: Archive, guest: tuple[HuggingChat, FaultServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is a limit on asking who we are, and on the list, before there is any conversation."""
+    client, proxy = guest
+    say(client, "hello")
+    waits: list[float] = []
+    monkeypatch.setattr("hfchat_base.archive.sleep", waits.append)
+    proxy.on(r"GET \S*/api/v2/user$", LIMITED)
+    proxy.on(r"GET \S*/conversations\?", LIMITED)
+    steps = list(archive.update(client))
+    assert [step.outcome for step in steps] == ["waiting", "waiting", "new"]
+    assert [step.info is None for step in steps] == [True, True, False]
+    assert waits == [60, 60]
 
 
 def test_a_limit_that_does_not_let_go(

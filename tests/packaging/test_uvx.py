@@ -53,7 +53,7 @@ def test_the_demo_needs_no_extras_to_be_named(built: Built, python: str, weights
     code, shown, notes = uvx(built, python, "hfchat demo", HFCHAT_DEMO_MODEL=str(weights))
     assert code == 0, notes
     assert "Ada Morrow." in shown
-    assert "about 115 MB to download" in notes
+    assert "about 120 MB to download" in notes
     assert f"hfchat[api,cli,demo,langchain,llama-index,local,model] @ {built.wheel.as_uri()}" in (
         shown
     )
