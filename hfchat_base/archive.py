@@ -33,6 +33,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Final, Literal, TypeVar
 
+from pydantic import ValidationError
 from typing_extensions import Self
 
 from hfchat_base.auth.store import data_folder, make_private, replace_file
@@ -70,6 +71,7 @@ _LONGEST_WAIT_SECONDS: Final = 300.0
 _WAITS_AT_LIMIT: Final = 10
 _WAIT_SECONDS: Final = 60.0
 _BUSY_SECONDS: Final = 30.0
+_MOST_HITS: Final = 2**31
 _SNIPPET_WORDS: Final = 16
 _SNIPPET_CHARACTERS: Final = 60
 _BEGIN, _END = "\x02", "\x03"
@@ -98,6 +100,7 @@ CREATE TRIGGER IF NOT EXISTS passage_removed AFTER DELETE ON passages BEGIN
 END;
 """
 
+_Stored = TypeVar("_Stored", ConversationInfo, FullConversation)
 _Render = Callable[[FullConversation, datetime | None, Mapping[str, str]], str]
 
 Outcome = Literal["new", "changed", "unchanged", "gone", "failed", "waiting"]
@@ -203,6 +206,8 @@ class Archive:
                     make_private(self.folder)
                 # SQLite gives the files that it makes beside this one the same permissions.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                if path.stat().st_mode & 0o077:  # a copy, whose permissions were lost
+                    path.chmod(0o600)
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
             self._prepare()
@@ -334,7 +339,7 @@ class Archive:
     def list_conversations(self) -> Iterator[ConversationInfo]:
         """List what it holds, as the server last listed it, the newest first."""
         for (info,) in self._rows("SELECT info FROM conversations ORDER BY updated_at DESC, id"):
-            yield ConversationInfo.model_validate_json(info)
+            yield self._read(ConversationInfo, info)
 
     def read_conversation(self, conversation_id: str) -> FullConversation:
         """Read a conversation with its messages.
@@ -344,7 +349,7 @@ class Archive:
         """
         query = "SELECT document FROM conversations WHERE id = ?"
         for (document,) in self._rows(query, conversation_id):
-            return FullConversation.model_validate_json(document)
+            return self._read(FullConversation, document)
         raise ConversationNotFoundError(f"The archive has no conversation {conversation_id!r}.")
 
     def read_file(self, conversation_id: str, sha: str) -> bytes | None:
@@ -372,15 +377,25 @@ class Archive:
             '"{}"{}'.format(phrase.rstrip("*").replace('"', '""'), "*" * phrase.endswith("*"))
             for phrase in phrases
         )
+        limit = min(limit, _MOST_HITS)
         marks = (_BEGIN, _END, "…", _SNIPPET_WORDS)
         rows = self._rows(_SEARCH, *marks, " ".join(quoted), limit)
-        hits = [_hit(row) for row in rows]
+        hits = [self._hit(row) for row in rows]
         if hits:
             return hits
-        contain = " AND ".join(["instr(lower(text), lower(?))"] * len(phrases))
-        plain = [phrase.strip("*") for phrase in phrases]
-        rows = self._rows(_SCAN.format(contain), *plain, limit)
-        return [_hit((*row[:-1], _around(row[-1], plain))) for row in rows]
+        plain = list(dict.fromkeys(phrase.strip("*") for phrase in phrases))
+        rows = self._rows(_SCAN, json.dumps(plain), limit)
+        return [self._hit((*row[:-1], _around(row[-1], plain))) for row in rows]
+
+    def _hit(self, row: Sequence[Any]) -> SearchHit:
+        listed, message_id, kind, marked = row
+        info = self._read(ConversationInfo, listed)
+        pieces = []
+        for number, part in enumerate(marked.split(_BEGIN)):
+            match, end, rest = part.partition(_END)
+            pieces += [(match, True), (rest, False)] if number and end else [(part, False)]
+        shown = tuple((text, is_match) for text, is_match in pieces if text)
+        return SearchHit(info.id, info.title, info.updated_at, message_id, kind, shown)
 
     # --- files for people -------------------------------------------------------------------------
 
@@ -443,11 +458,18 @@ class Archive:
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._errors():
-            return self._database.execute(query, values).fetchall()
+            try:
+                return self._database.execute(query, values).fetchall()
+            except UnicodeEncodeError:
+                return []  # nothing is stored under what is no text
 
     def _one(self, query: str, *values: object) -> Any:
         rows = self._rows(query, *values)
         return rows[0][0] if rows else None
+
+    def _read(self, kind: type[_Stored], text: str) -> _Stored:
+        with self._errors():
+            return kind.model_validate_json(text)
 
     def _about(self, name: str) -> str | None:
         value: str | None = self._one("SELECT value FROM about WHERE name = ?", name)
@@ -465,9 +487,12 @@ class Archive:
             yield
         except (sqlite3.Error, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise _UnusableError(
-                f"The archive in {self.folder} cannot be used: {reason}."
-            ) from error
+        except (ValidationError, UnicodeDecodeError):
+            reason = "it is damaged"
+        else:
+            return
+        # Outside of the handler: pydantic's error holds a part of the conversation.
+        raise _UnusableError(f"The archive in {self.folder} cannot be used: {reason}.")
 
 
 _FILES_OF: Final = "SELECT sha FROM files WHERE conversation_id = ?"
@@ -481,7 +506,10 @@ _SEARCH: Final = (
     )
     + " passage_index MATCH ? ORDER BY kind <> 'title', rank, number LIMIT ?"
 )
-_SCAN: Final = _HIT.format("text", "passages") + " {} ORDER BY updated_at DESC, number LIMIT ?"
+_HAS_ALL: Final = """
+NOT EXISTS (SELECT 1 FROM json_each(?) WHERE NOT instr(lower(text), lower(value)))
+ORDER BY updated_at DESC, number LIMIT ?"""
+_SCAN: Final = _HIT.format("text", "passages") + _HAS_ALL
 
 
 def _within_limits(
@@ -504,17 +532,6 @@ def _within_limits(
             waited += 1
             yield UpdateStep(info, done, total, "waiting", str(error), wait)
             sleep(wait)
-
-
-def _hit(row: Sequence[Any]) -> SearchHit:
-    listed, message_id, kind, marked = row
-    info = ConversationInfo.model_validate_json(listed)
-    pieces = []
-    for number, part in enumerate(marked.split(_BEGIN)):
-        match, end, rest = part.partition(_END)
-        pieces += [(match, True), (rest, False)] if number and end else [(part, False)]
-    shown = tuple((text, is_match) for text, is_match in pieces if text)
-    return SearchHit(info.id, info.title, info.updated_at, message_id, kind, shown)
 
 
 def _around(text: str, words: Sequence[str]) -> str:

@@ -2,13 +2,15 @@
 
 pypdf, python-docx, openpyxl, python-pptx and odfdo do the reading (the extra ``documents``). Each
 is imported where it is used. A document may come from anybody, so everything about it is bounded:
-its size, what it unpacks to, its pages, the operators of its pages, its cells, and its text.
-Whatever a reader raises about a broken file becomes one clear error.
+its size, what it unpacks to, its tags, its pages, what they are drawn with, its cells, its text,
+and the time that reading it takes. Whatever a reader raises about a broken file becomes one clear
+error.
 """
 
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -30,6 +32,12 @@ _MIB: Final = 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 64 * _MIB
 """What an office document, which is a ZIP archive, may unpack to."""
 
+MAX_TAGS: Final = 5_000_000
+"""XML tags of an office document. A spreadsheet has four for each cell with a number."""
+
+MAX_SECONDS: Final = 120.0
+"""How long reading may take. It is looked at between pages, paragraphs, shapes and rows."""
+
 MAX_TEXT_BYTES: Final = MAX_FILE_BYTES
 """The text is sent as a file."""
 
@@ -39,6 +47,9 @@ MAX_PAGES: Final = 2_000
 MAX_OPERATORS: Final = 2_000_000
 """Drawing operators of a PDF: about 2,000 on a dense page, and without bound if a page is made to
 draw itself again and again."""
+
+MAX_DRAWING_BYTES: Final = 64 * _MIB
+"""What the pages of a PDF are drawn with, without the forms that they draw. Pages may share it."""
 
 MAX_CELLS: Final = 2_000_000
 """Cells of a spreadsheet, empty ones included."""
@@ -125,7 +136,7 @@ def zip_type(data: bytes) -> str | None:
             if found is None and "mimetype" in names:
                 with archive.open("mimetype") as part:
                     found = part.read(100).decode("ascii", "replace").strip()
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+    except Exception:  # noqa: BLE001 - a broken archive breaks its reader anywhere, with any error
         return None
     return found if found in DOCUMENT_TYPES else None
 
@@ -133,18 +144,26 @@ def zip_type(data: bytes) -> str | None:
 def _check_archive(name: str, data: bytes) -> None:
     """Refuse what unpacks to too much. Members cannot unpack to more than the archive says."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_UNPACKED_BYTES:
-        raise FileTooLargeError(
-            f"{name!r} unpacks to {size:,} bytes; documents are read up to {MAX_UNPACKED_BYTES:,}."
-        )
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        if size > MAX_UNPACKED_BYTES:
+            raise FileTooLargeError(
+                f"{name!r} unpacks to {size:,} bytes; documents are read up to"
+                f" {MAX_UNPACKED_BYTES:,}."
+            )
+        tags = _Counter(name, MAX_TAGS, "XML tags")
+        for member in members:
+            if member.filename.endswith((".xml", ".rels")):
+                tags.count(archive.read(member).count(b"<"))
 
 
 def _collect(name: str, pieces: Iterable[str]) -> str:
     """Put the text together, up to what a server takes as a file."""
     collected: list[str] = []
     size = 0
+    clock = _Clock(name)
     for piece in pieces:
+        clock.look()
         stripped = piece.strip("\n").rstrip()
         if not stripped:
             continue
@@ -186,6 +205,30 @@ class _Counter:
             )
 
 
+class _Clock:
+    """Looks whether reading a document takes too long.
+
+    Args:
+        name: The document, for the error.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._end = time.monotonic() + MAX_SECONDS
+
+    def look(self) -> None:
+        """Look at the time.
+
+        Raises:
+            FileTooLargeError: It is over.
+        """
+        if time.monotonic() > self._end:
+            raise FileTooLargeError(
+                f"{self._name!r} takes more than {MAX_SECONDS:.0f} seconds to read. Send a part of"
+                " it."
+            )
+
+
 def _pdf(name: str, file: io.BytesIO) -> Iterator[str]:
     import pypdf  # noqa: PLC0415 - an extra
 
@@ -195,24 +238,42 @@ def _pdf(name: str, file: io.BytesIO) -> Iterator[str]:
     count = len(reader.pages)
     _Counter(name, MAX_PAGES, "pages").count(count)
     operators = _Counter(name, MAX_OPERATORS, "drawing operators")
+    drawing = _Counter(name, MAX_DRAWING_BYTES, "bytes of drawing")
+    clock = _Clock(name)
+
+    def note(*_: object) -> None:
+        operators.count(1)
+        clock.look()
+
     for number, page in enumerate(reader.pages, start=1):
-        text = page.extract_text(visitor_operand_before=lambda *_: operators.count(1))
+        contents = page.get_contents()
+        drawing.count(len(contents.get_data()) if contents is not None else 0)
+        text = page.extract_text(visitor_operand_before=note)
         operators.count(0)  # pypdf leaves a form out whose operators raise
+        clock.look()
         yield _part("Page", number, text) if count > 1 else text
 
 
-def _docx(_: str, file: io.BytesIO) -> Iterator[str]:
+def _docx(name: str, file: io.BytesIO) -> Iterator[str]:
     import docx  # noqa: PLC0415 - an extra
     from docx.table import Table, _Cell  # noqa: PLC0415 - likewise
 
-    for block in docx.Document(file).iter_inner_content():
+    document = docx.Document(file)
+    clock = _Clock(name)
+    # `block.style` searches all styles, for each paragraph.
+    styles = {style.style_id: style.name or "" for style in document.styles}
+
+    def texts(row: Any, table: Table) -> Iterator[str]:
+        # `row.cells` has a cell for every column that one says it spans.
+        for cell in row._tr.tc_lst:  # noqa: SLF001
+            clock.look()
+            yield _Cell(cell, table).text
+
+    for block in document.iter_inner_content():
         if isinstance(block, Table):
-            # `row.cells` has a cell for every column that one says it spans.
-            rows = ([_Cell(cell, block) for cell in row._tr.tc_lst] for row in block.rows)  # noqa: SLF001
-            yield _table([cell.text for cell in row] for row in rows)
+            yield _table(texts(row, block) for row in block.rows)
             continue
-        style = block.style.name if block.style is not None else None
-        level = (style or "").removeprefix("Heading ")
+        level = styles.get(block._p.style or "", "").removeprefix("Heading ")  # noqa: SLF001
         is_heading = level in _HEADINGS
         yield f"{'#' * int(level)} {block.text}" if is_heading else block.text
 
@@ -242,17 +303,19 @@ def _pptx(name: str, file: io.BytesIO) -> Iterator[str]:
 
     slides = pptx.Presentation(file).slides
     _Counter(name, MAX_PAGES, "slides").count(len(slides))
+    clock = _Clock(name)
     for number, slide in enumerate(slides, start=1):
-        texts = list(_shapes(slide.shapes))
+        texts = list(_shapes(slide.shapes, clock))
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
             texts.append(f"Notes: {slide.notes_slide.notes_text_frame.text}")
         yield _part("Slide", number, "\n\n".join(filter(None, texts)))
 
 
-def _shapes(shapes: Iterable[Any]) -> Iterator[str]:
+def _shapes(shapes: Iterable[Any], clock: _Clock) -> Iterator[str]:
     for shape in shapes:
+        clock.look()
         if hasattr(shape, "shapes"):
-            yield from _shapes(shape.shapes)
+            yield from _shapes(shape.shapes, clock)
         elif shape.has_text_frame:
             yield shape.text_frame.text
         elif shape.has_table:
@@ -301,7 +364,7 @@ def _sheet(sheet: Any, cells: _Counter, letters: _Counter) -> str:
 
 
 def _repeated(element: Any, attribute: str) -> int:
-    return int(element.get_attribute_string(attribute) or 1)
+    return max(1, int(element.get_attribute_string(attribute) or 1))  # negative in hostile ones
 
 
 def _part(what: str, which: object, text: str) -> str:

@@ -21,6 +21,7 @@ import io
 import mimetypes
 import os
 import re
+import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,14 +249,24 @@ def _from_path(
         raise InvalidRequestError(msg)
     path = Path(source)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise too_large(path.name, size, max_bytes)
-        data = path.read_bytes()
-    except OSError as error:
-        msg = f"The file {str(path)!r} cannot be read: {error.strerror or error}."
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise _no_file(path)
+        if found.st_size > max_bytes:
+            raise too_large(path.name, found.st_size, max_bytes)
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)  # it may have grown, and some tell no size
+    except InvalidRequestError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: no system has such a name
+        reason = getattr(error, "strerror", None) or error
+        msg = f"The file {str(path)!r} cannot be read: {reason}."
         raise InvalidRequestError(msg) from error
     return _named(data, name or path.name, mime)
+
+
+def _no_file(path: Path) -> InvalidRequestError:
+    return InvalidRequestError(f"{str(path)!r} is no file, but a device or a pipe.")
 
 
 def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:

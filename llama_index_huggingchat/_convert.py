@@ -188,6 +188,8 @@ def _upload(block: ImageBlock | DocumentBlock | AudioBlock) -> Upload:
         url = str(block.url)
         is_data = url.startswith("data:")
         return Upload.from_source(url, name=name) if is_data else fetch_public_file(url)
+    if content is None and block.path is not None:
+        return Upload.from_source(Path(block.path), mime=mime)  # the block would read any size
     try:
         data = read().read()
     except (OSError, ValueError) as error:

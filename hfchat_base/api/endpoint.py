@@ -145,6 +145,17 @@ def create_app(
     )
 
 
+class _JSONResponse(JSONResponse):
+    """JSON. Halves of characters, which clients and models may send, are escaped, as in streams."""
+
+    def render(self, content: Any) -> bytes:
+        """Write a value."""
+        try:
+            return super().render(content)
+        except UnicodeEncodeError:
+            return json.dumps(content).encode()
+
+
 class _ErrorMiddleware:
     """Answers errors that nobody has foreseen, and logs them without what they say.
 
@@ -268,13 +279,13 @@ class _Routes:
 
     async def health(self, _request: HttpRequest) -> Response:
         """Say that the application runs; needs no key."""
-        return JSONResponse({"status": "ok"})
+        return _JSONResponse({"status": "ok"})
 
     async def models(self, _request: HttpRequest) -> Response:
         """List the models."""
         models = await self._client.get_models()
         listed = [_model_object(model) for model in models if not model.unlisted]
-        return JSONResponse({"object": "list", "data": listed})
+        return _JSONResponse({"object": "list", "data": listed})
 
     async def model(self, request: HttpRequest) -> Response:
         """Show one model, by its id or a short name."""
@@ -283,7 +294,7 @@ class _Routes:
         model_id = self._client.model_aliases.get(name, name)
         for model in models:
             if model.id == model_id:
-                return JSONResponse(_model_object(model))
+                return _JSONResponse(_model_object(model))
         raise RequestError(
             f"The model {name!r} does not exist on this server; GET /v1/models lists its models.",
             status=404,
@@ -387,7 +398,7 @@ class _AnswerResponse(Response):
             await _while_connected(receive, self._stream(send, self._keep_alive))
 
     async def _send_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = JSONResponse(await self._form.whole(), headers=self._answer_headers)
+        response = _JSONResponse(await self._form.whole(), headers=self._answer_headers)
         await response(scope, receive, send)
 
     async def _stream(self, send: Send, keep_alive: float) -> None:
@@ -566,7 +577,7 @@ def _model_object(model: Model) -> dict[str, Any]:
 
 
 def _failure_response(failure: Failure) -> Response:
-    return JSONResponse(failure.body, status_code=failure.status, headers=failure.headers)
+    return _JSONResponse(failure.body, status_code=failure.status, headers=failure.headers)
 
 
 def _error_response(_request: HttpRequest, error: Exception) -> Response:

@@ -228,11 +228,21 @@ def _flat(
         if tool.get("type") != "namespace":
             yield tool
             continue
-        for inner in tool.get("tools") or ():
+        for inner in _objects(tool.get("tools"), "The tools of a namespace"):
             pair = str(tool.get("name")), str(inner.get("name"))
             name = _full_name(*pair)
-            namespaces[name] = pair
+            if namespaces.setdefault(name, pair) != pair:
+                raise InvalidRequestError(f"Two tools would have the name {name!r}.")
             yield {**inner, "name": name}
+
+
+def _objects(value: Any, what: str) -> Sequence[Mapping[str, Any]]:
+    """Check a list of objects; None stands for an empty one."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise InvalidRequestError(f"{what} should be a list of objects.")
+    return value
 
 
 def _full_name(namespace: str | None, name: str) -> str:
@@ -267,12 +277,12 @@ def _as_function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _allowed(
-    tools: Sequence[Mapping[str, Any]], allowed: Mapping[str, Any]
+    tools: Sequence[Mapping[str, Any]], allowed: Any
 ) -> tuple[list[Mapping[str, Any]], str]:
     """Keep the tools that a choice allows, and its mode."""
-    names = {
-        _inner(tool).get("name") for tool in allowed.get("tools") or () if isinstance(tool, Mapping)
-    }
+    if not isinstance(allowed, Mapping):
+        raise InvalidRequestError("The allowed_tools of a choice should be an object.")
+    names = [_inner(tool).get("name") for tool in _objects(allowed.get("tools"), "Allowed tools")]
     kept = [tool for tool in tools if _inner(tool).get("name") in names]
     return kept, str(allowed.get("mode") or "auto")
 
@@ -416,7 +426,7 @@ def _address(part: ContentPart) -> str | None:
 def _call(name: str, arguments: str) -> FunctionCall | InvalidToolCall:
     try:
         value = json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         return FunctionCall(name, value)

@@ -12,6 +12,7 @@ __all__ = ["JsonSchema"]
 
 _MOST_ERRORS: Final = 10
 _LONGEST_ERROR: Final = 300
+_ENDLESS: Final = "The schema is nested too deeply, or refers to itself without end."
 
 
 class JsonSchema:
@@ -22,7 +23,7 @@ class JsonSchema:
         extra: The extra whose user needs it, which brings the package `jsonschema`.
 
     Raises:
-        InvalidRequestError: It is not a valid JSON schema.
+        InvalidRequestError: It is not a valid JSON schema, or nested too deeply.
         MissingRequirementsError: The extra is not installed.
     """
 
@@ -42,6 +43,8 @@ class JsonSchema:
             raise InvalidRequestError(
                 f"The schema is not a valid JSON schema: {error.message[:_LONGEST_ERROR]}"
             ) from error
+        except RecursionError:
+            raise InvalidRequestError(_ENDLESS) from None
         # With an empty registry it does not fetch other documents.
         self._validator = kind(schema, registry=Registry())
 
@@ -50,7 +53,7 @@ class JsonSchema:
 
         Raises:
             ValueError: It does not fit; the message may be shown to the model.
-            InvalidRequestError: The schema refers to another document.
+            InvalidRequestError: The schema refers to another document, or to itself without end.
         """
         from referencing.exceptions import Unresolvable  # noqa: PLC0415 - heavy
 
@@ -60,6 +63,10 @@ class JsonSchema:
             raise InvalidRequestError(
                 f"The schema refers to another document, which is not read: {missing.ref}"
             ) from None
+        except RecursionError:
+            raise InvalidRequestError(_ENDLESS) from None
+        except OverflowError:  # of an infinite number
+            raise ValueError("It holds a number that is too large.") from None
         if errors:
             errors.sort(key=lambda error: str(error.json_path))
             raise ValueError(

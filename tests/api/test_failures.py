@@ -215,3 +215,51 @@ def test_other_paths_are_not_found(http: httpx.Client) -> None:
     """A path that is not there, and a wrong method, have errors in OpenAI's form."""
     assert http.get("/v1/embeddings").json()["error"]["type"] == "invalid_request_error"
     assert http.get("/v1/chat/completions").status_code == 405
+
+
+def _namespace(name: object, tools: object) -> dict[str, object]:
+    return {"type": "namespace", "name": name, "tools": tools}
+
+
+ENDLESS = {"type": "json_schema", "name": "a", "schema": {"$ref": "#"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"tools": [_namespace("a", 5)]},
+        {"tools": [_namespace("a", ["x"])]},
+        {
+            "tools": [
+                _namespace("a", [{"type": "function", "name": "b__c"}]),
+                _namespace("a__b", [{"type": "function", "name": "c"}]),
+            ]
+        },
+        {"tool_choice": {"type": "allowed_tools", "tools": 5}},
+        {"tool_choice": {"type": "allowed_tools", "tools": ["x"]}},
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": [1]}},
+        {"text": {"format": ENDLESS}, "input": 'Say {"a": 1}'},
+    ],
+    ids=["tools", "tool", "same name", "allowed", "allowed tool", "allowed list", "endless schema"],
+)
+def test_malformed_request(http: httpx.Client, body: dict[str, object]) -> None:
+    """What is malformed anywhere in a request is the request's fault, not the endpoint's."""
+    answer = http.post("/v1/responses", json={"input": "hello", **body})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_arguments_without_an_end(http: httpx.Client) -> None:
+    """Arguments of an earlier call that nest without end are sent as the text that they are."""
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "[" * 100_000}
+    said = {"role": "user", "content": "hello"}
+    answer = http.post("/v1/responses", json={"input": [call, said]})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character(http: httpx.Client, *, stream: bool) -> None:
+    """Half a character, as in a text that was cut off, comes back as JSON has it."""
+    body = {"input": "cut \ud83d", "metadata": {"of": "\ud83d"}, "stream": stream}
+    answer = http.post("/v1/responses", content=json.dumps(body))
+    assert answer.status_code == 200
+    assert '"of": "\\ud83d"' in answer.text.replace('"of":"', '"of": "')

@@ -391,6 +391,51 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         Archive(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE conversations SET info = 'x', document = '{'",
+        "UPDATE conversations SET info = CAST(x'84ff' AS TEXT), document = CAST(x'84ff' AS TEXT)",
+    ],
+    ids=["no JSON", "no text"],
+)
+def test_damaged_rows(filled: Archive, change: str) -> None:
+    """What is damaged within the file is the same clear error."""
+    database = sqlite3.connect(filled.folder / DATABASE_NAME)
+    (identity,) = database.execute("SELECT id FROM conversations LIMIT 1").fetchone()
+    database.execute(change)
+    database.commit()
+    database.close()
+    for read in (
+        lambda: list(filled.list_conversations()),
+        lambda: filled.read_conversation(identity),
+        lambda: filled.search(["the*"]),
+        filled.write_json,
+    ):
+        with pytest.raises(InvalidRequestError, match="cannot be used"):
+            read()
+
+
+def test_a_text_that_cannot_be_stored_is_not_found(filled: Archive) -> None:
+    """An id from a command line may hold what is no text."""
+    with pytest.raises(ConversationNotFoundError):
+        filled.read_conversation("\udcff")
+
+
+def test_many_words_and_many_hits(filled: Archive) -> None:
+    """A pasted page is as good a search as one word, and any number a limit."""
+    assert filled.search(["zzz"] * 1500) == []
+    assert filled.search(["the*"], limit=2**70) == filled.search(["the*"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of Unix")
+def test_an_archive_that_others_could_read_becomes_private(tmp_path: Path) -> None:
+    """A file that was copied loses its permissions; the next update is not for everybody's eyes."""
+    (tmp_path / DATABASE_NAME).touch(0o644)
+    with Archive(tmp_path):
+        assert (tmp_path / DATABASE_NAME).stat().st_mode & 0o777 == 0o600
+
+
 def test_where_archives_are(client: HuggingChat) -> None:
     """Each account has a folder of its own by default, and a server's are found again."""
     mine = default_folder(client.base_url, "ada")

@@ -11,6 +11,7 @@ from itertools import pairwise
 import docx
 import openpyxl
 import pytest
+from docx.oxml.styles import CT_Styles
 
 from hfchat_base import FileTooLargeError, InvalidRequestError, MissingRequirementsError, Upload
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
@@ -145,6 +146,83 @@ def test_spreadsheet_of_repetitions(sheet: bytes) -> None:
     """Cells that are only said to be there count before they take room."""
     with pytest.raises(FileTooLargeError, match="cells"):
         document_text("fares.ods", sheet, ODS)
+
+
+def test_negative_repetitions() -> None:
+    """A cell that is repeated less than once takes nothing off the count of cells."""
+    content = (
+        b'<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+        b' xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"'
+        b' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body>'
+        b"<office:spreadsheet><table:table><table:table-row>"
+        b'<table:table-cell table:number-columns-repeated="-3000000">'
+        b"<text:p>x</text:p></table:table-cell>"
+        b'<table:table-cell table:number-columns-repeated="2500000">'
+        b"<text:p>x</text:p></table:table-cell>"
+        b"</table:table-row></table:table></office:spreadsheet></office:body>"
+        b"</office:document-content>"
+    )
+    sheet = office.replaced(office.open_spreadsheet(), "content.xml", content)
+    with pytest.raises(FileTooLargeError, match="cells"):
+        document_text("fares.ods", sheet, ODS)
+
+
+def test_archive_of_too_many_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags without text unpack to little and take long to read, so they are counted before."""
+    monkeypatch.setattr("hfchat_base.documents.MAX_TAGS", 1000)
+    tags = office.archive(word__document_xml=b"<w:p/>" * 1001)
+    with pytest.raises(FileTooLargeError, match="more than 1,000 XML tags"):
+        document_text("tags.docx", tags, DOCX)
+
+
+def test_pdf_of_operands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that draw nothing are read as well, so their bytes count."""
+    monkeypatch.setattr("hfchat_base.documents.MAX_DRAWING_BYTES", 1000)
+    with pytest.raises(FileTooLargeError, match="more than 1,000 bytes of drawing"):
+        document_text("zeros.pdf", office.pdf("0 " * 300, "0 " * 300, forms="f=;"), PDF)
+
+
+@pytest.mark.parametrize(
+    ("make", "mime"),
+    [
+        (lambda: office.pdf("Hello"), PDF),
+        (office.word_document, DOCX),
+        (office.workbook, XLSX),
+        (office.presentation, PPTX),
+        (office.open_document, ODT),
+        (office.open_spreadsheet, ODS),
+    ],
+)
+def test_document_that_takes_too_long(
+    make: Callable[[], bytes], mime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document of any kind is given up when its time is over."""
+    monkeypatch.setattr("hfchat_base.documents.MAX_SECONDS", -1.0)
+    with pytest.raises(FileTooLargeError, match="seconds to read"):
+        document_text("slow", make(), mime)
+
+
+def test_styles_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paragraph does not cost a search of all styles, of which a document has hundreds."""
+    document = office.word_document()
+    searched: list[object] = []
+    monkeypatch.setattr(CT_Styles, "get_by_id", searched.append)
+    monkeypatch.setattr(CT_Styles, "default_for", searched.append)
+    assert document_text("a.docx", document, DOCX).startswith("# Bridges\n\nThe ferry")
+    assert searched == []
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_type_of_a_damaged_archive(place: int) -> None:
+    """What begins like an archive and is none has an unknown kind, however it is broken."""
+    good = office.archive(mimetype=ODT.encode() * 10)
+    data = good.index(b"mimetype") + 8
+    broken = (
+        good[:data] + b"\xff" * 8 + good[data + 8 :],  # the compressed data
+        good.replace(b"PK\x05\x06" + bytes(4), b"PK\x05\x06" + b"\xff" * 4),
+        good[:-6] + b"\xff\xff\xff\x7f" + good[-2:],  # where the directory is
+    )[place]
+    assert zip_type(broken) is None
 
 
 def test_table_that_spans_everything() -> None:

@@ -64,6 +64,20 @@ def test_type_of_a_text_is_in_its_name(tmp_path: Path) -> None:
     assert Upload.from_source(path).mime == "text/csv"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"], ids=["nul", "surrogate"])
+def test_name_that_no_system_has(name: str) -> None:
+    """A name that no file can have is a clear error."""
+    with pytest.raises(InvalidRequestError, match="cannot be read"):
+        Upload.from_source(name)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device of Unix")
+def test_device() -> None:
+    """A device, which may never end, is not read; a pipe, which may never begin, neither."""
+    with pytest.raises(InvalidRequestError, match="a device or a pipe"):
+        Upload.from_source("/dev/null")
+
+
 def test_open_file(tmp_path: Path) -> None:
     """A file that is open in binary is read, and its name is used."""
     path = tmp_path / "note.txt"

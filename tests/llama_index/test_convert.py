@@ -24,6 +24,7 @@ from PIL import Image
 from hfchat_base.errors import FileTooLargeError, InvalidRequestError
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from llama_index_huggingchat._convert import to_history
 from tests.support import office
 from tests.support.local_requests import messages_sent
 
@@ -284,3 +285,15 @@ def test_messages_are_not_changed(seeing: HuggingChatLLM) -> None:
     before = [message.model_copy(deep=True) for message in messages]
     seeing.chat(messages)
     assert messages == before
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device of Unix")
+def test_only_files_are_read(tmp_path: Path) -> None:
+    """A path that is no file is refused, as one that may never end; a large file is not read."""
+    large = tmp_path / "large.pdf"
+    with large.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InvalidRequestError, match="a device or a pipe"):
+        to_history([ChatMessage(role="user", blocks=[DocumentBlock(path="/dev/null")])])
+    with pytest.raises(FileTooLargeError):
+        to_history([ChatMessage(role="user", blocks=[DocumentBlock(path=large)])])

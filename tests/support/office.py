@@ -141,6 +141,18 @@ def archive(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def replaced(document: bytes, name: str, data: bytes) -> bytes:
+    """A ZIP archive with other bytes in one of its members."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(document)) as archive,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as written,
+    ):
+        for member in archive.namelist():
+            written.writestr(member, data if member == name else archive.read(member))
+    return buffer.getvalue()
+
+
 def _saved(document: object) -> bytes:
     buffer = io.BytesIO()
     document.save(buffer)  # type: ignore[attr-defined]  # all of them have it

@@ -54,3 +54,31 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(MissingRequirementsError, match="api"):
         JsonSchema(CITY, extra="api")
+
+
+ENDLESS: list[dict[str, Any]] = [
+    {"$ref": "#"},
+    {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"},
+]
+
+
+@pytest.mark.parametrize("schema", ENDLESS, ids=["itself", "a part"])
+def test_a_schema_without_an_end(schema: dict[str, Any]) -> None:
+    """A schema that refers to itself on the way to nothing is a wrong schema."""
+    with pytest.raises(InvalidRequestError, match="without end"):
+        JsonSchema(schema, extra="api").check(1)
+
+
+def test_a_schema_nested_too_deeply() -> None:
+    """A schema that is nested too deeply to be checked is a wrong schema."""
+    schema: dict[str, Any] = {}
+    for _ in range(900):
+        schema = {"not": schema}
+    with pytest.raises(InvalidRequestError, match="too deeply"):
+        JsonSchema(schema, extra="api")
+
+
+def test_a_number_without_an_end() -> None:
+    """An infinite number, which Python reads from JSON, fits no multiple."""
+    with pytest.raises(ValueError, match="number"):
+        JsonSchema({"multipleOf": 0.1}, extra="api").check(float("inf"))
