@@ -18,6 +18,7 @@ sys.exit(pytest.main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "module", "extra"),
     [
@@ -35,6 +36,7 @@ def test_a_folder_without_its_extra_is_skipped(folder: str, module: str, extra: 
     assert f"{modules} skipped" in done.stdout
 
 
+@pytest.mark.slow
 def test_in_ci_it_fails() -> None:
     """Nothing is left out there without a word."""
     done = pytest_without("typer", "tests/base/cli/test_app.py", CI="true")

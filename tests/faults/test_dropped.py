@@ -117,6 +117,7 @@ asyncio.run(main())
     run(model + text, current_server.base_url)
 
 
+@pytest.mark.slow
 def test_event_loops_that_are_over(current_server: LocalServer) -> None:
     """Asynchronous clients are collected after their event loop has ended, too."""
     text = """

@@ -123,7 +123,7 @@ def run(text: str, *arguments: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.fixture(params=["http", "https"])
+@pytest.fixture(params=["http", pytest.param("https", marks=pytest.mark.slow)])
 def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Tls:
     """What a server needs to speak TLS or not, and what a program needs to trust it."""
     if request.param == "http":
@@ -211,6 +211,7 @@ do(client.close)
     run(driver + text, server.base_url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

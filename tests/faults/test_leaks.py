@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.faults import leak_checks
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ def check(course: leak_checks.Course) -> None:
     assert after.descriptors <= before.descriptors + 24
 
 
+@pytest.mark.slow
 async def test_async_answers_leave_nothing(current_server: LocalServer) -> None:
     """One asynchronous client: no objects, tasks, threads or descriptors are left."""
     check(await leak_checks.ask_async(current_server.base_url, [WARM_UP, ANSWERS]))
 
 
+@pytest.mark.slow
 def test_sync_answers_leave_nothing(current_server: LocalServer) -> None:
     """One synchronous client in several threads: no objects, threads or descriptors are left."""
     check(leak_checks.ask_sync(current_server.base_url, [WARM_UP, ANSWERS]))

@@ -122,6 +122,7 @@ MANY: Final = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", MANY)
 def test_memory_of_a_long_answer(current_proxy: FaultServer, caller: Caller, what: str) -> None:
     """Of ten thousand events no more is kept than the text that they brought."""

@@ -137,6 +137,7 @@ async def test_async_goes_on_where_sync_left(llm: HuggingChatLLM, server: LocalS
     assert len(server.prompts[-1].messages) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="needs a list of the process's open files")
 def test_event_loops_come_and_go(llm: HuggingChatLLM) -> None:
     """An event loop for each call, as LlamaIndex runs them in synchronous code, leaks nothing."""
