@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import tracemalloc
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,13 +32,12 @@ from tests.support.faults.kinds import Cut, CutAt, end
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from hfchat_base.local import ChatRequest
     from tests.support.faults.caller import Caller
     from tests.support.faults.origins import Source
 
-DRIP: Final = "".join(f"tok{number} " for number in range(40))
 HOUR: Final = 3600.0
 
 
@@ -50,14 +50,22 @@ def _short_cap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_short_cap")
-def test_fault_34_cap(current_proxy: FaultServer, caller: Caller) -> None:
+def test_fault_34_cap(caller: Caller) -> None:
     """A log that is closed at its cap again and again is taken up again, each text once."""
-    current_proxy.on(SEND, CutAt(b"tok3 "))
-    outcome = caller.ask(current_proxy.url, model="slow/drip")
-    assert (outcome.text, outcome.error) == (DRIP, None)
-    assert outcome.answer.text == DRIP.rstrip()
-    assert current_proxy.count(RESUME) > 3
-    assert current_proxy.count(SEND) == 1
+    said: list[str] = []
+
+    async def talk(_: ChatRequest) -> AsyncIterator[str]:
+        while proxy.count(RESUME) <= 3 or len(said) < 10:
+            said.append(f"tok{len(said)} ")
+            yield said[-1]
+            await asyncio.sleep(0.02)
+
+    with serving(talk) as proxy:
+        proxy.on(SEND, CutAt(b"tok3 "))
+        outcome = caller.ask(proxy.url, model="own/model")
+        assert (outcome.text, outcome.error) == ("".join(said), None)
+        assert outcome.answer.text == outcome.text.rstrip()
+        assert proxy.count(SEND) == 1
 
 
 @pytest.mark.usefixtures("_short_cap")
@@ -67,22 +75,29 @@ def test_fault_34_cap_while_nothing_is_said(
     """A run that is silent across many caps, as with a long tool, is not given up."""
     hasty = partial(Policy, resuming=Resuming(log_cap=0.09, looks_without_news=3))
     monkeypatch.setattr("hfchat_base.client.Policy", hasty)
+    asked = 0
 
     async def ponder(_: ChatRequest) -> AsyncIterator[str]:
+        nonlocal asked
+        asked += 1
         yield "one "
-        await asyncio.sleep(0.9)
+        while proxy.count(RESUME) <= 5:  # noqa: ASYNC110 - another thread counts
+            await asyncio.sleep(0.02)
         yield "two"
 
-    model = LocalModel("ponder/er", FunctionBackend(ponder))
-    with (
-        LocalServer(models=[model], token_delay=0.02) as server,
-        FaultServer(server.base_url) as proxy,
-    ):
+    with serving(ponder) as proxy:
         proxy.on(SEND, Cut(0))
-        outcome = caller.ask(proxy.url, model="ponder/er")
+        outcome = caller.ask(proxy.url, model="own/model")
         assert (outcome.text, outcome.error) == ("one two", None)
-        assert proxy.count(RESUME) > 3
-        assert len(server.prompts) == 1
+        assert asked == 1
+
+
+@contextmanager
+def serving(model: Callable[[ChatRequest], AsyncIterator[str]]) -> Iterator[FaultServer]:
+    """Put a current server with a model of the test's own behind a server that can fail."""
+    models = [LocalModel("own/model", FunctionBackend(model))]
+    with LocalServer(models=models) as server, FaultServer(server.base_url) as proxy:
+        yield proxy
 
 
 @dataclass(frozen=True)
