@@ -420,7 +420,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
 
 _KEYS: Final = {
     "Alt-Enter": "begin a new line (also Ctrl-J, or \\ at the end of a line)",
-    "Ctrl-X Ctrl-E": "write the message in your editor ($EDITOR)",
+    "Ctrl-X Ctrl-E": "write the message in your editor ($EDITOR); closing it sends it",
     "Tab": "complete a command, a model or a file name",
     "Ctrl-C": "stop an answer",
     "Ctrl-D": "exit",
