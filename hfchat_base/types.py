@@ -7,7 +7,7 @@ read back. `Upload` lives in `files.py`, because making one means reading files.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, Union
@@ -69,6 +69,7 @@ __all__ = [
     "ToolRun",
     "User",
     "Value",
+    "branch_to",
 ]
 
 
@@ -539,6 +540,19 @@ class Message(Value):
     def interrupted(self) -> bool:
         """Whether its run was stopped before the model was done."""
         return self.state == "interrupted"
+
+
+def branch_to(messages: Iterable[Message], message_id: str | None) -> list[Message]:
+    """The messages of a branch, from its first down to one of them; none if that is not there.
+
+    A branch that leads back to itself, which only a faulty server sends, ends where it repeats.
+    """
+    left = {message.id: message for message in messages}
+    branch = []
+    while message_id is not None and (message := left.pop(message_id, None)) is not None:
+        branch.append(message)
+        message_id = message.parent_id
+    return branch[::-1]
 
 
 class FullConversation(Value):

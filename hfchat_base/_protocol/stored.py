@@ -27,6 +27,7 @@ from hfchat_base.types import (
     RunningAnswer,
     Settings,
     User,
+    branch_to,
 )
 
 
@@ -74,11 +75,11 @@ class StoredConversation:
         Raises:
             MessageNotFoundError: There is none with this id.
         """
-        by_id = {message.id: message for message in reversed(self.messages)}
-        path = [self.message(message_id)]
-        while (parent := path[-1].parent_id) is not None and len(path) <= len(self.messages):
-            path.append(by_id.get(parent) or self.message(parent))
-        return tuple(reversed(path))
+        path = branch_to(reversed(self.messages), message_id)
+        above = path[0].parent_id if path else message_id
+        if above is not None:
+            self.message(above)  # which is not there, or the branch repeats
+        return tuple(path)
 
     def latest(self) -> Message:
         """The last message of the newest branch, which is the one that chat-ui shows.

@@ -17,7 +17,7 @@ from hfchat_base.api.failures import RequestError
 from hfchat_base.api.schema import InputItem
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.errors import AccessDeniedError, ConversationNotFoundError
-from hfchat_base.types import Answer, AnswerReference, ChatMessage, Message
+from hfchat_base.types import Answer, AnswerReference, ChatMessage, branch_to
 
 __all__ = ["StoredResponses", "response_id"]
 
@@ -112,25 +112,22 @@ async def _read_history(
     """Read what ends with a run's answer, without the system prompt; None if it is not there."""
     try:
         conversation = await client.get_conversation(conversation_id)
-        stored = {message.id: message for message in await conversation.messages()}
+        stored = await conversation.messages()
     except (ConversationNotFoundError, AccessDeniedError):
         return None
     written = [
         message
-        for message in stored.values()
+        for message in stored
         if message.role == "assistant" and message.generation_id == generation_id
     ]
     if not written:
         return None
-    path: list[Message] = [written[-1]]
-    while (parent := stored.get(path[-1].parent_id or "")) is not None:
-        path.append(parent)
-    last, *before = path
+    *before, last = branch_to(stored, written[-1].id)
     reference = AnswerReference(conversation_id, last.id, None)
     said = [
         ChatMessage(message.role, message.content) for message in before if message.role != "system"
     ]
-    return [*reversed(said), ChatMessage("assistant", last.content, reference=reference)]
+    return [*said, ChatMessage("assistant", last.content, reference=reference)]
 
 
 def _keep(kept: OrderedDict[str, Value], key: str, value: Value, most: int) -> None:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hfchat_base import ConversationInfo, HuggingChat, Message
+from hfchat_base import ConversationInfo, HuggingChat
 from hfchat_base.cli.archive import export, search
 from hfchat_base.cli.options import (
     Account,
@@ -25,6 +25,7 @@ from hfchat_base.cli.options import (
     connect,
 )
 from hfchat_base.cli.terminal import Terminal, clean, clean_line, note
+from hfchat_base.types import branch_to
 
 __all__ = ["conversations"]
 
@@ -97,7 +98,7 @@ def show(
     out = terminal.out
     out.print(Text(clean_line(conversation.title), style="hfchat.accent"), soft_wrap=True)
     out.print(note(f"{clean_line(conversation.model)} · {conversation.id}"), soft_wrap=True)
-    for message in _branch(messages, last):
+    for message in branch_to(messages, last):
         if not message.content.strip() and not message.files:
             continue
         out.print()
@@ -217,14 +218,3 @@ def _info_as_json(info: ConversationInfo) -> dict[str, str | None]:
         "model": info.model,
         "updated_at": info.updated_at.isoformat() if info.updated_at else None,
     }
-
-
-def _branch(messages: list[Message], last: str | None) -> list[Message]:
-    """The messages from the root to one of them."""
-    by_id = {message.id: message for message in messages}
-    branch: list[Message] = []
-    current = by_id.get(last) if last else None
-    while current is not None:
-        branch.append(current)
-        current = by_id.get(current.parent_id) if current.parent_id else None
-    return branch[::-1]

@@ -15,6 +15,7 @@ from hfchat_base import MessageNotFoundError, ProtocolError
 from hfchat_base._protocol.constants import Generation
 from hfchat_base._protocol.encodings import from_superjson, from_sveltekit_data
 from hfchat_base._protocol.stored import StoredConversation, read_conversation, read_infos
+from hfchat_base.types import branch_to
 from tests.support.recordings import body_of, load
 
 FINAL = [{"type": "status", "status": "started"}, {"type": "finalAnswer", "text": "x"}]
@@ -117,6 +118,23 @@ def test_latest_follows_the_newest_children() -> None:
     assert [m.id for m in conversation.path_to("c")] == ["root", "a", "c"]
     with pytest.raises(MessageNotFoundError, match="no message 'e'"):
         conversation.message("e")
+
+
+@pytest.mark.timeout(20)
+def test_branch_that_leads_back_to_itself() -> None:
+    """A branch whose messages follow each other in a circle has each of them once."""
+    conversation = stored(message("a", ancestors=["b"]), message("b", "assistant", ancestors=["a"]))
+    assert [m.id for m in branch_to(conversation.messages, "b")] == ["a", "b"]
+    assert [m.id for m in conversation.path_to("b")] == ["a", "b"]
+
+
+def test_branch_without_its_beginning() -> None:
+    """A message whose parent is not there begins its branch, or is an error where that matters."""
+    conversation = stored(message("b", "assistant", ancestors=["gone"]))
+    assert [m.id for m in branch_to(conversation.messages, "b")] == ["b"]
+    assert branch_to(conversation.messages, None) == branch_to(conversation.messages, "x") == []
+    with pytest.raises(MessageNotFoundError, match="no message 'gone'"):
+        conversation.path_to("b")
 
 
 def test_children_that_go_round() -> None:
