@@ -208,8 +208,10 @@ class AsyncStream:
         """
         exchange = self._exchange
         while True:
-            exchange.raise_broken()
-            if data := exchange.take():
+            if exchange.broken_by is not None:
+                exchange.raise_broken()
+            if exchange.chunks:
+                data = exchange.take()
                 if exchange.is_paused:
                     exchange.resume()
                 return Chunk(data, time.monotonic())
@@ -280,19 +282,17 @@ class _Waker:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    async def wait(self, until: float | None) -> bool:
+    def wait(self, until: float | None) -> asyncio.Future[bool]:
         """Wait until something has happened; False once the deadline has passed."""
         loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
         if until is not None:
             if until <= time.monotonic():
-                return False
-            self._see_to_timer(loop, until)
+                self._waiter.set_result(False)
+            else:
+                self._see_to_timer(loop, until)
         self._until = until
-        self._waiter = loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def cancel(self) -> None:
         """Set no more timers."""
