@@ -85,7 +85,7 @@ class ConversationState:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SendOptions:
     """What goes with a message."""
 
     files: Sequence[Attachment] = ()
@@ -99,7 +99,7 @@ def send_message(
     state: ConversationState,
     run: RunState,
     text: str,
-    options: Options,
+    options: SendOptions,
     *,
     parent_id: str | None,
 ) -> Flow[Answer]:
@@ -111,7 +111,7 @@ def retry(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
-    options: Options,
+    options: SendOptions,
     *,
     message_id: str | None,
 ) -> Flow[Answer]:
@@ -124,7 +124,7 @@ def edit(
     state: ConversationState,
     run: RunState,
     text: str,
-    options: Options,
+    options: SendOptions,
     *,
     message_id: str | None,
 ) -> Flow[Answer]:
@@ -137,7 +137,7 @@ def _run(
     state: ConversationState,
     run: RunState,
     text: str | None,
-    options: Options,
+    options: SendOptions,
     message_id: str | None,
     *,
     redoes: Role | None = None,
@@ -198,7 +198,7 @@ def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -
 
 
 def _check_options(
-    server: ServerInfo, state: ConversationState, run: RunState, options: Options
+    server: ServerInfo, state: ConversationState, run: RunState, options: SendOptions
 ) -> Flow[None]:
     """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
@@ -210,7 +210,7 @@ def _check_options(
 
 
 def _ensure_vision_model(
-    server: ServerInfo, state: ConversationState, options: Options
+    server: ServerInfo, state: ConversationState, options: SendOptions
 ) -> Flow[None]:
     """Switch the conversation to a vision model if there are images and its own has no vision."""
     if not any(upload.is_image for upload in options.files):

@@ -164,7 +164,7 @@ def from_devalue(values: Any, what: str) -> Any:
 def from_sveltekit_data(body: bytes, what: str) -> list[dict[str, Any]]:
     """Read a ``__data.json``: the data of each node that was sent, in order.
 
-    A refusal is not noticed here; see `refusals.check_data`.
+    A refusal is not noticed here; see `responses.check_data`.
 
     Raises:
         ProtocolError: It is not such a document.

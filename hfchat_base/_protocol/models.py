@@ -1,6 +1,6 @@
 """The models of a server: reading the list, choosing from it, and the short names.
 
-How the list is asked for, and in which order of ways, is known in `flows/discovery.py`.
+How the list is fetched, and which routes are tried in which order, is in `_flows/discovery.py`.
 """
 
 from __future__ import annotations

@@ -341,8 +341,8 @@ class _Waker:
     def wake(self) -> None:
         """Say that something has happened, also from what libcurl calls.
 
-        A signal may break this off, and it rings again then. So nothing is changed here that could
-        be half done: a future may be "done" before it has woken anybody.
+        A signal may interrupt this, and it is called again then. So nothing is changed here that
+        could be half done: a future may be "done" before it has woken anybody.
         """
         if self._waiter is not None and not self._waiter.done():
             loop = self._waiter.get_loop()
@@ -376,7 +376,7 @@ class _Waker:
     def _see_to_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
         if self._timer is not None:
             if self._until is not None and self._until <= until:
-                return  # it rings in time
+                return  # it fires in time
             self._timer.cancel()
         self._timer = loop.call_later(until - time.monotonic(), self._time_is_up, loop)
 

@@ -3,8 +3,6 @@
 A dialect turns what a flow wants into requests, and responses into values. It sends nothing. What
 both generations have in common stands here; each of the other modules is one generation. Nothing
 outside of this package asks which one it talks to: code that would ask gets a method here.
-
-(R) is short for: seen in a recording of a real server; (S): read in its source.
 """
 
 from __future__ import annotations
