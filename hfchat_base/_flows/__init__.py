@@ -5,7 +5,8 @@ A flow yields the commands of `commands.py` and never does anything itself; the 
 
 * The server and the account: `discovery` (what the server is and has), `settings`.
 * Conversations: `conversations` (make, read, change, delete), `messages` (send one in a
-  conversation), `histories` (answer a whole history; `index` finds its conversation), `attachments`.
+  conversation), `histories` (answer a whole history; `index` finds its conversation), `attachments`
+  (what models can read of them).
 * One answer: `run` (send, read, decide how it ended), `run_state` (its states), `stream_reader`
   (read one stream), `resume` (after a lost connection).
 

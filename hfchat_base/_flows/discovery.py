@@ -20,8 +20,8 @@ from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
     Dialect,
-    ModelList,
     ModelSource,
+    ParsedModels,
     dialect_of,
     model_sources,
 )
@@ -129,7 +129,7 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     return server.catalog
 
 
-def _list_models(server: ServerInfo) -> Flow[ModelList]:
+def _list_models(server: ServerInfo) -> Flow[ParsedModels]:
     refused: MissingAuthError | None = None
     by_request = groupby(model_sources(server.dialect), key=lambda source: source.request)
     for request, sources in [(request, list(sources)) for request, sources in by_request]:
@@ -148,12 +148,12 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
                 return found
     if refused is not None:
         raise refused
-    return ModelList(())
+    return ParsedModels(())
 
 
 def _try_sources(
     server: ServerInfo, request: Request, sources: Sequence[ModelSource]
-) -> Flow[ModelList | None]:
+) -> Flow[ParsedModels | None]:
     """Send one request and read it as each generation would; None if it lists no model."""
     response: Response = yield from send(server, request)
     for source in sources:

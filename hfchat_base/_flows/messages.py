@@ -1,4 +1,4 @@
-"""Messages in a conversation that a caller holds: send, answer again, edit; and dictation.
+"""Messages in a conversation that a caller holds: send one, regenerate an answer, edit one.
 
 What lives here is what such a conversation remembers between its messages, and the guard that only
 one run is active in it. `run.py` reads the answer; `histories.py` handles whole histories.
@@ -32,8 +32,8 @@ class ConversationState:
     Attributes:
         id: The server's id.
         model: The id of its model.
-        title: As last heard.
-        system_prompt: What it began with.
+        title: As the server last sent it.
+        system_prompt: The one that it began with.
         message_id: Where the next message goes; None if that has to be read.
         run: The active run, or None.
         unsettled: A run that was closed early or stopped, so that its end is not known, and the
@@ -86,7 +86,7 @@ class ConversationState:
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """What goes with a message."""
+    """What is sent with a message, and how its answer is wanted."""
 
     files: Sequence[Attachment] = ()
     web_search: bool = False

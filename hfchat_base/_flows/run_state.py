@@ -73,9 +73,9 @@ class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        take_lock: Takes their lock for this holder if it is free; returns whether it is held.
-        release_lock: Gives it back.
-        before: What is to be restored: names of settings with their values.
+        take_lock: Takes their lock for this holder if it is free; returns whether it has it.
+        release_lock: Releases it.
+        before: The settings to restore, by name.
     """
 
     take_lock: Callable[[SettingsHold], bool]
@@ -83,11 +83,11 @@ class SettingsHold:
     before: dict[str, Any] = field(default_factory=dict)
 
     def take(self) -> bool:
-        """Take them, if nobody else holds them; return whether they are held now."""
+        """Take the lock if nobody else holds it; return whether this holder has it now."""
         return self.take_lock(self)
 
     def release(self) -> None:
-        """Let them go; may be called again."""
+        """Release the lock; may be called again."""
         self.release_lock(self)
 
 

@@ -13,9 +13,9 @@ from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
-    ModelList,
     ModelSource,
     OutgoingMessage,
+    ParsedModels,
     active_model_in,
     conversation_id_in,
     create_conversation,
@@ -263,22 +263,22 @@ _PAGE_DATA: Final = "page data"
 _HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=http.PAGE_BYTES)
 
 
-def _read_page(response: Response) -> ModelList | None:
+def _read_page(response: Response) -> ParsedModels | None:
     """Read the model list in the page's start-up script (R: ``home_page_html``)."""
     check(response, home_page())
     html = response.body.decode(errors="replace")
     raw = encodings.legacy_models(html)
     if raw is None:
         return None
-    return ModelList(read_models(raw), encodings.legacy_active_model(html))
+    return ParsedModels(read_models(raw), encodings.legacy_active_model(html))
 
 
-def _read_data(response: Response) -> ModelList | None:
+def _read_data(response: Response) -> ParsedModels | None:
     """Read the model list in the page's data."""
     check_data(response, _HOME_DATA, _PAGE_DATA)
     for node in encodings.from_sveltekit_data(response.body, _PAGE_DATA):
         if found := read_models(node.get("models")):
-            return ModelList(found, active_model_in(node.get("settings")))
+            return ParsedModels(found, active_model_in(node.get("settings")))
     return None
 
 
