@@ -267,9 +267,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     Raises:
         InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
-    Arguments of the client and tool servers may hold secrets. No `repr`, `to_dict`, pickle, event
-    or span shows them, and neither those of single calls. A copy made from one of these finds its
-    session as if it was made without arguments.
+    Arguments of the client and of calls, and tool servers, may hold secrets. No `repr`, `to_dict`,
+    pickle, event or span shows them. An object made from a pickle or a dict finds its session as if
+    it were made without arguments.
     """
 
     model: str | None = Field(default=None, description="ID or short name of the model.")

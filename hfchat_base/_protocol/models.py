@@ -89,9 +89,9 @@ class Catalog:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Short names → ids: the display name and the part behind the slash, in lower case.
+        """Short names → ids: the display name and the part after the slash, in lower case.
 
-        A name that two models share is nobody's alias.
+        A name that two models share is no alias.
         """
         owners: dict[str, set[str]] = {}
         for model in self.models:

@@ -46,7 +46,7 @@ from hfchat_base.secret import reveal
 from hfchat_base.types import ConversationInfo, Message, User
 
 _NOT_WRITTEN: Final = ("welcomeModalSeen", "welcomeModalSeenAt")
-"""What is read with the settings and is none: written back, it would be taken for news (S)."""
+"""What comes with the settings and is not one of them: writing it back would change it (S)."""
 
 _PAYER: Final = "billingOrganization"
 
