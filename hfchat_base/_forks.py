@@ -61,7 +61,7 @@ class Lock:
         self._lock.release()
 
     def after_fork(self) -> None:
-        """Begin anew: the thread that held it may not be in this process."""
+        """Start with a free lock: the thread that held the old one may not be in this process."""
         self._lock = threading.RLock()
 
 

@@ -103,7 +103,7 @@ MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     """Find the lock of an account's settings, without the client, which can be dropped then."""
     cookies = session.cookies()
-    # Gateways set cookies of their own, some anew with every response.
+    # Gateways set cookies of their own, and some change with every response.
     known_by = [each.value for each in cookies if each.name == SESSION_COOKIE] or [
         each.value for each in cookies
     ]
@@ -668,7 +668,7 @@ class HuggingChat(ClientBase):
 
         Raises:
             FileTooLargeError: It is too large.
-            InvalidRequestError: It is no such recording, or the server does not transcribe.
+            InvalidRequestError: It is not such a recording, or the server does not transcribe.
         """
         return self._runner.run(self._transcribe(audio))
 

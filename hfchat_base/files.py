@@ -261,7 +261,7 @@ def _from_path(
 
 
 def _no_file(path: Path) -> InvalidRequestError:
-    return InvalidRequestError(f"{str(path)!r} is no file, but a device or a pipe.")
+    return InvalidRequestError(f"{str(path)!r} is not a file, but a device or a pipe.")
 
 
 def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:

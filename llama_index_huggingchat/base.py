@@ -761,7 +761,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         if "mcp_servers" in given:
             given["mcp_servers"] = _by_name(given["mcp_servers"], self._mcp_servers)
         options.update((name, value) for name, value in given.items() if value is not None)
-        # What only the constructor takes has no effect here, and may come along with the rest.
+        # Arguments of the constructor have no effect here, but frameworks pass them as well.
         known = _CALL_OPTIONS | _parameters(type(self))
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
         self._warn_ignored(ignored, stacklevel=4)

@@ -120,7 +120,7 @@ class RunState:
         options: How the answer is wanted.
         settings_hold: The account's settings, as far as they are held for it.
         model: The id of the model that answers.
-        details_of: The model whose details are being fetched beside it, or None.
+        details_of: The model whose details are being fetched during the run, or None.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -238,11 +238,11 @@ class RunState:
         self._stop_failed = True
 
     def ask_for_details(self, model: str) -> None:
-        """Note that a model's details are being fetched beside the run."""
+        """Note that a model's details are being fetched during the run."""
         self.details_of = model
 
     def take_details(self) -> str | None:
-        """The model whose details are being fetched; whoever takes them does so once."""
+        """The model whose details are being fetched; returned once."""
         model, self.details_of = self.details_of, None
         return model
 

@@ -280,7 +280,7 @@ def parse_literal(script: str, start: int = 0) -> Any:
     that JSON does not have. An expression that is none of these ends the attempt.
 
     Raises:
-        ProtocolError: It is no such literal.
+        ProtocolError: It is not such a literal.
     """
     pieces: list[str] = []
     depth = 0

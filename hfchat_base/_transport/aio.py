@@ -328,7 +328,7 @@ class _Waker:
     """Wakes whoever waits for news of an exchange, or when a deadline passes.
 
     It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
-    with every token, so its timer is not set anew each time: one that comes too early is put off.
+    with every token, so its timer is not replaced each time: one that fires too early is set again.
     """
 
     __slots__ = ("_timer", "_until", "_waiter")

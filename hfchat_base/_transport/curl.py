@@ -221,8 +221,8 @@ class Exchange:
         connection: How to reach the server.
         credentials: Whose cookies to send, and to refresh.
         request: What to send.
-        is_stream: Whether the response is read as it comes: uncompressed then, because whoever
-            compresses holds back.
+        is_stream: Whether the response is read as it comes: uncompressed then, because a
+            compressor holds data back.
         pauses: Whether the server is made to wait while much lies unread.
         sockets: Takes note of the connection's.
 

@@ -222,8 +222,8 @@ class LegacyDialect(Dialect):
         """Find the newest answer that stands where the message was sent.
 
         Stored messages do not name their run. The answer is the one to the same text below the same
-        parent, or beside the answer that is done again. The branch that chat-ui shows may be
-        another one.
+        parent, or the newest sibling of the answer that is done again. chat-ui may show another
+        branch.
         """
         by_id = {other.id: other for other in stored.messages}
         redone = by_id.get(message.message_id)
