@@ -114,7 +114,7 @@ class _Core:
         return clean_up_run(self.server, self.run, stops=self._stops_on_leave)
 
     def needs_cleanup(self) -> bool:
-        """Whether there is something to clean up, and the interpreter is not shutting down."""
+        """Whether there is something to clean up, and Python is not shutting down."""
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
