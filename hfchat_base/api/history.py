@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from hfchat_base.api.schema import (
+    AudioData,
     ChatCompletionsRequest,
     ChatMessageParam,
     Content,
@@ -375,10 +376,12 @@ class _Reader:
                     texts.append(upload.as_document())
                 else:
                     files.append(upload)  # the client reads it
+            elif part.type == "input_audio":
+                files.append(_recording(part.input_audio))
             else:
                 raise InvalidRequestError(
-                    f"A HuggingChat server takes no {part.type} content, only text, images and"
-                    " text files."
+                    f"A HuggingChat server takes no {part.type} content, only text, images,"
+                    " recordings and documents."
                 )
         return "\n\n".join(text for text in texts if text), tuple(files)
 
@@ -409,6 +412,13 @@ def _address(part: ContentPart) -> str | None:
     if data and not data.startswith("data:"):
         return f"data:;base64,{data}"
     return data or part.file_url
+
+
+def _recording(audio: AudioData | None) -> Upload:
+    if audio is None:
+        raise InvalidRequestError("A part of type input_audio needs the field input_audio.")
+    mime = f"audio/{audio.format}" if audio.format else None
+    return Upload.from_source(f"data:;base64,{audio.data}", mime=mime).as_audio()
 
 
 def _call(name: str, arguments: str) -> FunctionCall | InvalidToolCall:
