@@ -149,9 +149,9 @@ class Resuming:
     log_cap: float = 0.9 * RESUME_CAP_SECONDS
     end_of_response: float = 2.0
 
-    def allows(self, looks: int, vain: int) -> bool:
-        """Return whether to look again after so many looks, the last `vain` of them in vain."""
-        return looks < self.looks_in_all and vain < self.looks_without_news
+    def allows(self, looks: int, without_news: int) -> bool:
+        """Whether to look again after so many looks, the last ones of which brought nothing new."""
+        return looks < self.looks_in_all and without_news < self.looks_without_news
 
 
 @dataclass(frozen=True, slots=True)

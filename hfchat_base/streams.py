@@ -5,8 +5,8 @@ advances the flow that reads the answer, and cleans up when the caller closes th
 A core has no reference to the object that the caller holds, so dropping that object closes it.
 
 Between the core and the caller is a generator, which the garbage collector closes. `close()` calls
-the core directly: only one thread or task at a time can run a generator, and another one may close
-the stream than reads it.
+the core directly: only one thread or task at a time can run a generator, and the one that closes
+the stream need not be the one that reads it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Core:
         """The whole answer, once all events were taken.
 
         Raises:
-            StreamError: There is none: the stream was closed, or has failed, before its end.
+            StreamError: The stream was closed, or has failed, before its end.
         """
         if self.answer is None:
             raise self._closed_early()

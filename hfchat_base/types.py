@@ -701,8 +701,8 @@ class AnswerReference:
     Attributes:
         conversation_id: The conversation.
         message_id: The answer's message in it.
-        history_id: Identifies the history that ends with the answer. None vouches for it: whoever
-            has read the history from the very conversation needs no identification.
+        history_id: Identifies the history that ends with the answer. None for a history that was
+            read from this conversation itself, and needs no check.
     """
 
     conversation_id: str

@@ -73,9 +73,9 @@ class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        take_lock: Takes their lock for this holder if it is free; returns whether it is held.
-        release_lock: Gives it back.
-        before: What is to be restored: names of settings with their values.
+        take_lock: Takes their lock for this holder if it is free; returns whether it has it.
+        release_lock: Releases it.
+        before: The settings to restore, by name.
     """
 
     take_lock: Callable[[SettingsHold], bool]
@@ -83,11 +83,11 @@ class SettingsHold:
     before: dict[str, Any] = field(default_factory=dict)
 
     def take(self) -> bool:
-        """Take them, if nobody else holds them; return whether they are held now."""
+        """Take the lock if nobody else holds it; return whether this holder has it now."""
         return self.take_lock(self)
 
     def release(self) -> None:
-        """Let them go; may be called again."""
+        """Release the lock; may be called again."""
         self.release_lock(self)
 
 
@@ -120,7 +120,7 @@ class RunState:
         options: How the answer is wanted.
         settings_hold: The account's settings, as far as they are held for it.
         model: The id of the model that answers.
-        details_of: The model whose details are being fetched beside it, or None.
+        details_of: The model whose details are being fetched during the run, or None.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -238,11 +238,11 @@ class RunState:
         self._stop_failed = True
 
     def ask_for_details(self, model: str) -> None:
-        """Note that a model's details are being fetched beside the run."""
+        """Note that a model's details are being fetched during the run."""
         self.details_of = model
 
     def take_details(self) -> str | None:
-        """The model whose details are being fetched; whoever takes them does so once."""
+        """The model whose details are being fetched; returned once."""
         model, self.details_of = self.details_of, None
         return model
 

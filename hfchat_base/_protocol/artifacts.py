@@ -392,7 +392,7 @@ class _Open(ABC):
 
 
 class _OpenDocument(_Open):
-    """A new artifact, or an old one that is written anew.
+    """A new artifact, or a rewrite of an old one.
 
     Args:
         artifact: What its tag says.

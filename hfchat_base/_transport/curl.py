@@ -164,8 +164,8 @@ def check_header(name: str, value: str) -> None:
     """Refuse a header that would be another one, or several, to whoever reads it.
 
     Raises:
-        InvalidRequestError: Its name is none, or its value holds a control character or a lone
-            surrogate.
+        InvalidRequestError: Its name is not a header name, or its value holds a control character
+            or a lone surrogate.
     """
     if not _HEADER_NAME.fullmatch(name):
         msg = f"{name!r} is not a valid header name."
@@ -199,7 +199,7 @@ def check_multi(multi: Any) -> Any:
     """Pass a multi handle on.
 
     Raises:
-        TransportError: There is none, because no descriptor was left for it.
+        TransportError: There is no handle, because no descriptor was left for it.
     """
     if multi == ffi.NULL:
         raise _out_of_descriptors("No connection can be opened")
@@ -221,8 +221,8 @@ class Exchange:
         connection: How to reach the server.
         credentials: Whose cookies to send, and to refresh.
         request: What to send.
-        is_stream: Whether the response is read as it comes: uncompressed then, because whoever
-            compresses holds back.
+        is_stream: Whether the response is read as it comes: uncompressed then, because a
+            compressor holds data back.
         pauses: Whether the server is made to wait while much lies unread.
         sockets: Takes note of the connection's.
 

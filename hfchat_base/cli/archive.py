@@ -157,7 +157,7 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise WrongUsage(
-            f"{clean_line(text)} is no date: write 2026-08-01, or 12h, 30d, 4w or 1y."
+            f"{clean_line(text)} is not a date: write 2026-08-01, or 12h, 30d, 4w or 1y."
         ) from None
 
 

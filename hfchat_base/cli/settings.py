@@ -79,7 +79,7 @@ def _changes(arguments: Sequence[str]) -> dict[str, Any]:
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals or not name:
-            raise WrongUsage(f"{clean_line(argument)} is no change: write KEY=VALUE.")
+            raise WrongUsage(f"{clean_line(argument)} is not a change: write KEY=VALUE.")
         key, _, model = name.partition(".")
         if model and isinstance(changes.setdefault(key, {}), dict):
             changes[key][model] = _value(text)

@@ -1,7 +1,8 @@
 """An answer as it grows: what the forms of calls read from.
 
 Each form of a call is read by a generator (`Reading`) that yields when it needs more text than has
-come, and goes on from there when there is more; nothing is read twice, however the answer was cut.
+come, and continues from there when there is more; nothing is read twice, however the answer was
+cut.
 All waiting is done by the methods of `Source`. Each of them answers a question whose answer never
 changes once it is given, so that what a form reads is a function of the text alone.
 """
@@ -64,7 +65,7 @@ class Source:
         self.is_final = False
 
     def wait(self) -> Reading[bool]:
-        """Wait for more text; False if there is none to come."""
+        """Wait for more text; False if no more will come."""
         if self.is_final:
             return False
         yield
@@ -93,7 +94,7 @@ class Source:
                 return found.end() if found else at
 
     def skip(self, at: int, *, lines: bool = True) -> Reading[int]:
-        """Return the position behind white space.
+        """Return the position after white space.
 
         Args:
             at: Where to begin.
@@ -169,8 +170,8 @@ class JsonScanner:
             ``"python"``, for the arguments of a call, where nothing is illegal but a wrong bracket.
 
     Attributes:
-        end: Where it ends (behind the bracket), or None.
-        illegal_at: Where the first character stands that makes it no JSON, or None.
+        end: Where it ends (after the bracket), or None.
+        illegal_at: Where the first character stands that cannot be JSON, or None.
     """
 
     __slots__ = ("_at", "_open", "_outside", "_quote", "end", "illegal_at")
