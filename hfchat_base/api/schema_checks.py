@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import IO, Any, Final, TypeVar, cast
 
 from hfchat_base.errors import InvalidRequestError, MissingRequirementsError
@@ -23,7 +25,11 @@ from hfchat_base.tools.json_schema import JsonSchema
 __all__ = ["SchemaChecks", "serve"]
 
 MAX_SECONDS: Final = 5.0
-"""Of wall time for one check; nearly all take a millisecond."""
+"""Of CPU time for one check; nearly all take a millisecond."""
+
+_WALL_FACTOR: Final = 12.0
+"""How much longer a check may take by the clock: on a busy machine, and on Windows, which cannot
+bound its CPU time."""
 
 _MAX_START_SECONDS: Final = 120.0
 _MAX_PROCESSES: Final = 4
@@ -54,7 +60,7 @@ class SchemaChecks:
             InvalidRequestError: It is no valid JSON schema, or takes too long.
             MissingRequirementsError: The package that checks it is not installed.
         """
-        self._ask({"schema": schema})
+        self._ask({"schema": json.dumps(schema)})
 
     def check(self, schema: Mapping[str, Any], value: Any) -> None:
         """Check a value against a schema.
@@ -64,7 +70,7 @@ class SchemaChecks:
             InvalidRequestError: It cannot be checked: see `JsonSchema`; or it takes too long.
             MissingRequirementsError: The package that checks it is not installed.
         """
-        self._ask({"schema": schema, "value": value})
+        self._ask({"schema": json.dumps(schema), "value": value})
 
     def close(self) -> None:
         """End the processes; checks that are under way fail."""
@@ -79,7 +85,7 @@ class SchemaChecks:
     def _ask(self, question: Mapping[str, Any]) -> None:
         process = self._take()
         try:
-            answer = process.ask(json.dumps(question).encode() + b"\n")
+            answer = process.ask({**question, "seconds": MAX_SECONDS})
         except BaseException:
             with self._lock:
                 self._processes.discard(process)
@@ -116,7 +122,7 @@ class _Process:
         )
         self._is_ready = False
 
-    def ask(self, question: bytes) -> Mapping[str, Any]:
+    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """Have a check made.
 
         Raises:
@@ -127,10 +133,12 @@ class _Process:
             if self._exchange(b"", _MAX_START_SECONDS) != _READY:
                 raise RuntimeError("The process that checks JSON schemas does not start.")
             self._is_ready = True
-        answer = self._exchange(question, MAX_SECONDS)
+        line = json.dumps(question).encode() + b"\n"
+        seconds = question["seconds"]
+        answer = self._exchange(line, _WALL_FACTOR * seconds)
         if not answer:
             raise InvalidRequestError(
-                f"It takes more than {MAX_SECONDS:g} seconds to check this JSON schema or an answer"
+                f"It takes more than {seconds:g} seconds to check this JSON schema or an answer"
                 " against it; mostly a pattern is to blame. Simplify the schema."
             )
         return cast("Mapping[str, Any]", json.loads(answer))
@@ -180,9 +188,10 @@ def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
 def _answer(question: bytes) -> dict[str, str]:
     asked = json.loads(question)
     try:
-        schema = JsonSchema(asked["schema"], extra=_EXTRA)
-        if "value" in asked:
-            schema.check(asked["value"])
+        with _cpu_time(asked["seconds"]):
+            schema = _schema(asked["schema"])
+            if "value" in asked:
+                schema.check(asked["value"])
     except InvalidRequestError as error:
         return {"refused": str(error)}
     except MissingRequirementsError as error:
@@ -190,6 +199,24 @@ def _answer(question: bytes) -> dict[str, str]:
     except ValueError as error:
         return {"wrong": str(error)}
     return {}
+
+
+@lru_cache(8)
+def _schema(written: str) -> JsonSchema:
+    return JsonSchema(json.loads(written), extra=_EXTRA)
+
+
+@contextmanager
+def _cpu_time(seconds: float) -> Iterator[None]:
+    """End this process if the block takes more CPU time; no Python has to run for that."""
+    if sys.platform == "win32":
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _raise_error(answer: Mapping[str, str]) -> None:
