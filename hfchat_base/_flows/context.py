@@ -13,7 +13,7 @@ The server's ``keepAlive`` lines come ten times a second whatever happens (R), s
 is alive says nothing. What counts for a deadline is progress (`Deadlines`).
 
 The numbers are in `policy.py`. What happens to an answer whose connection was lost is in
-`resume.py`. Times on the driver's clock are handed in, and the drivers do the waiting.
+`resume.py`. Times on the driver's clock are arguments, and the drivers do the waiting.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def answer_history(
         server: The server.
         index: The client's index.
         request: The history, and how its answer is wanted.
-        run: The run, which whoever drives the flow reads as well.
+        run: The run, which the driver and the stream read as well.
         ephemeral: Whether to delete the conversation at once, so that the account keeps no trace.
 
     Raises:
@@ -187,7 +187,7 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
     """Ask the server whether an answer that a history refers to can be continued from.
 
     The reference comes with the history, so nothing is taken for granted: the conversation has to
-    be ours, with the same model and system prompt, and no run may be going on in it.
+    be ours, with the same model and system prompt, and no run may be in progress in it.
 
     Raises:
         ResponseError: The server asks to wait, which says nothing about the conversation.

@@ -67,7 +67,7 @@ class ConversationState:
         """Begin a run.
 
         Raises:
-            ConversationBusyError: One is going on.
+            ConversationBusyError: A run is in progress.
         """
         with self._lock:
             if self.run is not None:

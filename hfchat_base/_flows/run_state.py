@@ -216,7 +216,7 @@ class RunState:
         return hold
 
     def take_to_delete(self) -> str | None:
-        """The conversation to delete; it is handed out once."""
+        """The conversation to delete; it is returned once."""
         conversation_id, self.to_delete = self.to_delete, None
         return conversation_id
 
@@ -258,7 +258,7 @@ class RunState:
         return self._questions
 
     def wait_for_reply(self, elicitation_id: str) -> None:
-        """The server ends this run, and goes on in another one with the reply to a question (S)."""
+        """The server ends this run, and continues in another one after the user's reply (S)."""
         self._open_elicitation = elicitation_id
 
     def continue_after_reply(self, generation_id: str) -> str:
@@ -338,7 +338,7 @@ class RunState:
 
     @property
     def final(self) -> FinalAnswer | None:
-        """The server's final answer, once it has come."""
+        """The server's final answer, once it has arrived."""
         return self.accumulator.final
 
     @property
@@ -354,7 +354,7 @@ class RunState:
 
     @property
     def waits_for_reply(self) -> bool:
-        """Whether another run goes on with the answer, with the reply to a question."""
+        """Whether another run continues the answer after the reply to a question."""
         return self._open_elicitation is not None and self.final is None
 
     @property

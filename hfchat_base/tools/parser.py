@@ -576,7 +576,7 @@ class ToolCallParser:
 
         Args:
             ticks: What has opened it.
-            is_call: Whether what may be a call begins it; then it may go on on the next line.
+            is_call: Whether what may be a call begins it; then it may continue on the next line.
         """
         source = self._source
         while True:
@@ -624,7 +624,7 @@ class ToolCallParser:
                 return
 
     def _is_quoted(self) -> bool:
-        """Whether a quotation mark, or the sign of a quoted line, stands before the position."""
+        """Whether a quotation mark, or the sign of a quoted line, is before the position."""
         return not self._space and self._line[-1:] in _QUOTES and bool(self._line)
 
     def _announces_example(self) -> bool:
