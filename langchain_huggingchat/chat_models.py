@@ -72,7 +72,7 @@ from hfchat_base.client import (
 )
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
-from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession, check_repetitions
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession
 from hfchat_base.types import ArtifactsOption, ModelDetails, ReasoningEffort
 from hfchat_base.validation import (
     ANSWER_OPTIONS,
@@ -95,7 +95,6 @@ from langchain_huggingchat._convert import (
     profile_of,
     register_blocks,
     response_schema,
-    tool_rounds,
     tool_set,
     with_errors,
 )
@@ -447,7 +446,7 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        # Copies of a model bring private names along.
+        # A copy of a model is made with its private names, too.
         public = {name: value for name, value in values.items() if not name.startswith("_")}
         check_settings(public, known)
         return {name: value for name, value in values.items() if name in known}
@@ -696,7 +695,6 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
         with model_errors():
-            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.sync
             history = base_messages(messages, self._fetch)
             session, options = self._session(history, stop, kwargs, streams=streams)
@@ -723,7 +721,6 @@ class ChatHuggingChat(BaseChatModel):
         streams: bool,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with model_errors():
-            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.asynchronous
             if has_web_files(messages):
                 history = await asyncio.to_thread(base_messages, messages, self._fetch)
@@ -769,6 +766,7 @@ class ChatHuggingChat(BaseChatModel):
             response_schema=response_schema(others.pop("response_format", None)),
             streams=streams,
             max_asks=self.max_tool_asks,
+            max_identical_calls=self.max_identical_calls,
         )
         servers = others.pop("mcp_servers", None)
         web_search = others.pop("web_search", None)

@@ -10,8 +10,6 @@ from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
-
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Start, collect, has_account
 from hfchat_base._flows.context import ServerInfo, is_temporary, send
@@ -20,19 +18,19 @@ from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
     Dialect,
-    ModelList,
     ModelSource,
+    ParsedModels,
     dialect_of,
     model_sources,
 )
 from hfchat_base._protocol.dialects.base import logout as logout_request
-from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import (
     FALLBACK_DATE,
     FALLBACK_MODELS,
     Catalog,
     read_details,
+    read_mcp_check,
     read_mcp_servers,
 )
 from hfchat_base._protocol.requests import is_conversation_id
@@ -53,7 +51,6 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
-    McpTool,
     Model,
     ModelDetails,
     ProtocolCheck,
@@ -129,7 +126,7 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     return server.catalog
 
 
-def _list_models(server: ServerInfo) -> Flow[ModelList]:
+def _list_models(server: ServerInfo) -> Flow[ParsedModels]:
     refused: MissingAuthError | None = None
     by_request = groupby(model_sources(server.dialect), key=lambda source: source.request)
     for request, sources in [(request, list(sources)) for request, sources in by_request]:
@@ -148,12 +145,12 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
                 return found
     if refused is not None:
         raise refused
-    return ModelList(())
+    return ParsedModels(())
 
 
 def _try_sources(
     server: ServerInfo, request: Request, sources: Sequence[ModelSource]
-) -> Flow[ModelList | None]:
+) -> Flow[ParsedModels | None]:
     """Send one request and read it as each generation would; None if it lists no model."""
     response: Response = yield from send(server, request)
     for source in sources:
@@ -189,7 +186,7 @@ def _active_model(server: ServerInfo) -> Flow[str | None]:
 
 
 def model_details(server: ServerInfo, name: str) -> Flow[ModelDetails]:
-    """All that the server says of a model. Asked once and remembered.
+    """All that the server says of a model. It is fetched once and cached.
 
     Raises:
         ModelNotFoundError: There is no model of that name.
@@ -230,9 +227,9 @@ def _with_efforts(server: ServerInfo, details: ModelDetails) -> ModelDetails:
 
 
 def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
-    """Ask for a model's details beside what follows, if somebody wants them and has none.
+    """Ask for a model's details along with what follows, if they are wanted and not known.
 
-    `take_details` has to be called before anything else is started beside the run's stream.
+    `take_details` has to be called before the next `Start`.
     """
     if not server.wants_details or model in server.details or server.dialect is None:
         return
@@ -243,7 +240,7 @@ def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
 
 
 def take_details(server: ServerInfo, run: RunState) -> Flow[None]:
-    """Remember the details that were asked for; without them the answer is as good."""
+    """Keep the details that were asked for. The answer does not need them."""
     model = run.take_details()
     if model is None:
         return
@@ -278,7 +275,7 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
         may_switch: Whether another model may take the place of a named one.
 
     Raises:
-        InvalidRequestError: The server has no vision model, or the named one is none.
+        InvalidRequestError: The server has no vision model, or the named model is not one.
         ModelNotFoundError: There is no model of that name.
     """
     known = yield from models(server)
@@ -297,21 +294,8 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
     return other
 
 
-class _McpTool(Wire):
-    name: str = Field(min_length=1)
-    description: str = ""
-    input_schema: dict[str, Any] = Field(default_factory=dict)
-
-
-class _McpHealth(Wire):
-    ready: bool
-    tools: Items[_McpTool] | None = None
-    error: str = ""
-    auth_required: bool = False
-
-
 def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpServerInfo, ...]]:
-    """The server's own MCP servers. Asked once and remembered; none on legacy servers."""
+    """The server's own MCP servers. They are fetched once and cached; legacy servers have none."""
     if server.mcp_servers is None or refresh:
         request = (yield from dialect(server)).get_mcp_servers()
         found: list[McpServerInfo] = []
@@ -325,7 +309,7 @@ def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpS
 def check_mcp_servers(
     server: ServerInfo, wanted_servers: Sequence[McpServer], *, web_search: bool
 ) -> Flow[None]:
-    """Refuse a tool server that there is not. The server would leave it out and say nothing.
+    """Refuse a tool server that does not exist. The server would leave it out silently.
 
     Raises:
         InvalidRequestError: The server has none of that name.
@@ -362,7 +346,7 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     """Have the server look at an MCP server.
 
     Raises:
-        InvalidRequestError: The address is none, or the server cannot do this.
+        InvalidRequestError: It is not a web address, or the server cannot do this.
     """
     address = reveal(url) or ""
     WebAddress.parse(address, what="url")
@@ -371,19 +355,7 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     response = yield from send(server, request)
     if response.status not in _MCP_REFUSED:
         responses.check_json(response, request)
-    try:
-        health = _McpHealth.model_validate(encodings.parse_json(response.body, "report"))
-    except ValidationError:
-        raise ProtocolError("The server's report on an MCP server cannot be read.") from None
-    return McpCheck(
-        is_ready=health.ready,
-        tools=tuple(
-            McpTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
-            for tool in health.tools or []
-        ),
-        needs_login=health.auth_required,
-        problem=health.error,
-    )
+    return read_mcp_check(encodings.parse_json(response.body, "report"))
 
 
 def whoami(server: ServerInfo) -> Flow[User | None]:

@@ -39,7 +39,7 @@ class AsyncTransport(Transport):
         """Send a request and wait for the whole response.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         async with await self.start(request) as stream:
             return await stream.finish(self._response_timeout)
@@ -53,7 +53,7 @@ class AsyncTransport(Transport):
         """Send a request and wait for the head of the response.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         await self._resolve_credentials()
         stream = AsyncStream(self, request, is_stream=True)
@@ -188,7 +188,7 @@ class AsyncStream:
         """Wait for the head.
 
         Raises:
-            TransportError: There is none, or not within `timeout` seconds.
+            TransportError: No head arrived, or not within `timeout` seconds.
         """
         until = deadline(timeout)
         exchange = self._exchange
@@ -225,7 +225,7 @@ class AsyncStream:
         """Wait for the whole response, at most `timeout` seconds.
 
         Raises:
-            TransportError: There is none, or not in time.
+            TransportError: No whole response arrived, or not in time.
         """
         until = deadline(timeout)
         head = await self.open(timeout)
@@ -267,7 +267,7 @@ class _Waker:
     """Wakes whoever waits for news of an exchange, or when a deadline passes.
 
     It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
-    with every token, so its timer is not set anew each time: one that comes too early is put off.
+    with every token, so its timer is not replaced each time: one that fires too early is set again.
     """
 
     __slots__ = ("_timer", "_until", "_waiter")
@@ -290,7 +290,7 @@ class _Waker:
             if until <= time.monotonic():
                 self._waiter.set_result(False)
             else:
-                self._see_to_timer(loop, until)
+                self._set_timer(loop, until)
         self._until = until
         return self._waiter
 
@@ -300,10 +300,10 @@ class _Waker:
             self._timer.cancel()
             self._timer = None
 
-    def _see_to_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
         if self._timer is not None:
             if self._until is not None and self._until <= until:
-                return  # it rings in time
+                return  # it fires in time
             self._timer.cancel()
         self._timer = loop.call_later(until - time.monotonic(), self._time_is_up, loop)
 

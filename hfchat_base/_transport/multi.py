@@ -72,8 +72,8 @@ class LoopMulti:
         if is_over:
             callbacks.detach_from_multi(self._multi)
         easy = exchange.curl._curl  # noqa: SLF001 - see above
-        if self._exchanges.pop(easy, None) is not None:
-            lib.curl_multi_remove_handle(self._multi, easy)
+        lib.curl_multi_remove_handle(self._multi, easy)
+        self._exchanges.pop(easy, None)
         if not is_over:
             self._end(exchange, None)  # somebody may be waiting
             self._tell()
@@ -90,16 +90,13 @@ class LoopMulti:
             for descriptor in self._watched:
                 self.loop.remove_reader(descriptor)
                 self.loop.remove_writer(descriptor)
-        exchanges, self._exchanges = self._exchanges, {}
-        for easy, exchange in exchanges.items():
+        for easy in self._exchanges:
             lib.curl_multi_remove_handle(multi, easy)
-            if not is_over:
-                # Else what is still being read would look whole.
-                self._end(exchange, CurlError("", CurlECode.ABORTED_BY_CALLBACK))
         lib.curl_multi_cleanup(multi)
         self._handle = None
         if not is_over:
-            self._tell()
+            # With an error: else what is still being read would look whole.
+            self._end_all(CurlError("", CurlECode.ABORTED_BY_CALLBACK))
 
     def after_fork(self) -> None:
         """Leave the connections to the parent of this process, and its event loop alone."""
@@ -134,20 +131,18 @@ class LoopMulti:
         Raises:
             BaseException: The exception.
         """
-        exchanges, self._exchanges = self._exchanges, {}
-        for easy, exchange in exchanges.items():
-            lib.curl_multi_remove_handle(self._multi, easy)
-            self._end(exchange, error)
-        self._tell()
-        if not exchanges:
+        if not self._exchanges:
             raise error
+        for easy in self._exchanges:
+            lib.curl_multi_remove_handle(self._multi, easy)
+        self._end_all(error)
 
     def _act(self, descriptor: int, what: int) -> None:
         """Let libcurl read and write what can be, and wake those whom that concerns."""
         if self._multi is None:
             return
         lib.curl_multi_socket_action(self._multi, descriptor, what, self._running)
-        if self._running[0] != len(self._exchanges):
+        if self._running[0] != len(self._exchanges):  # some are over
             self._take_ended()
         self._tell()
 
@@ -160,6 +155,12 @@ class LoopMulti:
             lib.curl_multi_remove_handle(self._multi, easy)
             self._end(exchange, CurlError("", CurlECode(code)) if code else None)
 
+    def _end_all(self, error: BaseException) -> None:
+        exchanges, self._exchanges = self._exchanges, {}
+        for exchange in exchanges.values():
+            self._end(exchange, error)
+        self._tell()
+
     def _end(self, exchange: Exchange, error: BaseException | None) -> None:
         exchange.end(error)
         if exchange.broken_by is not None:
@@ -168,7 +169,10 @@ class LoopMulti:
             self.loop.call_soon(self.loop.call_soon, exchange.raise_interrupt)
 
     def _tell(self) -> None:
-        """Wake those whose transfers have news. A signal may break this off at any step."""
-        while self._news:
-            self._news[-1]()
-            self._news.pop()
+        """Wake those whose transfers have news.
+
+        A signal may interrupt this. Then all of them are woken again the next time.
+        """
+        for wake in self._news:
+            wake()
+        self._news.clear()

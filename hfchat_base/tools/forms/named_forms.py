@@ -1,10 +1,10 @@
-"""Calls that begin with the tool's name, with the arguments behind it.
+"""Calls that begin with the tool's name, followed by the arguments.
 
 * ``weather{"x": 1}`` and ``weather[ARGS]{"x": 1}``: Mistral since v11;
 * ``functions.weather:0<|tool_call_argument_begin|>{"x": 1}``: Kimi K2;
 * ``function<｜tool▁sep｜>weather`` and a block of JSON: DeepSeek V3 and R1;
   ``weather<｜tool▁sep｜>{"x": 1}``: DeepSeek V3.1;
-* ``weather`` and JSON on the next line: GLM 4; behind ``>>>``, Functionary;
+* ``weather`` and JSON on the next line: GLM 4; after ``>>>``, Functionary;
 * ``call:weather{x:<escape>y<escape>}``: FunctionGemma; with other quotes, Gemma 4;
 * ``Action: weather`` and ``Action Input: {"x": 1}``: ReAct; ``Action:`` and a block of JSON:
   Command R;
@@ -17,7 +17,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final
 
-from hfchat_base.tools.forms.json_forms import read_arguments, read_json, unreadable
+from hfchat_base.tools.forms.json_forms import read_arguments, read_json_call, unreadable
 from hfchat_base.tools.forms.literals import LiteralReader
 from hfchat_base.tools.forms.marks import CLOSING, INNER
 from hfchat_base.tools.forms.python_forms import LONGEST_NAME, read_python_call
@@ -28,7 +28,7 @@ from hfchat_base.tools.forms.xml_forms import (
     read_element,
     read_key_values,
 )
-from hfchat_base.tools.source import Marks, Reading, Source
+from hfchat_base.tools.source import Marks, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = ["ACTIONS", "read_action", "read_harmony", "read_named"]
@@ -59,7 +59,7 @@ _HEADER: Final = re.compile(
 _LONGEST_HEADER: Final = 200
 
 
-def read_named(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_named(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a call that begins with a name; None if it is something else."""
     written = yield from source.take(_NAME, at, LONGEST_NAME)
     name = _COUNT.sub("", written.removeprefix(_CALL))
@@ -83,7 +83,7 @@ def read_named(source: Source, at: int, context: Context) -> Reading[Found | Non
 
 
 def _read_name_alone(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read a name that no arguments follow."""
     is_closed = (yield from source.one_of(CLOSING, at)) > at
@@ -98,7 +98,7 @@ def _read_name_alone(
     return Found(at, [InvalidToolCall(written, "Its arguments are missing.", known)])
 
 
-def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
+def _skip_inner(source: SourceText, at: int) -> Reading[tuple[int, bool]]:
     """Skip what may stand between a name and its arguments, and return whether a block begins."""
     is_fenced = False
     while True:
@@ -115,14 +115,14 @@ def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
         at = end
 
 
-def _closed_fence(source: Source, found: Found) -> Reading[Found]:
+def _closed_fence(source: SourceText, found: Found) -> Reading[Found]:
     at = yield from source.skip(found.end)
     is_closed = yield from source.starts_with("```", at)
     return Found(at + 3, found.calls) if is_closed else found
 
 
 def _read_gemma(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read arguments in Gemma's own literals."""
     known = context.tools.find(name)
@@ -156,8 +156,8 @@ def _read_gemma(
     return Found(end, [call] if call else [])
 
 
-def read_action(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read a call of an agent that reasons in text, behind ``Action:``."""
+def read_action(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
+    """Read a call of an agent that reasons in text, after ``Action:``."""
     start = yield from source.skip(at)
     if (yield from source.starts_with("```", start)):
         end = start + len((yield from source.take(_FENCE_LINE, start, LONGEST_NAME)))
@@ -193,10 +193,10 @@ def read_action(source: Source, at: int, context: Context) -> Reading[Found | No
     return Found(end, [FunctionCall(known, arguments)])
 
 
-def _read_object(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def _read_object(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     if source.text[at : at + 1] not in {"{", "["}:
         return None
-    return (yield from read_json(source, at, context))
+    return (yield from read_json_call(source, at, context))
 
 
 def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | None:
@@ -214,7 +214,7 @@ def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | 
     return {only: typed_value(text, tools.schema(name, only))}
 
 
-def read_harmony(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_harmony(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read the head of a message in gpt-oss's format, and the call if it is one.
 
     Returns:
