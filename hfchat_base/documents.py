@@ -388,8 +388,8 @@ def _odf(name: str, file: io.BytesIO) -> Iterator[str]:
 
     body = odfdo.Document(file).body
     # One tag stands for any number of spaces.
-    spaces = (int(number) for number in body.xpath("descendant::text:s/@text:c"))
-    _Counter(name, MAX_TEXT_BYTES, _TEXT).count(sum(map(abs, spaces)))
+    spaces = (abs(int(str(number))) for number in body.xpath("descendant::text:s/@text:c"))
+    _Counter(name, MAX_TEXT_BYTES, _TEXT).count(sum(spaces))
     sheets = body.get_elements("descendant::table:table")
     if isinstance(body, odfdo.Spreadsheet):
         cells = _Counter(name, MAX_CELLS, "cells")

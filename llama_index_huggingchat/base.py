@@ -295,6 +295,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     restores_settings: bool | None = Field(
         default=None, description="Give the account its settings back once an answer has begun."
     )
+    timezone: str | Literal[False] | None = Field(
+        default=None, description="Time zone sent with messages; False for none."
+    )
     switch_to_vision_model: bool = Field(
         default=False,
         description="Let another model answer messages with images that `model` cannot see.",
@@ -377,7 +380,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "retries": retries,
             "on_retry": on_retry,
             "messages_per_minute": messages_per_minute,
-            "timezone": timezone,
         }
         answer = {
             "reasoning_effort": reasoning_effort,
@@ -385,6 +387,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "bill_to": bill_to,
             "artifacts": artifacts,
             "restores_settings": restores_settings,
+            "timezone": timezone,
         }
         for name, value in answer.items():
             check(name, value, ANSWER_OPTIONS[name])
@@ -478,8 +481,8 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             messages: The whole history.
             kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``,
                 ``switch_to_vision_model``, ``reasoning_effort``, ``provider``, ``bill_to``,
-                ``artifacts``, ``restores_settings``, which override this object's own; ``stop``,
-                one or more texts that end the answer; ``tools``, ``tool_choice``,
+                ``artifacts``, ``restores_settings``, ``timezone``, which override this object's
+                own; ``stop``, one or more texts that end the answer; ``tools``, ``tool_choice``,
                 ``allow_parallel_tool_calls``.
 
         Raises:
