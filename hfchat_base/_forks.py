@@ -61,7 +61,7 @@ class Lock:
         self._lock.release()
 
     def after_fork(self) -> None:
-        """Begin anew: the thread that held it may not be in this process."""
+        """Start with a free lock: the thread that held the old one may not be in this process."""
         self._lock = threading.RLock()
 
 
@@ -69,8 +69,8 @@ class Sockets:
     """Sockets that libcurl owns, so that a child closes its copies of them.
 
     With a copy left open, a server would not notice that the parent has dropped the connection.
-    libcurl closes sockets without a word, and their numbers are given out again; a number is
-    therefore closed only if it still stands for the same socket.
+    libcurl closes sockets without telling, and their numbers are used again; a number is
+    therefore closed only if it still refers to the same socket.
     """
 
     __slots__ = ("_inodes",)
@@ -79,7 +79,7 @@ class Sockets:
         self._inodes: dict[int, int] = {}
 
     def note(self, descriptor: int) -> None:
-        """Take note of a socket; -1 is none."""
+        """Take note of a socket; -1 means that there is none."""
         if _CAN_FORK and descriptor >= 0 and (inode := _socket_inode(descriptor)):
             self._inodes[descriptor] = inode
 

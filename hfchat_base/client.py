@@ -1,12 +1,10 @@
-"""What the two clients share: settings, knowledge, and which flow does what.
-
-No transport is here; each client brings its own (`client.py`).
-
-The client of a HuggingChat server: `HuggingChat` and `AsyncHuggingChat`.
+"""The client of a HuggingChat server: `HuggingChat` and `AsyncHuggingChat`.
 
 The two have the same names and signatures (a test holds them to it). What they do is written once,
-in `_flows/`; here flows meet a transport. A client is cheap to make: it sends nothing
-before it is asked for something.
+in `_flows/`. `ClientBase` holds the settings and chooses the flow; each client adds the transport
+that runs it. A client is cheap to make: it sends nothing before one of its methods is called.
+
+`ClientPair` is for the wrappers, which need both clients of one session.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from typing_extensions import Self, Unpack
 
@@ -105,7 +103,7 @@ MODEL_VARIABLE: Final = "HUGGINGCHAT_MODEL"
 def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     """Find the lock of an account's settings, without the client, which can be dropped then."""
     cookies = session.cookies()
-    # Gateways set cookies of their own, some anew with every response.
+    # Gateways set cookies of their own, and some change with every response.
     known_by = [each.value for each in cookies if each.name == SESSION_COOKIE] or [
         each.value for each in cookies
     ]
@@ -113,7 +111,7 @@ def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
 
 
 class ClientBase(ABC):
-    """Settings and knowledge, without a transport. `HuggingChat` describes the arguments."""
+    """What both clients share, without a transport. `HuggingChat` describes the arguments."""
 
     _warns_if_dropped = True
 
@@ -259,7 +257,7 @@ class ClientBase(ABC):
         return model.id if model else None
 
     def known_model(self, name: str | None = None) -> ModelDetails | None:
-        """Tell what is known of a model already. Nothing is sent.
+        """Return what is already known of a model. Nothing is sent.
 
         Args:
             name: Its id or short name; by default the model that is used where none is named.
@@ -291,7 +289,11 @@ class ClientBase(ABC):
         return dict(self._catalog().aliases)
 
     def _catalog(self) -> Catalog:
-        """The model list: read if need be, where that can be done without waiting."""
+        """The model list, which `HuggingChat` reads if need be.
+
+        Raises:
+            HuggingChatError: It has not been read, and reading it would have to be awaited.
+        """
         if self.server.catalog is None:
             msg = "The model list has not been read yet: await get_models() first."
             raise HuggingChatError(msg)
@@ -312,7 +314,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        ask = histories.ChatRequest(
+        request = histories.ChatRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -323,7 +325,7 @@ class ClientBase(ABC):
         )
         return (
             lambda run: histories.answer_history(
-                self.server, self._index, ask, run, ephemeral=self.ephemeral
+                self.server, self._index, request, run, ephemeral=self.ephemeral
             ),
             on_elicitation,
         )
@@ -379,9 +381,6 @@ class ClientBase(ABC):
         if self._model:
             return catalog.resolve(self._model).id
         return catalog.default.id if catalog.default else ""
-
-
-T = TypeVar("T")
 
 
 class HuggingChat(ClientBase):
@@ -480,11 +479,11 @@ class HuggingChat(ClientBase):
     def get_models(self, *, refresh: bool = False) -> list[Model]:
         """List the server's models, the default one first as the server has it.
 
-        Asked once and remembered. The JSON routes are tried first, then the page; if neither can be
-        read, a dated list is used, with a warning.
+        The list is fetched once and cached. The JSON routes are tried first, then the page. If
+        neither can be read, a built-in list is used, with a warning that gives its date.
 
         Args:
-            refresh: Whether to ask again.
+            refresh: Whether to fetch it again.
 
         Raises:
             TransportError: The server cannot be reached.
@@ -495,7 +494,7 @@ class HuggingChat(ClientBase):
         return ModelList(self._runner.run(discovery.models(self.server, refresh=refresh)).models)
 
     def whoami(self) -> User | None:
-        """Ask the server who we are: None for a guest, or when the session is over."""
+        """Ask the server whose session this is: None for a guest, or when the session is over."""
         return self._runner.run(discovery.whoami(self.server))
 
     def logout(self) -> None:
@@ -556,7 +555,11 @@ class HuggingChat(ClientBase):
         return self._runner.run(self._download(conversation_id, sha))
 
     def list_conversations(self) -> Generator[ConversationInfo, None, None]:
-        """List all conversations, the newest first; pages are read as they are needed."""
+        """List all conversations, the newest first; pages are read as they are needed.
+
+        Raises:
+            MissingAuthError: The server shows nothing to people who are not logged in.
+        """
         page, more = 0, True
         while more:
             infos, more = self._runner.run(conversations.list_page(self.server, page))
@@ -608,7 +611,7 @@ class HuggingChat(ClientBase):
         return self._runner.run(settings.update(self.server, changes))
 
     def get_model(self, name: str) -> ModelDetails:
-        """Read all that the server says of a model. Asked once and remembered.
+        """Read all that the server says of a model. It is fetched once and cached.
 
         Args:
             name: Its id or short name.
@@ -623,19 +626,19 @@ class HuggingChat(ClientBase):
         """List the server's own MCP servers; ``mcp_servers=`` of a call takes their names.
 
         Args:
-            refresh: Whether to ask again if the list was read before.
+            refresh: Whether to fetch the list again if it was read before.
         """
         return list(self._runner.run(discovery.mcp_servers(self.server, refresh=refresh)))
 
     def check_mcp_server(self, url: str, headers: Mapping[str, str] | None = None) -> McpCheck:
-        """Have the server look whether it can use an MCP server, and which tools that has.
+        """Have the server check whether it can use an MCP server, and which tools that offers.
 
         Args:
             url: Its address.
             headers: Headers to send there, such as an authorisation.
 
         Raises:
-            InvalidRequestError: The address is none, or the server knows no MCP servers.
+            InvalidRequestError: It is not a web address, or the server has no MCP servers.
         """
         return self._runner.run(self._check_mcp_server(url, headers))
 
@@ -652,12 +655,12 @@ class HuggingChat(ClientBase):
 
         Raises:
             FileTooLargeError: It is too large.
-            InvalidRequestError: It is no such recording, or the server does not transcribe.
+            InvalidRequestError: It is not such a recording, or the server does not transcribe.
         """
         return self._runner.run(self._transcribe(audio))
 
     def read_share(self, share: str) -> SharedConversation:
-        """Read a conversation that somebody has shared, without making one of it.
+        """Read a conversation that somebody has shared, without importing it.
 
         Args:
             share: Its address, or the id at the end of it.
@@ -687,7 +690,7 @@ class HuggingChat(ClientBase):
     def check_protocol(self) -> list[ProtocolCheck]:
         """Compare what the server says with what this version knows, by reading alone.
 
-        For reports: what is found are names of fields, never values. The first conversation of the
+        For reports: the result holds names of fields, never values. The first conversation of the
         list is read as well, if there is one.
 
         Raises:
@@ -827,7 +830,7 @@ class AsyncHuggingChat(ClientBase):
         return ModelList(catalog.models)
 
     async def whoami(self) -> User | None:
-        """Ask the server who we are: None for a guest, or when the session is over."""
+        """Ask the server whose session this is; see `HuggingChat.whoami`."""
         return await self._runner.run(discovery.whoami(self.server))
 
     async def logout(self) -> None:
@@ -844,7 +847,7 @@ class AsyncHuggingChat(ClientBase):
         return self._conversation(await self._runner.run(self._create(model, system_prompt)))
 
     async def get_conversation(self, conversation_id: str) -> AsyncConversation:
-        """Take up a conversation; see `HuggingChat.get_conversation`."""
+        """Get a conversation, to continue it; see `HuggingChat.get_conversation`."""
         return self._conversation(await self._runner.run(self._read(conversation_id)))
 
     async def read_conversation(self, conversation_id: str) -> FullConversation:
@@ -869,7 +872,7 @@ class AsyncHuggingChat(ClientBase):
         await self._runner.run(self._delete(conversation_id))
 
     async def fetch_message_id(self, conversation_id: str) -> str:
-        """Find out the last message's id; see `HuggingChat.fetch_message_id`."""
+        """Fetch the id of the last message; see `HuggingChat.fetch_message_id`."""
         return (await self._runner.run(self._read(conversation_id))).latest().id
 
     async def settings(self) -> Settings:
@@ -892,7 +895,7 @@ class AsyncHuggingChat(ClientBase):
     async def check_mcp_server(
         self, url: str, headers: Mapping[str, str] | None = None
     ) -> McpCheck:
-        """Have the server look at an MCP server; see `HuggingChat.check_mcp_server`."""
+        """Have the server check an MCP server; see `HuggingChat.check_mcp_server`."""
         return await self._runner.run(self._check_mcp_server(url, headers))
 
     async def transcribe(self, audio: FileInput) -> str:
@@ -920,7 +923,7 @@ class AsyncHuggingChat(ClientBase):
         await self._runner.run(self._delete_all())
 
     async def import_share(self, share: str) -> AsyncConversation:
-        """Make a conversation out of a share; see `HuggingChat.import_share`."""
+        """Copy a shared conversation into this account; see `HuggingChat.import_share`."""
         return self._conversation(await self._runner.run(self._import(share)))
 
     def stream_chat(
@@ -932,7 +935,7 @@ class AsyncHuggingChat(ClientBase):
         switch_to_vision_model: bool = True,
         **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
-        """Answer a history as it comes; see `HuggingChat.stream_chat`."""
+        """Stream the answer to a history; see `HuggingChat.stream_chat`."""
         return self._runner.stream(
             *self._chat(messages, model, as_history, switch_to_vision_model, **options)
         )
@@ -944,7 +947,7 @@ class AsyncHuggingChat(ClientBase):
         model: str | None = None,
         **options: Unpack[MessageOptions],
     ) -> Answer:
-        """Answer a history; see `HuggingChat.chat`."""
+        """Get the answer to a history; see `HuggingChat.chat`."""
         async with self.stream_chat(messages, model=model, **options) as stream:
             return await stream.result()
 
@@ -1003,7 +1006,7 @@ class ClientPair:
         return self._made.get("first")
 
     def serves(self, settings: Mapping[str, Any]) -> bool:
-        """Whether these are the clients for such settings."""
+        """Whether a model with these settings can use these clients."""
         return self._given is not None or self.settings == settings
 
     def close(self) -> None:

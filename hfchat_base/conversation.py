@@ -16,7 +16,7 @@ from hfchat_base._flows import conversations, messages
 from hfchat_base._flows.commands import Flow
 from hfchat_base._flows.context import ServerInfo
 from hfchat_base._flows.index import ConversationIndex
-from hfchat_base._flows.messages import ConversationState, Options
+from hfchat_base._flows.messages import ConversationState, SendOptions
 from hfchat_base._flows.run import stop_run
 from hfchat_base._flows.run_state import AnswerOptions, RunState
 from hfchat_base._protocol.artifacts import render_messages
@@ -39,11 +39,11 @@ from hfchat_base.validation import ANSWER_OPTIONS, CALLBACK, FILE, FLAG, TEXT, c
 __all__ = ["AsyncConversation", "Conversation"]
 
 _Opening = tuple[Callable[[RunState], Flow[Answer]], OnElicitation | None]
-"""What a client makes a stream of: a flow, and who answers the questions of tools."""
+"""What a stream is made of: a flow, and the function that answers the questions of tools."""
 
 
 class _ConversationBase:
-    """What needs no server: what is known, and which flow does what."""
+    """What both conversations share: what is known without asking, and which flow does what."""
 
     def __init__(
         self,
@@ -101,35 +101,33 @@ class _ConversationBase:
         options: MessageOptions,
     ) -> _Opening:
         check("text", text, TEXT)
-        with_it, on_elicitation = _divide(files, self._defaults, **options)
+        sent, on_elicitation = _split_options(files, self._defaults, **options)
         return (
             lambda run: messages.send_message(
-                self._server, self._state, run, text, with_it, parent_id=parent_id
+                self._server, self._state, run, text, sent, parent_id=parent_id
             ),
             on_elicitation,
         )
 
     def _retry(self, message_id: str | None, options: MessageOptions) -> _Opening:
-        with_it, on_elicitation = _divide((), self._defaults, **options)
+        sent, on_elicitation = _split_options((), self._defaults, **options)
         return (
-            lambda run: messages.retry(
-                self._server, self._state, run, with_it, message_id=message_id
-            ),
+            lambda run: messages.retry(self._server, self._state, run, sent, message_id=message_id),
             on_elicitation,
         )
 
     def _edit(self, text: str, message_id: str | None, options: MessageOptions) -> _Opening:
         check("text", text, TEXT)
-        with_it, on_elicitation = _divide((), self._defaults, **options)
+        sent, on_elicitation = _split_options((), self._defaults, **options)
         return (
             lambda run: messages.edit(
-                self._server, self._state, run, text, with_it, message_id=message_id
+                self._server, self._state, run, text, sent, message_id=message_id
             ),
             on_elicitation,
         )
 
 
-def _divide(
+def _split_options(
     files: FileInput | Iterable[FileInput],
     defaults: AnswerOptions,
     *,
@@ -137,13 +135,13 @@ def _divide(
     mcp_servers: Sequence[McpServer] = (),
     on_elicitation: OnElicitation | None = None,
     **answer: Any,
-) -> tuple[Options, OnElicitation | None]:
-    """Part what is sent with a message from what is kept here."""
+) -> tuple[SendOptions, OnElicitation | None]:
+    """Separate what is sent with a message from the function that answers questions of tools."""
     check("on_elicitation", on_elicitation, CALLBACK)
     check("web_search", web_search, FLAG)
     servers = hide_servers(check_servers(mcp_servers))
     wanted = answer_options(answer).over(defaults)
-    return Options(as_uploads(files), web_search, servers, wanted), on_elicitation
+    return SendOptions(as_uploads(files), web_search, servers, wanted), on_elicitation
 
 
 def answer_options(options: Mapping[str, Any]) -> AnswerOptions:
@@ -331,7 +329,7 @@ class AsyncConversation(_ConversationBase):
         parent_id: str | None = None,
         **options: Unpack[MessageOptions],
     ) -> AsyncAnswerStream:
-        """Send a message and read its answer as it comes; see `Conversation.stream`."""
+        """Send a message and stream its answer; see `Conversation.stream`."""
         return self._runner.stream(*self._say(text, files, parent_id, options))
 
     async def send(
@@ -362,7 +360,7 @@ class AsyncConversation(_ConversationBase):
     def stream_edit(
         self, text: str, message_id: str | None = None, **options: Unpack[MessageOptions]
     ) -> AsyncAnswerStream:
-        """Say something else instead of an earlier message; see `Conversation.stream_edit`."""
+        """Replace an earlier message and stream the new answer; see `Conversation.stream_edit`."""
         return self._runner.stream(*self._edit(text, message_id, options))
 
     async def edit(
@@ -373,7 +371,7 @@ class AsyncConversation(_ConversationBase):
             return await stream.result()
 
     async def stop(self) -> bool:
-        """Stop the run that this object reads; see `Conversation.stop`."""
+        """Stop the running answer; see `Conversation.stop`."""
         run = self._state.run
         return run is not None and await self._runner.run(stop_run(self._server, run))
 

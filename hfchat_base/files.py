@@ -1,16 +1,13 @@
-"""Attachments: whatever a caller has, as bytes with a name and a MIME type.
+"""Attachments: whatever a caller has, as bytes with a name and a MIME type (`Upload`).
 
-Reading them happens here and nowhere else. How they are sent is known in `_protocol/requests.py`.
+Files are read here and nowhere else. How they are sent is in `_protocol/requests.py`.
 
-Files that a message gives by their web address: fetched here, since chat-ui takes bytes only.
-
-The address comes from whoever wrote the message, who need not be the one who runs this program. So
-no cookie goes along, only public addresses are asked (each redirect again), and no more is read
-than a server takes.
-
-Names are resolved here, once for each request, and libcurl connects to what was checked. It is
-given the address in our own spelling, so that it cannot read another host from it, and uses no
-proxy: a proxy would resolve the name again, out of our sight.
+A message may give a file by its web address. `fetch_public_file` fetches it, since chat-ui takes
+bytes only. The address comes from the author of the message, who need not be the one who runs this
+program. So no cookie is sent, every address must be public (also that of each redirect), and no
+more is read than a server takes. Names are resolved here, once for each request, and libcurl
+connects to the addresses that were checked. It gets the URL in our own spelling, so that it cannot
+read another host from it, and uses no proxy, because a proxy would resolve the name again.
 """
 
 from __future__ import annotations
@@ -18,32 +15,30 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import ipaddress
 import mimetypes
 import os
 import re
+import socket
 import stat
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Union
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
+
+import certifi
+from curl_cffi import Curl, CurlECode, CurlError, CurlInfo, CurlOpt
 
 from hfchat_base._protocol.constants import MAX_FILE_BYTES
+from hfchat_base._protocol.web_address import WebAddress
 from hfchat_base.documents import DOCUMENT_TYPES, zip_type
 from hfchat_base.errors import FileTooLargeError, InvalidRequestError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
-import ipaddress
-import socket
-import time
-from collections.abc import Sequence
-from urllib.parse import unquote
-
-import certifi
-from curl_cffi import Curl, CurlECode, CurlError, CurlInfo, CurlOpt
-
-from hfchat_base._protocol.web_address import WebAddress
 
 __all__ = ["FileInput", "Upload", "ending_for", "fetch_public_file"]
 FileInput = Union["Upload", str, "os.PathLike[str]", bytes, bytearray, IO[bytes], Any]
@@ -189,7 +184,7 @@ def document(name: str, text: str) -> str:
 
 
 def is_text_type(mime: str) -> bool:
-    """Tell whether servers take files of a MIME type for text."""
+    """Whether servers take files of a MIME type for text."""
     return mime.startswith("text/") or mime.partition(";")[0] in _TEXT_MIMES
 
 
@@ -266,7 +261,7 @@ def _from_path(
 
 
 def _no_file(path: Path) -> InvalidRequestError:
-    return InvalidRequestError(f"{str(path)!r} is no file, but a device or a pipe.")
+    return InvalidRequestError(f"{str(path)!r} is not a file, but a device or a pipe.")
 
 
 def _from_data_url(source: str, name: str | None, mime: str | None) -> Upload:
@@ -310,6 +305,8 @@ def _from_image(image: Any, name: str | None) -> Upload:
     image.save(buffer, format="PNG")
     return Upload(name or "image.png", buffer.getvalue(), "image/png")
 
+
+# --- files on the web -----------------------------------------------------------------------------
 
 _MAX_REDIRECTS: Final = 5
 _TIMEOUT_SECONDS: Final = 30.0
@@ -362,7 +359,7 @@ def fetch_public_file(url: str) -> Upload:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is public, and stands for no other address."""
+    """Return whether an IP address is public, and maps to no other address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -52,7 +52,7 @@ class Host(NamedTuple):
 
     @classmethod
     def parsed(cls, text: str) -> Host | None:
-        """Read ``name``, ``name:port``, or an IPv6 address in brackets; None if it is no host."""
+        """Read ``name``, ``name:port``, or an IPv6 address in brackets; None for any other text."""
         found = _HOST.fullmatch(text)
         if found is None:
             return None

@@ -127,8 +127,8 @@ class Resuming:
         looks_in_all: Looks at one answer, whatever they bring. The log is closed by the server
             every five minutes, so this many are more than three days.
         looks_after_final: Looks for what follows a final answer, which is a title at most.
-        absent_looks: Looks in vain after which a run counts as never begun. The server stores it
-            before the first token, but not before it has read the request (R, S).
+        absent_looks: Looks without a trace after which a run counts as never begun. The server
+            stores it before the first token, but not before it has read the request (R, S).
         first_pause: The first pause between two looks, in seconds; it doubles each time.
         longest_pause: The longest one.
         patience: How long to wait for a stored message to be complete if no total deadline is set,
@@ -149,9 +149,9 @@ class Resuming:
     log_cap: float = 0.9 * RESUME_CAP_SECONDS
     end_of_response: float = 2.0
 
-    def allows(self, looks: int, vain: int) -> bool:
-        """Return whether to look again after so many looks, the last `vain` of them in vain."""
-        return looks < self.looks_in_all and vain < self.looks_without_news
+    def allows(self, looks: int, without_news: int) -> bool:
+        """Whether to look again after so many looks, the last ones of which brought nothing new."""
+        return looks < self.looks_in_all and without_news < self.looks_without_news
 
 
 @dataclass(frozen=True, slots=True)

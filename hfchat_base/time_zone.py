@@ -1,7 +1,7 @@
-"""The time zone that goes along with a message, so that a model with tools knows the local time.
+"""The time zone that is sent with a message, so that a model with tools knows the local time.
 
-Servers take IANA names. One that a server does not know costs the answer its tools, and nothing is
-said of it (R: ``timezone``), so a name that there is not is refused here.
+Servers take IANA names. With a name that it does not know, a server silently answers without tools
+(R: ``timezone``), so an unknown name is refused here.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["is_time_zone", "local_time_zone"]
 _NAME: Final = re.compile(r"[A-Za-z][\w+-]*(?:/[\w+-]+){0,2}", re.ASCII)
 _FOLDER: Final = "zoneinfo/"
 _NO_NAMES: Final = re.compile(r"(?:posix|right)/|(?:localtime|posixrules|Factory)$")
-"""What lies beside the zones in their folder."""
+"""Other files in the folder of the zones."""
 
 _LOCAL: Final = Path("/etc/localtime")
 _DEBIAN: Final = Path("/etc/timezone")
 
 
 def is_time_zone(name: str) -> bool:
-    """Tell whether there is a time zone of this name.
+    """Whether there is a time zone of this name.
 
     Where Python has no list of them (Windows, unless `tzdata` is installed), any name of the right
     form passes.

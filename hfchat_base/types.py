@@ -1,4 +1,4 @@
-"""What callers hand in and get back, apart from events and errors.
+"""What callers pass in and get back, apart from events and errors.
 
 Plain data with no behaviour of its own; what needs a server is in `conversation.py` and
 `client.py`. What clients hand out are pydantic models (`Value`), which can be written as JSON and
@@ -178,7 +178,7 @@ class MessageOptions(TypedDict, total=False):
 
 
 class Value(BaseModel):
-    """What a client hands out. It is frozen, and its JSON can be read back.
+    """What a client returns. It is frozen, and its JSON can be read back.
 
     ``model_dump_json()`` writes JSON and ``model_validate_json(…)`` reads it, also that of a newer
     version with more fields. chat-ui cuts text at UTF-16 units, so a text may hold a lone surrogate
@@ -704,8 +704,8 @@ class AnswerReference:
     Attributes:
         conversation_id: The conversation.
         message_id: The answer's message in it.
-        history_id: Identifies the history that ends with the answer. None vouches for it: whoever
-            has read the history from the very conversation needs no identification.
+        history_id: Identifies the history that ends with the answer. None for a history that was
+            read from this conversation itself, and needs no check.
     """
 
     conversation_id: str
@@ -750,4 +750,4 @@ class Retry:
 
 
 AsHistory = Callable[[Answer], Sequence[ChatMessage]]
-"""From an answer to the history, answer included, that the caller will hand over next time."""
+"""From an answer to the history, answer included, that the caller will pass next time."""

@@ -3,16 +3,8 @@
 chat-ui has no such mode, so all three methods are prompts: a forced tool call, a JSON schema, or
 any JSON object. `hfchat_base.tools` has the prompts; here is how an answer is read and validated.
 
-JSON is read strictly. Accepted beyond the standard, because small models write it and it can mean
-only one thing:
-
-* a code fence around the JSON, and text before or after it (`hfchat_base.tools` takes them away);
-* a comma before a closing bracket;
-* raw line breaks inside strings.
-
-Everything else, such as JSON that is cut off, Python's ``True`` or a name that occurs twice, is no
-answer: the model is asked once more, with the reason. The same goes for values that do not fit,
-whatever kind the schema is of.
+JSON is read strictly: see `hfchat_base.tools.read_json`. If an answer cannot be read, or its values
+do not fit the schema, the model is asked once more, with the reason.
 """
 
 from __future__ import annotations

@@ -447,7 +447,7 @@ class ChatHuggingChat(BaseChatModel):
             known.add(name)
             if isinstance(field.validation_alias, AliasChoices):
                 known.update(map(str, field.validation_alias.choices))
-        # Copies of a model bring private names along.
+        # A copy of a model is made with its private names, too.
         public = {name: value for name, value in values.items() if not name.startswith("_")}
         check_settings(public, known)
         return {name: value for name, value in values.items() if name in known}

@@ -95,7 +95,7 @@ class ResponseBuilder:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a stop sequence has come, so that the rest of the answer is not needed."""
+        """Whether a stop sequence has arrived, so that the rest of the answer is not needed."""
         return self._session.is_stopped
 
     def as_history(self, answer: Answer) -> Sequence[hfchat_base.ChatMessage]:
@@ -129,7 +129,7 @@ class ResponseBuilder:
         pieces = self._session.end(answer)
         if self.needs_request:
             self._begin()
-            self._text = self._session.text  # what was handed out stays
+            self._text = self._session.text  # what the caller has stays
             return None
         return self._grown(pieces)
 

@@ -247,7 +247,7 @@ class StructuredProgram(BasePydanticProgram[Model], Generic[Model]):
 
 
 class _SchemaInText(PydanticOutputParser[Model]):
-    """Puts the schema behind the prompt; LlamaIndex doubles its braces, as for a template."""
+    """Puts the schema after the prompt; LlamaIndex doubles its braces, as for a template."""
 
     def format(self, query: str) -> str:
         return f"{query}\n\n{self.get_format_string(escape_json=False)}"

@@ -267,9 +267,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     Raises:
         InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
-    Arguments of the client and tool servers may hold secrets. No `repr`, `to_dict`, pickle, event
-    or span shows them, and neither those of single calls. A copy made from one of these finds its
-    session as if it was made without arguments.
+    Arguments of the client and of calls, and tool servers, may hold secrets. No `repr`, `to_dict`,
+    pickle, event or span shows them. An object made from a pickle or a dict finds its session as if
+    it were made without arguments.
     """
 
     model: str | None = Field(default=None, description="ID or short name of the model.")
@@ -764,7 +764,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         if "mcp_servers" in given:
             given["mcp_servers"] = _by_name(given["mcp_servers"], self._mcp_servers)
         options.update((name, value) for name, value in given.items() if value is not None)
-        # What only the constructor takes has no effect here, and may come along with the rest.
+        # Arguments of the constructor have no effect here, but frameworks pass them as well.
         known = _CALL_OPTIONS | _parameters(type(self))
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
         self._warn_ignored(ignored, stacklevel=4)

@@ -2,12 +2,12 @@
 
 * An image stays as it is, and so does a file of a type that the model is said to accept.
 * A PDF or an office document becomes a text file, read here (`documents.py`).
-* A recording becomes what is said in it, which the server finds out.
+* A recording becomes its transcript, which the server makes.
 * A text or code file stays as it is; on a server that shows models no text files, its text is put
   into the message as well.
 
 Anything else is refused before the message is sent, because a server drops it silently. What was
-read is remembered (`TextCache`), because frameworks bring their whole history along at each call.
+read is remembered (`TextCache`), because frameworks pass their whole history at each call.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from hfchat_base.types import Attachment, ChatMessage
 _log = logging.getLogger("hfchat")
 
 _NOT_CONFIGURED: Final = 503
-"""Of a server that does not transcribe (S)."""
+"""The status of a server that does not transcribe (S)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    """What stands for an attachment: a file, a text in the message, or both."""
+    """What is sent in place of an attachment: a file, a text in the message, or both."""
 
     file: Attachment | None = None
     text: str = ""
@@ -58,7 +58,7 @@ class _Readable:
 
 
 Readables = Mapping[bytes, _Readable]
-"""What stands for each attachment, by its key."""
+"""What is sent in place of each attachment, by its key."""
 
 
 def prepare(
@@ -68,7 +68,7 @@ def prepare(
     *,
     provider: str | None = None,
 ) -> Flow[Readables]:
-    """Find out what stands for the attachments of a history.
+    """Find out what is sent in place of the attachments of a history.
 
     Args:
         server: The server.
@@ -104,7 +104,7 @@ def readable_messages(
 
 
 def is_recording(upload: Attachment) -> bool:
-    """Whether what is said in an attachment is sent in its place."""
+    """Whether the transcript of an attachment is sent in its place."""
     return upload.mime.startswith("audio/")
 
 
@@ -204,7 +204,7 @@ def transcribe(server: ServerInfo, audio: Attachment) -> Flow[str]:
     """Turn a recording, of `max_audio_bytes` at most, into text.
 
     Raises:
-        InvalidRequestError: The server takes no such recording, or none at all.
+        InvalidRequestError: The server does not transcribe, or not this type of recording.
     """
     mime = audio.mime.partition(";")[0].strip().lower()
     mime = AUDIO_ALIASES.get(mime, mime)

@@ -1,12 +1,13 @@
 """What a flow may ask for, and what it is given.
 
-A flow is a generator that does everything which takes more than one request. It yields commands and
-is sent their results; errors of the transport are raised into it. It never touches a socket, a
-clock or a callback itself, so that the synchronous and the asynchronous driver (`_transport/`)
-share it. The pattern is that of `httpx.Auth.auth_flow`.
+A flow is a generator for anything that takes more than one request. It yields commands and is sent
+their results; errors of the transport are raised into it. It never touches a socket, a clock or a
+callback itself, so that the synchronous and the asynchronous driver (`_transport/`) share it. The
+pattern is that of `httpx.Auth.auth_flow`.
 
-What lives here is the vocabulary. The three words of every token (`Read`, `Chunk`, `Deliver`) are
-not frozen, since that takes twice as long to make. The flows are in `flows/`.
+Each command has a function that yields it and returns its result with a type, for the type checker.
+The classes that every token needs (`Read`, `Chunk`, `Deliver`) are not frozen, because a frozen one
+takes twice as long to make.
 """
 
 from __future__ import annotations
@@ -53,14 +54,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Send a request while the stream is open, without waiting; `Collect` gets what comes of it."""
+    """Send a request while the stream is open, without waiting; `Collect` gets its response."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Wait for the whole `Response` to what was started last; None if nothing was.
+    """Wait for the whole `Response` to the request of the last `Start`; None if there was none.
 
     Attributes:
         seconds: How long to wait, or None.
@@ -117,7 +118,7 @@ class Sleep:
 
     Attributes:
         seconds: How many.
-        is_due: Whether a server's clock asks for them, so that no test can do without.
+        is_due: Whether a server's clock requires them, so that tests cannot shorten the wait.
     """
 
     seconds: float
@@ -161,49 +162,49 @@ Flow = Generator[Command, Any, T]
 
 
 def send(request: Request) -> Flow[Response]:
-    """Send a request and wait for the whole response, typed."""
+    """Send a request and wait for the whole response."""
     response: Response = yield Send(request)
     return response
 
 
 def open_stream(request: Request) -> Flow[Response]:
-    """Send a request and wait for the response's head, typed."""
+    """Send a request and wait for the response's head."""
     response: Response = yield Open(request)
     return response
 
 
 def collect(seconds: float | None) -> Flow[Response | None]:
-    """Wait for the response to what was started last, typed."""
+    """Wait for the response to the request of the last `Start`; None if there was none."""
     response: Response | None = yield Collect(seconds)
     return response
 
 
 def read(until: float | None) -> Flow[Chunk | TimedOut | None]:
-    """Wait for more of the open stream, typed."""
+    """Wait for more of the open stream; None at its clean end."""
     result: Chunk | TimedOut | None = yield Read(until)
     return result
 
 
 def now() -> Flow[float]:
-    """Ask what time it is, typed."""
+    """The time on the driver's monotonic clock, in seconds."""
     at: float = yield Now()
     return at
 
 
 def compute(work: Callable[[], T]) -> Flow[T]:
-    """Do work that takes long, typed."""
+    """Do work that takes long, and return what it returns."""
     result: T = yield Compute(work)
     return result
 
 
 def has_account() -> Flow[bool]:
-    """Ask whether the client's session is an account's, typed."""
+    """Whether the client's session is one that somebody logged in with."""
     answer: bool = yield HasAccount()
     return answer
 
 
 def sleep(seconds: float, *, is_due: bool = False) -> Flow[None]:
-    """Wait, typed."""
+    """Wait so many seconds; see `Sleep`."""
     yield Sleep(seconds, is_due)
 
 

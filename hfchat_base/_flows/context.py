@@ -1,19 +1,19 @@
-"""What all flows of a client share: what is known of the server, how requests repeat, deadlines.
+"""What all flows of a client share: what is known of the server, retries, rate limit, deadlines.
 
 A request is repeated only if that is safe: reading at any time; anything else only if it never
 reached the server, or if a limit refused it. Waits grow with jitter, so that many clients do not
 come back at once. A ``Retry-After`` is waited for in full, up to what the policy allows.
 
 Every attempt counts on the server, also a refused one (R: ``usage_limits``), so many callers that
-come back after a refusal would keep each other out for ever. One client's callers therefore take
-places in the server's window (`RateLimiter`). If it is not given how many there are, it is learnt
-from refusals, and unlearnt slowly, because others may have used the account at the same time.
+come back after a refusal would keep each other out for ever. One client's callers therefore share a
+sliding window of messages (`RateLimiter`). If its size is not given, it is learnt from refusals,
+and grows again slowly, because others may have used the account at the same time.
 
 The server's ``keepAlive`` lines come ten times a second whatever happens (R), so a connection that
 is alive says nothing. What counts for a deadline is progress (`Deadlines`).
 
 The numbers are in `policy.py`. What happens to an answer whose connection was lost is in
-`resume.py`. Times on the driver's clock are handed in, and the drivers do the waiting.
+`resume.py`. Times on the driver's clock are arguments, and the drivers do the waiting.
 """
 
 from __future__ import annotations
@@ -44,17 +44,29 @@ from hfchat_base.errors import (
 from hfchat_base.policy import Pacing, Policy, check_count
 from hfchat_base.types import McpServerInfo, ModelDetails, Retry, RetryReason
 
-_dialects: Final[dict[str, Dialect]] = {}
+_log = logging.getLogger("hfchat")
+
+OVERLOADED: Final = (502, 503, 504)
+"""Statuses of a gateway that cannot reach the server, or no longer waits for it."""
+
+_LIMITED: Final = 429
+
+_FAILED: Final = 500
+"""What chat-ui answers where it fails itself; all other 5xx are a gateway's."""
+
 _DEFAULT: Final = Pacing()
+
+_dialects: Final[dict[str, Dialect]] = {}
+"""The dialect of each server, by base URL, for the life of the process."""
 
 
 class RateLimiter:
-    """The places in a window of messages. Safe between threads.
+    """A sliding window over the messages of an account. Safe between threads.
 
     Args:
         limit: How many messages the window holds, at least 1, or None to learn it.
         window: Its length in seconds.
-        margin: How much longer ours is.
+        margin: How many seconds longer ours is.
     """
 
     def __init__(
@@ -78,7 +90,11 @@ class RateLimiter:
         return self._limit
 
     def take(self, now: float) -> float:
-        """Take a place if there is one; else return in how many seconds to ask again."""
+        """Count a message, and return 0; or the seconds to wait first if the window is full.
+
+        Args:
+            now: Seconds on the driver's clock.
+        """
         with self._lock:
             self._forget(now)
             if self._limit is not None and len(self._sent) >= self._limit:
@@ -87,7 +103,11 @@ class RateLimiter:
             return 0.0
 
     def refused(self, now: float) -> None:
-        """Learn from a message that was refused how many the window holds."""
+        """Learn from a refused message how many the window holds.
+
+        Args:
+            now: Seconds on the driver's clock.
+        """
         with self._lock:
             self._forget(now)
             self._refused.append(now)
@@ -114,7 +134,7 @@ class TextCache:
     """The texts of attachments, so that a history that comes again is not read again.
 
     Args:
-        most: How many to keep; those that were used least recently go first.
+        most: How many to keep; the least recently used ones are dropped first.
     """
 
     def __init__(self, most: int) -> None:
@@ -149,9 +169,9 @@ class ServerInfo:
         settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Attributes:
-        wants_details: Whether a model's details are fetched beside its first answer, for a
+        wants_details: Whether a model's details are fetched along with its first answer, for a
             framework that plans with them.
-        attachment_texts: What was read in attachments.
+        attachment_texts: The texts that were read from attachments.
 
     Raises:
         InvalidRequestError: `messages_per_minute` is less than 1.
@@ -193,17 +213,6 @@ class ServerInfo:
     @dialect.setter
     def dialect(self, dialect: Dialect) -> None:
         _dialects[self.endpoint.base_url] = dialect
-
-
-_log = logging.getLogger("hfchat")
-
-OVERLOADED: Final = (502, 503, 504)
-"""Statuses of a gateway that cannot reach the server, or no longer waits for it."""
-
-_LIMITED: Final = 429
-
-_FAILED: Final = 500
-"""What chat-ui answers where it fails itself; all other 5xx are a gateway's."""
 
 
 class Attempts:
@@ -310,8 +319,8 @@ def _reason(request: Request, response: Response) -> RetryReason | None:
 def is_temporary(error: HuggingChatError) -> bool:
     """Whether a refusal is about the moment, and not about what was asked for.
 
-    Nothing follows from it for the resource: another route, or another conversation, in its place
-    would be a further request to a server that has asked to wait, or that nobody reaches.
+    It says nothing about the resource. Trying another route or another conversation instead would
+    be one more request to a server that has asked to wait, or that cannot be reached.
     """
     if isinstance(error, RateLimitError):
         return True

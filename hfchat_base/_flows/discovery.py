@@ -20,8 +20,8 @@ from hfchat_base._protocol import encodings, responses
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.dialects import (
     Dialect,
-    ModelList,
     ModelSource,
+    ParsedModels,
     dialect_of,
     model_sources,
 )
@@ -129,7 +129,7 @@ def models(server: ServerInfo, *, refresh: bool = False) -> Flow[Catalog]:
     return server.catalog
 
 
-def _list_models(server: ServerInfo) -> Flow[ModelList]:
+def _list_models(server: ServerInfo) -> Flow[ParsedModels]:
     refused: MissingAuthError | None = None
     by_request = groupby(model_sources(server.dialect), key=lambda source: source.request)
     for request, sources in [(request, list(sources)) for request, sources in by_request]:
@@ -148,12 +148,12 @@ def _list_models(server: ServerInfo) -> Flow[ModelList]:
                 return found
     if refused is not None:
         raise refused
-    return ModelList(())
+    return ParsedModels(())
 
 
 def _try_sources(
     server: ServerInfo, request: Request, sources: Sequence[ModelSource]
-) -> Flow[ModelList | None]:
+) -> Flow[ParsedModels | None]:
     """Send one request and read it as each generation would; None if it lists no model."""
     response: Response = yield from send(server, request)
     for source in sources:
@@ -189,7 +189,7 @@ def _active_model(server: ServerInfo) -> Flow[str | None]:
 
 
 def model_details(server: ServerInfo, name: str) -> Flow[ModelDetails]:
-    """All that the server says of a model. Asked once and remembered.
+    """All that the server says of a model. It is fetched once and cached.
 
     Raises:
         ModelNotFoundError: There is no model of that name.
@@ -230,9 +230,9 @@ def _with_efforts(server: ServerInfo, details: ModelDetails) -> ModelDetails:
 
 
 def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
-    """Ask for a model's details beside what follows, if somebody wants them and has none.
+    """Ask for a model's details along with what follows, if they are wanted and not known.
 
-    `take_details` has to be called before anything else is started beside the run's stream.
+    `take_details` has to be called before the next `Start`.
     """
     if not server.wants_details or model in server.details or server.dialect is None:
         return
@@ -243,7 +243,7 @@ def start_details(server: ServerInfo, run: RunState, model: str) -> Flow[None]:
 
 
 def take_details(server: ServerInfo, run: RunState) -> Flow[None]:
-    """Remember the details that were asked for; without them the answer is as good."""
+    """Keep the details that were asked for. The answer does not need them."""
     model = run.take_details()
     if model is None:
         return
@@ -278,7 +278,7 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
         may_switch: Whether another model may take the place of a named one.
 
     Raises:
-        InvalidRequestError: The server has no vision model, or the named one is none.
+        InvalidRequestError: The server has no vision model, or the named model is not one.
         ModelNotFoundError: There is no model of that name.
     """
     known = yield from models(server)
@@ -311,7 +311,7 @@ class _McpHealth(Wire):
 
 
 def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpServerInfo, ...]]:
-    """The server's own MCP servers. Asked once and remembered; none on legacy servers."""
+    """The server's own MCP servers. They are fetched once and cached; legacy servers have none."""
     if server.mcp_servers is None or refresh:
         request = (yield from dialect(server)).get_mcp_servers()
         found: list[McpServerInfo] = []
@@ -325,7 +325,7 @@ def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpS
 def check_mcp_servers(
     server: ServerInfo, wanted_servers: Sequence[McpServer], *, web_search: bool
 ) -> Flow[None]:
-    """Refuse a tool server that there is not. The server would leave it out and say nothing.
+    """Refuse a tool server that does not exist. The server would leave it out silently.
 
     Raises:
         InvalidRequestError: The server has none of that name.
@@ -362,7 +362,7 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     """Have the server look at an MCP server.
 
     Raises:
-        InvalidRequestError: The address is none, or the server cannot do this.
+        InvalidRequestError: It is not a web address, or the server cannot do this.
     """
     address = reveal(url) or ""
     WebAddress.parse(address, what="url")

@@ -40,19 +40,20 @@ _GONE: Final = (
     MessageNotFoundError,
     AccessDeniedError,
 )
+"""The errors after which a conversation cannot be continued."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a caller wants: an answer to a history.
+    """A caller's request for the answer to a history.
 
     Attributes:
         messages: The whole history.
         model: A model's id or short name, or None for the default.
         web_search: Whether to search the web first.
         mcp_servers: The tool servers to offer.
-        as_history: Under which history the answer will be continued, if not under `messages` and
-            its text.
+        as_history: Turns the answer into the history that the next call will pass; None for
+            `messages` and the answer's text.
         may_switch_model: Whether another model may answer if there are images and the named one
             does not accept them.
         answer: How the answer is wanted.
@@ -69,7 +70,7 @@ class ChatRequest:
 
 def answer_history(
     server: ServerInfo,
-    history: ConversationIndex,
+    index: ConversationIndex,
     request: ChatRequest,
     run: RunState,
     *,
@@ -78,10 +79,10 @@ def answer_history(
     """Answer a history.
 
     Args:
-        server: Who answers.
-        history: The client's index.
-        request: What is wanted.
-        run: Where the driver looks at the run.
+        server: The server.
+        index: The client's index.
+        request: The history, and how its answer is wanted.
+        run: The run, which the driver and the stream read as well.
         ephemeral: Whether to delete the conversation at once, so that the account keeps no trace.
 
     Raises:
@@ -97,32 +98,32 @@ def answer_history(
     yield from discovery.start_details(server, run, model)
     if ephemeral:
         return (yield from _ephemeral(server, request, run, model))
-    plan = history.plan(model, request.messages)
+    plan = index.plan(model, request.messages)
     if plan.reference is not None:
         try:
             is_there = yield from _is_there(server, plan, plan.reference)
         finally:
-            history.release(plan)
+            index.release(plan)
         if is_there:
-            history.confirm(plan.reference)
+            index.confirm(plan.reference)
         else:
-            history.forget(plan.reference.conversation_id)
-        plan = history.plan(model, request.messages)
+            index.forget(plan.reference.conversation_id)
+        plan = index.plan(model, request.messages)
     if plan.conversation_id is not None:
         try:
-            return (yield from _send(server, history, request, run, model, plan))
+            return (yield from _send(server, index, request, run, model, plan))
         except HuggingChatError as error:
-            if not (yield from _has_gone(server, plan, run, error)):
+            if not (yield from _is_gone(server, plan, run, error)):
                 raise
             _log.info("conversation %s cannot be continued (%s)", plan.conversation_id, error)
-            history.forget(plan.conversation_id)
-        plan = history.plan(model, request.messages, fresh=True)
-    return (yield from _send(server, history, request, run, model, plan))
+            index.forget(plan.conversation_id)
+        plan = index.plan(model, request.messages, fresh=True)
+    return (yield from _send(server, index, request, run, model, plan))
 
 
 def _send(
     server: ServerInfo,
-    history: ConversationIndex,
+    index: ConversationIndex,
     request: ChatRequest,
     run: RunState,
     model: str,
@@ -140,7 +141,7 @@ def _send(
             if created.model and created.model != model:
                 # It was a short name; the history is known under the model's id from now on.
                 model = created.model
-                plan = history.plan(model, request.messages, fresh=True)
+                plan = index.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
             server,
             _outgoing_message(request, plan, conversation_id, parent_id),
@@ -152,15 +153,15 @@ def _send(
         if not answered:
             if run.is_running and conversation_id is not None:
                 # Nobody knows when that run ends, and two at once would lose an answer.
-                history.forget(conversation_id)
-            history.release(plan)
+                index.forget(conversation_id)
+            index.release(plan)
     if run.stop_requested:
         # A stop that came after the end would stop the next run as well (S).
-        history.forget(conversation_id)
-        history.release(plan)
+        index.forget(conversation_id)
+        index.release(plan)
     else:
         known_as = request.as_history(answer) if request.as_history else None
-        history_id = history.done(plan, conversation_id, answer, known_as)
+        history_id = index.done(plan, conversation_id, answer, known_as)
         answer = answer.model_copy(update={"history_id": history_id})
     return answer
 
@@ -186,7 +187,7 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
     """Ask the server whether an answer that a history refers to can be continued from.
 
     The reference comes with the history, so nothing is taken for granted: the conversation has to
-    be ours, with the same model and system prompt, and no run may be going on in it.
+    be ours, with the same model and system prompt, and no run may be in progress in it.
 
     Raises:
         ResponseError: The server asks to wait, which says nothing about the conversation.
@@ -234,11 +235,11 @@ def _outgoing_message(
     )
 
 
-def _has_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
+def _is_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatError) -> Flow[bool]:
     """Return whether an error means that a conversation cannot be continued.
 
-    If the message may have arrived there before it went, sending it to another is a further attempt
-    at it: what came of the first one has gone with its conversation.
+    If the message may have reached the conversation before that was deleted, sending it to another
+    one is a second attempt: the result of the first is gone with its conversation.
     """
     if run.is_running and server.policy.retries.attempts == 1:
         return False

@@ -15,11 +15,11 @@ The rules:
   system prompt, the rest one clearly marked transcript (or the bare text, if it is one message).
 * A conversation in use by one call is never used by another (two runs at once lose an answer, R:
   `two_runs_in_one_conversation`): the other call gets a conversation of its own.
-* A conversation that has gone, is full, or was left in the middle of a run is forgotten.
+* A conversation that is gone, is full, or was left in the middle of a run is forgotten.
 * A message of a history may refer to the server's message that it is (`AnswerReference`). If the
-  index does not know the beginning that ends with it, the plan names the reference. It fits only
-  that very beginning, model and system prompt included, and whoever carries out the plan asks the
-  server before it counts. That way a conversation continues in another process.
+  index does not know the beginning that ends with it, the plan names the reference. A reference
+  fits one beginning only, model and system prompt included, and whoever carries out the plan asks
+  the server whether it holds. So a conversation can continue in another process.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _Key = bytes
 
 
 @dataclass(slots=True)
-class _Thread:
-    """A conversation of the server, and whether a call is using it."""
+class _Conversation:
+    """A conversation on the server, and whether a call is using it."""
 
     conversation_id: str
     busy: bool = False
@@ -47,7 +47,9 @@ class _Thread:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    thread: _Thread
+    """A message in a conversation: where a known beginning ends."""
+
+    conversation: _Conversation
     message_id: str
 
 
@@ -63,6 +65,8 @@ class Plan:
         text: What the user says.
         files: What is attached to it.
         reference: Where a longer beginning than the known one should be, or None.
+        end: The key of the whole history, for the index.
+        held: The conversation that the plan holds, for the index; None for a new one.
     """
 
     model: str
@@ -72,8 +76,8 @@ class Plan:
     text: str
     files: tuple[Attachment, ...]
     reference: AnswerReference | None
-    _end: _Key
-    _thread: _Thread | None
+    end: _Key
+    held: _Conversation | None
 
 
 class ConversationIndex:
@@ -91,22 +95,22 @@ class ConversationIndex:
         register(self)
 
     def after_fork(self) -> None:
-        """Forget all conversations: the parent of this process goes on with them.
+        """Forget all conversations: the parent of this process continues them.
 
         Two processes in one conversation would take each other's runs for their own. Nothing is
         lost, since every call brings its whole history.
         """
         for place in self._places.values():
-            self._forgotten[place.thread.conversation_id] = None
+            self._forgotten[place.conversation.conversation_id] = None
         self._places = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._places)
 
     def plan(self, model: str, messages: Sequence[ChatMessage], *, fresh: bool = False) -> Plan:
-        """Decide what to send, and take hold of the conversation that it goes to.
+        """Decide what to send, and hold the conversation that it goes to.
 
-        A plan that holds a conversation has to be given back with `done` or `forget`.
+        A plan that holds a conversation has to be given back with `done`, `release` or `forget`.
 
         Args:
             model: The id of the model that will answer.
@@ -116,7 +120,7 @@ class ConversationIndex:
         Raises:
             InvalidRequestError: There is nothing to answer.
         """
-        system_prompt, history = _divide(messages)
+        system_prompt, history = _split_system_prompt(messages)
         if not history:
             msg = "There is no message to answer: the history has only system messages, or none."
             raise InvalidRequestError(msg)
@@ -130,18 +134,18 @@ class ConversationIndex:
                     model, None, None, system_prompt, text, files, reference, keys[-1], None
                 )
             index, place = known
-            place.thread.busy = True
+            place.conversation.busy = True
         text, files = render(history[index:], continues=True)
         return Plan(
             model,
-            place.thread.conversation_id,
+            place.conversation.conversation_id,
             place.message_id,
             system_prompt,
             text,
             files,
             reference,
             keys[-1],
-            place.thread,
+            place.conversation,
         )
 
     def done(
@@ -151,28 +155,28 @@ class ConversationIndex:
         answer: Answer,
         known_as: Sequence[ChatMessage] | None = None,
     ) -> str | None:
-        """Remember where an answered history stands, and let go of its conversation.
+        """Remember where an answered history ends, and release its conversation.
 
         Args:
             plan: What was sent.
             conversation_id: Where it was sent to.
-            answer: What came; without its id nothing can be continued from there.
-            known_as: The history, answer included, that the caller will hand over; by default what
-                was planned for and the answer's text.
+            answer: The answer; without its id nothing can be continued from there.
+            known_as: The history, answer included, that the caller will pass next; by default
+                the planned one and the answer's text.
 
         Returns:
-            What identifies that history; None if it cannot be continued from there.
+            What identifies that history; None if it cannot be continued.
         """
         with self._lock:
-            thread = plan._thread or _Thread(conversation_id)  # noqa: SLF001 - ours
-            thread.busy = False
+            conversation = plan.held or _Conversation(conversation_id)
+            conversation.busy = False
             if answer.message_id is None:
                 return None
             if known_as is None:
-                key = _extend(plan._end, ChatMessage("assistant", answer.text))  # noqa: SLF001 - ours
+                key = _extend(plan.end, ChatMessage("assistant", answer.text))
             else:
-                key = _keys(plan.model, *_divide(known_as))[-1]
-            self._remember(key, _Place(thread, answer.message_id))
+                key = _keys(plan.model, *_split_system_prompt(known_as))[-1]
+            self._remember(key, _Place(conversation, answer.message_id))
             return key.hex()
 
     def confirm(self, reference: AnswerReference) -> None:
@@ -182,27 +186,27 @@ class ConversationIndex:
             reference: `Plan.reference`.
         """
         with self._lock:
-            threads = (place.thread for place in self._places.values())
-            same = (t for t in threads if t.conversation_id == reference.conversation_id)
-            thread = next(same, None) or _Thread(reference.conversation_id)
+            known = (place.conversation for place in self._places.values())
+            same = (c for c in known if c.conversation_id == reference.conversation_id)
+            conversation = next(same, None) or _Conversation(reference.conversation_id)
             assert reference.history_id is not None  # noqa: S101 - a plan has put it in
             key = bytes.fromhex(reference.history_id)
-            self._places.setdefault(key, _Place(thread, reference.message_id))
+            self._places.setdefault(key, _Place(conversation, reference.message_id))
             self._remember(key, self._places[key])
 
     def release(self, plan: Plan) -> None:
-        """Let go of a plan's conversation, which stays as it was before."""
-        if plan._thread is not None:  # noqa: SLF001 - ours
+        """Release a plan's conversation, which stays as it was before."""
+        if plan.held is not None:
             with self._lock:
-                plan._thread.busy = False  # noqa: SLF001 - ours
+                plan.held.busy = False
 
     def forget(self, conversation_id: str) -> None:
-        """Forget a conversation: it has gone, or nobody knows what is still running in it."""
+        """Forget a conversation: it is gone, or nobody knows what is still running in it."""
         with self._lock:
             self._places = OrderedDict(
                 (key, place)
                 for key, place in self._places.items()
-                if place.thread.conversation_id != conversation_id
+                if place.conversation.conversation_id != conversation_id
             )
             self._forgotten[conversation_id] = None
             while len(self._forgotten) > self._max_entries:
@@ -232,7 +236,7 @@ class ConversationIndex:
         return None
 
     def forget_all(self) -> None:
-        """Forget all conversations: they have gone."""
+        """Forget all conversations: they are gone."""
         with self._lock:
             self._places = OrderedDict()
 
@@ -242,7 +246,7 @@ class ConversationIndex:
         # The last message is what is to be answered, so it is never part of the beginning.
         for index, key in reversed(list(enumerate(keys[: len(history)]))[1:]):
             place = self._places.get(key)
-            if place is not None and not place.thread.busy:
+            if place is not None and not place.conversation.busy:
                 self._places.move_to_end(key)
                 return index, place
         return None
@@ -251,10 +255,10 @@ class ConversationIndex:
 def render(
     history: Sequence[ChatMessage], *, continues: bool = False
 ) -> tuple[str, tuple[Attachment, ...]]:
-    """Put messages into the one that the server takes.
+    """Write messages as the one message that the server takes.
 
-    User messages alone are joined by blank lines. A mix of roles becomes a marked transcript, with
-    what the user said last apart, so that small models see what they are to answer.
+    User messages alone are joined by blank lines. A mix of roles becomes a marked transcript. What
+    the user said last follows it, so that small models see what they have to answer.
 
     Args:
         history: The messages, without leading system messages.
@@ -289,8 +293,8 @@ def _attached(files: Sequence[Attachment]) -> str:
     return " ".join(f"[attached: {upload.name}]" for upload in files)
 
 
-def _divide(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]]:
-    """Split the leading system messages off."""
+def _split_system_prompt(messages: Sequence[ChatMessage]) -> tuple[str, Sequence[ChatMessage]]:
+    """The leading system messages as one text, and the messages that follow them."""
     count = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
     system_prompt = "\n\n".join(m.content for m in messages[:count] if m.content)
     return system_prompt, messages[count:]
@@ -318,6 +322,6 @@ def _extend(key: _Key, message: ChatMessage) -> _Key:
 
 
 def _packed(*texts: str) -> bytes:
-    """Texts as bytes that no other texts give."""
+    """Texts as bytes, each after its length, so that no other texts give the same bytes."""
     parts = [text.encode("utf-8", "surrogatepass") for text in texts]
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -1,4 +1,4 @@
-"""Messages in a conversation that a caller holds: send, answer again, edit; and dictation.
+"""Messages in a conversation that a caller holds: send one, regenerate an answer, edit one.
 
 What lives here is what such a conversation remembers between its messages, and the guard that only
 one run is active in it. `run.py` reads the answer; `histories.py` handles whole histories.
@@ -32,8 +32,8 @@ class ConversationState:
     Attributes:
         id: The server's id.
         model: The id of its model.
-        title: As last heard.
-        system_prompt: What it began with.
+        title: As the server last sent it.
+        system_prompt: The one that it began with.
         message_id: Where the next message goes; None if that has to be read.
         run: The active run, or None.
         unsettled: A run that was closed early or stopped, so that its end is not known, and the
@@ -67,7 +67,7 @@ class ConversationState:
         """Begin a run.
 
         Raises:
-            ConversationBusyError: One is going on.
+            ConversationBusyError: A run is in progress.
         """
         with self._lock:
             if self.run is not None:
@@ -85,8 +85,8 @@ class ConversationState:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What goes with a message."""
+class SendOptions:
+    """What is sent with a message, and how its answer is wanted."""
 
     files: Sequence[Attachment] = ()
     web_search: bool = False
@@ -99,7 +99,7 @@ def send_message(
     state: ConversationState,
     run: RunState,
     text: str,
-    options: Options,
+    options: SendOptions,
     *,
     parent_id: str | None,
 ) -> Flow[Answer]:
@@ -111,7 +111,7 @@ def retry(
     server: ServerInfo,
     state: ConversationState,
     run: RunState,
-    options: Options,
+    options: SendOptions,
     *,
     message_id: str | None,
 ) -> Flow[Answer]:
@@ -124,7 +124,7 @@ def edit(
     state: ConversationState,
     run: RunState,
     text: str,
-    options: Options,
+    options: SendOptions,
     *,
     message_id: str | None,
 ) -> Flow[Answer]:
@@ -137,7 +137,7 @@ def _run(
     state: ConversationState,
     run: RunState,
     text: str | None,
-    options: Options,
+    options: SendOptions,
     message_id: str | None,
     *,
     redoes: Role | None = None,
@@ -198,7 +198,7 @@ def _target(server: ServerInfo, state: ConversationState, redoes: Role | None) -
 
 
 def _check_options(
-    server: ServerInfo, state: ConversationState, run: RunState, options: Options
+    server: ServerInfo, state: ConversationState, run: RunState, options: SendOptions
 ) -> Flow[None]:
     """Check what goes with a message, and switch to a vision model if it needs one."""
     yield from _ensure_vision_model(server, state, options)
@@ -210,7 +210,7 @@ def _check_options(
 
 
 def _ensure_vision_model(
-    server: ServerInfo, state: ConversationState, options: Options
+    server: ServerInfo, state: ConversationState, options: SendOptions
 ) -> Flow[None]:
     """Switch the conversation to a vision model if there are images and its own has no vision."""
     if not any(upload.is_image for upload in options.files):

@@ -32,7 +32,15 @@ from hfchat_base.errors import (
 from hfchat_base.events import Event, FinalAnswer, ReasoningDelta, TextDelta
 from hfchat_base.types import Message
 
-_State = Literal["lost", "capped", "absent", "waiting", "over"]
+_Outcome = Literal["lost", "capped", "absent", "waiting", "over"]
+"""What one look found out, if the run did not end with it:
+
+* ``lost``: nothing, because the connection was lost again.
+* ``capped``: the log was read until the server closed it by its clock.
+* ``absent``: the server shows no trace of the message.
+* ``waiting``: the answer is stored, and the server is still writing it.
+* ``over``: nothing more can be read.
+"""
 
 _log = logging.getLogger("hfchat")
 
@@ -65,28 +73,28 @@ def resume(
     _log.info("the connection was lost during an answer; looking for the rest of it")
     policy = server.policy.resuming
     give_up_at = (yield from now()) + (server.policy.timeouts.total or policy.patience)
-    looks = vain = absent = 0
-    while run.final is None and policy.allows(looks, vain):
-        yield from sleep(min(policy.first_pause * 2.0**vain, policy.longest_pause))
+    looks = without_news = absent = 0
+    while run.final is None and policy.allows(looks, without_news):
+        yield from sleep(min(policy.first_pause * 2.0**without_news, policy.longest_pause))
         looks += 1
-        vain += 1
+        without_news += 1
         seen = run.seen_characters, run.seen_events
-        state, error = yield from _look(server, message, run, deadlines)
+        outcome, error = yield from _look(server, message, run, deadlines)
         lost = error or lost
         if not run.is_cut_off:
             return True
-        if state == "over":
+        if outcome == "over":
             break
-        if state == "absent":
+        if outcome == "absent":
             absent += 1
         elif error is None:  # a failed look proves nothing
             absent = 0
         if absent >= policy.absent_looks and run.has_seen_nothing:
             return False
-        if state == "waiting" and (yield from now()) < give_up_at:
-            vain = min(vain, policy.looks_without_news - 2)
-        elif state == "capped" or seen != (run.seen_characters, run.seen_events):
-            vain = 0
+        if outcome == "waiting" and (yield from now()) < give_up_at:
+            without_news = min(without_news, policy.looks_without_news - 2)
+        elif outcome == "capped" or seen != (run.seen_characters, run.seen_events):
+            without_news = 0
     if run.final is not None:
         yield from _drain(server, run, deadlines)
         return True
@@ -115,8 +123,8 @@ def _drain(server: ServerInfo, run: RunState, deadlines: Deadlines | None) -> Fl
 
 def _look(
     server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
-) -> Flow[tuple[_State, HuggingChatError | None]]:
-    """Look for the rest of a run once; return the state and the error, if there was one."""
+) -> Flow[tuple[_Outcome, HuggingChatError | None]]:
+    """Look for the rest of a run once; return the outcome and the error, if there was one."""
     nothing_seen = run.has_seen_nothing
     try:
         return (yield from _look_once(server, message, run, deadlines)), None
@@ -134,7 +142,7 @@ def _look(
         return "over", error
 
 
-def _wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[_State]:
+def _wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[_Outcome]:
     """Wait before the next look as long as a refusal asks; "over" if that is too long."""
     try:
         yield from context.wait_as_asked(server, error)
@@ -145,8 +153,8 @@ def _wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[_State]:
 
 def _look_once(
     server: ServerInfo, message: OutgoingMessage, run: RunState, deadlines: Deadlines | None
-) -> Flow[_State]:
-    """Look for the rest of a run once; return what is known of it if it did not end."""
+) -> Flow[_Outcome]:
+    """Look for the rest of a run once; a failure is raised."""
     if run.generation_id is not None:
         begun_at = yield from now()
         end = yield from _replay(server, run, deadlines)

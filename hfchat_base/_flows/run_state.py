@@ -75,9 +75,9 @@ class SettingsHold:
     """The account's settings, held for a message (`_flows/settings.py`).
 
     Attributes:
-        take_lock: Takes their lock for this holder if it is free; returns whether it is held.
-        release_lock: Gives it back.
-        before: What is to be restored: names of settings with their values.
+        take_lock: Takes their lock for this holder if it is free; returns whether it has it.
+        release_lock: Releases it.
+        before: The settings to restore, by name.
     """
 
     take_lock: Callable[[SettingsHold], bool]
@@ -85,11 +85,11 @@ class SettingsHold:
     before: dict[str, Any] = field(default_factory=dict)
 
     def take(self) -> bool:
-        """Take them, if nobody else holds them; return whether they are held now."""
+        """Take the lock if nobody else holds it; return whether this holder has it now."""
         return self.take_lock(self)
 
     def release(self) -> None:
-        """Let them go; may be called again."""
+        """Release the lock; may be called again."""
         self.release_lock(self)
 
 
@@ -122,7 +122,7 @@ class RunState:
         options: How the answer is wanted.
         settings_hold: The account's settings, as far as they are held for it.
         model: The id of the model that answers.
-        details_of: The model whose details are being fetched beside it, or None.
+        details_of: The model whose details are being fetched during the run, or None.
         early: The conversation as it was read while the answer came, or None.
         earlier_artifacts: The artifacts of the messages before, if they are known.
     """
@@ -218,7 +218,7 @@ class RunState:
         return hold
 
     def take_to_delete(self) -> str | None:
-        """The conversation to delete; it is handed out once."""
+        """The conversation to delete; it is returned once."""
         conversation_id, self.to_delete = self.to_delete, None
         return conversation_id
 
@@ -240,11 +240,11 @@ class RunState:
         self._stop_failed = True
 
     def ask_for_details(self, model: str) -> None:
-        """Note that a model's details are being fetched beside the run."""
+        """Note that a model's details are being fetched during the run."""
         self.details_of = model
 
     def take_details(self) -> str | None:
-        """The model whose details are being fetched; whoever takes them does so once."""
+        """The model whose details are being fetched; returned once."""
         model, self.details_of = self.details_of, None
         return model
 
@@ -260,7 +260,7 @@ class RunState:
         return self._questions
 
     def wait_for_reply(self, elicitation_id: str) -> None:
-        """The server ends this run, and goes on in another one with the reply to a question (S)."""
+        """The server ends this run, and continues in another one after the user's reply (S)."""
         self._open_elicitation = elicitation_id
 
     def continue_after_reply(self, generation_id: str) -> str:
@@ -340,7 +340,7 @@ class RunState:
 
     @property
     def final(self) -> FinalAnswer | None:
-        """The server's final answer, once it has come."""
+        """The server's final answer, once it has arrived."""
         return self.accumulator.final
 
     @property
@@ -356,7 +356,7 @@ class RunState:
 
     @property
     def waits_for_reply(self) -> bool:
-        """Whether another run goes on with the answer, with the reply to a question."""
+        """Whether another run continues the answer after the reply to a question."""
         return self._open_elicitation is not None and self.final is None
 
     @property

@@ -1,12 +1,13 @@
 """The account's settings: read, changed, and held for as long as a message needs them.
 
-A server that is sent settings resets every key that is left out (S), so a change reads them,
-changes what it names and writes all of them back. They are the account's, the user's browser sees
-them too, and they count from the next message on, which the server reads them for when it begins to
-answer (`started`). A message that wants a value of its own therefore takes `SettingsLock`, writes
-the value, and lets the lock go when its answer has started: two messages of one process that want
-different values follow each other for that long. A message that failed before has still to restore
-what it changed; it keeps the lock until that is done, or until nobody has the run any more.
+A server resets every key that a change leaves out (S), so a change reads all settings, replaces
+what it names and writes all of them back. They belong to the account, and the user's browser shows
+them too. The server reads them for a message when it begins to answer it (`started`).
+
+A message that wants a value of its own therefore takes the account's `SettingsLock`, writes the
+value, and releases the lock when its answer has started. Two messages of one process that want
+different values wait for each other that long. A message that fails before its answer has started
+keeps the lock until it has restored what it changed, or until its run is dropped.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ PROVIDER_CHOICES: Final = ("auto", "fastest", "cheapest")
 
 
 class SettingsLock:
-    """Who may change an account's settings now: one message at a time. Free after a fork.
+    """Lets one message at a time change an account's settings. Free after a fork.
 
-    Holders are known weakly, so that one that was dropped without a word holds up nobody.
+    It refers to its holder weakly, so that a holder that was dropped does not block the others.
     """
 
     def __init__(self) -> None:
@@ -47,20 +48,20 @@ class SettingsLock:
         register(self)
 
     def take(self, holder: SettingsHold) -> bool:
-        """Take it, if nobody else has it; return whether that was so."""
+        """Take it if nobody else holds it; return whether this holder has it now."""
         with self._guard:
             if self._holder() is None:
                 self._holder = ref(holder)
             return self._holder() is holder
 
     def release(self, holder: SettingsHold) -> None:
-        """Let it go, if it is held by this holder."""
+        """Release it, if this holder has it."""
         with self._guard:
             if self._holder() is holder:
                 self._holder = _nobody
 
     def after_fork(self) -> None:
-        """Nobody of the parent holds it here."""
+        """Free it: its holder is in the parent of this process."""
         self._holder = _nobody
 
 
@@ -77,7 +78,7 @@ def lock_for(base_url: str, account: Iterable[str]) -> SettingsLock:
 
     Args:
         base_url: Its server.
-        account: What its session is known by. Only a digest of it is kept.
+        account: The values of its session's cookies. Only a digest of them is kept.
     """
     key = hashlib.blake2b("\0".join([base_url, *account]).encode("utf-8", "replace")).digest()
     with _finding:  # two threads that ask first get the same one
@@ -137,7 +138,7 @@ def _write(
 
 
 def _named(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings by their names here; those that nobody has named keep the server's."""
+    """The settings under the names of `Settings`, without those that it does not have."""
     names = {setting_key(name): name for name in Settings.model_fields}
     return {
         names[key]: value for key, value in stored.items() if key in names and value is not None
@@ -168,7 +169,7 @@ def _check(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hold(server: ServerInfo, run: RunState) -> Flow[None]:
-    """Before a message is sent: see to it that the account has the settings that it wants."""
+    """Give the account the settings that a message wants, before it is sent."""
     options = run.options
     if not options.changes_account:
         return
@@ -229,7 +230,7 @@ def _wanted(model: str, options: AnswerOptions) -> dict[str, Any]:
 
 
 def _part(stored: Mapping[str, Any], name: str, value: Any) -> Any:
-    """What a setting says now of what a change says something of."""
+    """The present value of a setting, of the same models as the new value if that names models."""
     now = stored.get(setting_key(name))
     if isinstance(value, Mapping):
         return {model: (now or {}).get(model) for model in value}

@@ -1,7 +1,8 @@
 """Numbers and names of chat-ui's protocol, each with its source.
 
-(R) was seen in a recording of a real server, (S) was read in the source of chat-ui. Both the client
-and the local server take them from here. No behaviour lives here.
+(R) was seen in a recording of a real server, (S) was read in the source of chat-ui. No behaviour
+lives here. The local server (`hfchat_base/local/`) has its own numbers: it could not judge a client
+with which it shared an error.
 """
 
 from __future__ import annotations
@@ -13,22 +14,13 @@ Generation = Literal["current", "legacy"]
 
 DEFAULT_BASE_URL: Final = "https://huggingface.co/chat"
 BILLING_URL: Final = "https://huggingface.co/settings/billing"
-"""HuggingChat itself."""
+"""Where HuggingChat is, and where its users see what they pay."""
 
 SESSION_COOKIE: Final = "hf-chat"
 """The chat session (R). A self-hosted server may rename it (S: ``COOKIE_NAME``)."""
 
 SITE_COOKIE: Final = "token"
 """The site's own session on huggingface.co; without it the server rejects `hf-chat` there (S)."""
-
-TOKEN_PADDING_CHARACTERS: Final = 16
-"""Stream tokens are filled up with NUL to this length, against traffic analysis (R)."""
-
-FINAL_ANSWER_SPACES: Final = 4096
-"""Spaces that follow a `finalAnswer` line, with no newline of their own (R)."""
-
-KEEP_ALIVE_SECONDS: Final = 0.1
-"""How often a `keepAlive` status is sent while a run goes on (R)."""
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 """The largest attachment, decoded (R: ``file_too_large``)."""
@@ -40,7 +32,7 @@ AUDIO_TYPES: Final = (
     *("audio/webm", "audio/ogg", "audio/wav", "audio/flac", "audio/mpeg", "audio/mp4"),
     "audio/x-wav",
 )
-"""The kinds of recordings that are (S)."""
+"""The MIME types of recordings that a server transcribes (S)."""
 
 AUDIO_ALIASES: Final = {
     **dict.fromkeys(("video/webm", "audio/x-matroska"), "audio/webm"),
@@ -50,7 +42,7 @@ AUDIO_ALIASES: Final = {
     **dict.fromkeys(("audio/x-flac",), "audio/flac"),
     **dict.fromkeys(("audio/x-ogg", "audio/opus", "audio/oga"), "audio/ogg"),
 }
-"""What others call these kinds. A container is detected as video whatever is in it."""
+"""Other names of these types. A container is detected as video whatever is in it."""
 
 MAX_BODY_BYTES: Final = 15_728_640
 """The largest request body on HuggingChat (S: ``BODY_SIZE_LIMIT``)."""

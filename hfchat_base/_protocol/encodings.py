@@ -164,7 +164,7 @@ def from_devalue(values: Any, what: str) -> Any:
 def from_sveltekit_data(body: bytes, what: str) -> list[dict[str, Any]]:
     """Read a ``__data.json``: the data of each node that was sent, in order.
 
-    A refusal is not noticed here; see `refusals.check_data`.
+    A refusal is not noticed here; see `responses.check_data`.
 
     Raises:
         ProtocolError: It is not such a document.
@@ -280,7 +280,7 @@ def parse_literal(script: str, start: int = 0) -> Any:
     that JSON does not have. An expression that is none of these ends the attempt.
 
     Raises:
-        ProtocolError: It is no such literal.
+        ProtocolError: It is not such a literal.
     """
     pieces: list[str] = []
     depth = 0

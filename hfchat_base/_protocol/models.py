@@ -1,6 +1,6 @@
 """The models of a server: reading the list, choosing from it, and the short names.
 
-How the list is asked for, and in which order of ways, is known in `flows/discovery.py`.
+How the list is fetched, and which routes are tried in which order, is in `_flows/discovery.py`.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class Catalog:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Short names → ids: the display name and the part behind the slash, in lower case.
+        """Short names → ids: the display name and the part after the slash, in lower case.
 
-        A name that two models share is nobody's alias.
+        A name that two models share is no alias.
         """
         owners: dict[str, set[str]] = {}
         for model in self.models:

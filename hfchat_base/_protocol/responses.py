@@ -64,7 +64,7 @@ def check(response: Response, request: Request) -> Response:
     """Pass a success on.
 
     Raises:
-        HuggingChatError: It is none; see `refusal`.
+        HuggingChatError: It is not a success; see `refusal`.
     """
     if response.status != _OK:
         raise refusal(response, request)
@@ -75,8 +75,8 @@ def check_json(response: Response, request: Request) -> Response:
     """Pass a success that carries JSON on.
 
     Raises:
-        HuggingChatError: It is none; see `refusal`.
-        UnexpectedPageError: It is a page.
+        HuggingChatError: It is not a success; see `refusal`.
+        UnexpectedPageError: It is an HTML page.
     """
     check(response, request)
     if is_page(response):
@@ -96,8 +96,8 @@ def check_data(response: Response, request: Request, what: str) -> Response:
         what: What it should have been, for the error.
 
     Raises:
-        HuggingChatError: It is none; see `refusal`.
-        ProtocolError: It is no such document.
+        HuggingChatError: It is not a success; see `refusal`.
+        ProtocolError: It is not such a document.
     """
     check_json(response, request)
     document = encodings.sveltekit_document(response.body, what)

@@ -34,7 +34,7 @@ class ThinkSplitter:
         self._thinking = False
         self._thought = False  # whether any thought has begun yet
         self._can_open = True  # only white space since the last place where a thought can begin
-        self._has_text = False  # whether any text was handed out yet
+        self._has_text = False  # whether any text was returned yet
         self._held = ""  # the beginning of a tag
         self._blank: list[str] = []  # white space that may turn out to be nobody's
 
@@ -79,7 +79,7 @@ class ThinkSplitter:
         return deltas
 
     def _think(self, text: str, start: int, deltas: list[Delta]) -> int:
-        """Hand out a thought; return where the text goes on behind its closing tag."""
+        """Hand out a thought; return where the text continues, after its closing tag."""
         end = text.find(CLOSE, start)
         is_closed = end >= 0
         if not is_closed:
@@ -94,7 +94,7 @@ class ThinkSplitter:
         return end + len(CLOSE)
 
     def _speak(self, text: str, start: int, deltas: list[Delta]) -> int:
-        """Hand out text up to the next thought; return where that begins, behind its tag."""
+        """Hand out text up to the next thought; return where that begins, after its tag."""
         position = start
         while True:
             begin = self._next_opening(text, position)

@@ -45,7 +45,7 @@ class AsyncTransport(Transport):
         """Send a request and wait for the whole response.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         async with await self.start(request) as stream:
             return await stream.finish(self._response_timeout)
@@ -59,7 +59,7 @@ class AsyncTransport(Transport):
         """Send a request and wait for the head of the response.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         await self._resolve_credentials()
         stream = AsyncStream(self, request, is_stream=True)
@@ -239,7 +239,7 @@ class AsyncStream:
         """Wait for the head.
 
         Raises:
-            TransportError: There is none, or not within `timeout` seconds.
+            TransportError: No head arrived, or not within `timeout` seconds.
         """
         until = deadline(timeout)
         exchange = self._exchange
@@ -274,7 +274,7 @@ class AsyncStream:
         """Wait for the whole response, at most `timeout` seconds.
 
         Raises:
-            TransportError: There is none, or not in time.
+            TransportError: No whole response arrived, or not in time.
         """
         until = deadline(timeout)
         head = await self.open(timeout)
@@ -328,7 +328,7 @@ class _Waker:
     """Wakes whoever waits for news of an exchange, or when a deadline passes.
 
     It does not know the stream, so that dropping the stream is enough to leave. Deadlines move
-    with every token, so its timer is not set anew each time: one that comes too early is put off.
+    with every token, so its timer is not replaced each time: one that fires too early is set again.
     """
 
     __slots__ = ("_timer", "_until", "_waiter")
@@ -341,8 +341,8 @@ class _Waker:
     def wake(self) -> None:
         """Say that something has happened, also from what libcurl calls.
 
-        A signal may break this off, and it rings again then. So nothing is changed here that could
-        be half done: a future may be "done" before it has woken anybody.
+        A signal may interrupt this, and it is called again then. So nothing is changed here that
+        could be half done: a future may be "done" before it has woken anybody.
         """
         if self._waiter is not None and not self._waiter.done():
             loop = self._waiter.get_loop()
@@ -355,7 +355,7 @@ class _Waker:
         if until is not None:
             if until <= time.monotonic():
                 return False
-            self._see_to_timer(loop, until)
+            self._set_timer(loop, until)
         self._until = until
         self._waiter = loop.create_future()
         try:
@@ -373,10 +373,10 @@ class _Waker:
             self._timer.cancel()
             self._timer = None
 
-    def _see_to_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
         if self._timer is not None:
             if self._until is not None and self._until <= until:
-                return  # it rings in time
+                return  # it fires in time
             self._timer.cancel()
         self._timer = loop.call_later(until - time.monotonic(), self._time_is_up, loop)
 

@@ -161,11 +161,11 @@ class Connection:
 
 
 def check_header(name: str, value: str) -> None:
-    """Refuse a header that would be another one, or several, to whoever reads it.
+    """Refuse a header that a server could read as another one, or as several.
 
     Raises:
-        InvalidRequestError: Its name is none, or its value holds a control character or a lone
-            surrogate.
+        InvalidRequestError: Its name is not a header name, or its value holds a control character
+            or a lone surrogate.
     """
     if not _HEADER_NAME.fullmatch(name):
         msg = f"{name!r} is not a valid header name."
@@ -199,7 +199,7 @@ def check_multi(multi: Any) -> Any:
     """Pass a multi handle on.
 
     Raises:
-        TransportError: There is none, because no descriptor was left for it.
+        TransportError: There is no handle, because no descriptor was left for it.
     """
     if multi == ffi.NULL:
         raise _out_of_descriptors("No connection can be opened")
@@ -221,8 +221,8 @@ class Exchange:
         connection: How to reach the server.
         credentials: Whose cookies to send, and to refresh.
         request: What to send.
-        is_stream: Whether the response is read as it comes: uncompressed then, because whoever
-            compresses holds back.
+        is_stream: Whether the response is read as it comes: uncompressed then, because a
+            compressor holds data back.
         pauses: Whether the server is made to wait while much lies unread.
         sockets: Takes note of the connection's.
 
@@ -268,7 +268,7 @@ class Exchange:
         self._epoch = credentials.epoch
         try:
             self._set_options()
-            # libcurl calls by it; it holds this object, so `close` lets go of it.
+            # libcurl calls by it; it holds this object, so `close` releases it.
             self._handle: Any = callbacks.attach(self.curl, self)
         except CurlError as error:
             self.curl.close()
@@ -363,7 +363,7 @@ class Exchange:
         self._handle = None
 
     def resume(self) -> None:
-        """Let what was paused go on.
+        """Continue a body that was paused.
 
         Raises:
             ProtocolError: libcurl had to hold too much of it.
@@ -494,7 +494,7 @@ class Exchange:
         else:
             raw_name, _, raw_value = line.partition(b":")
             raw_value = raw_value.strip(b" \t\r\n")
-            # The name as it is: a line that begins with a space goes on with the one before it.
+            # The name as it is: a line that begins with a space continues the one before it.
             name = raw_name.decode("latin-1").lower()
             if name == "set-cookie":
                 # A cookie is sent back byte for byte.

@@ -46,8 +46,8 @@ pause_factor: float = 1.0
 OnRetry = Callable[[Retry], object]
 
 _CALLS_THE_CALLER: Final = (Elicit, Notify)
-"""What is carried out by a function of the caller. Whatever that raises is for the caller, and no
-error of the transport, which the flow might recover from."""
+"""The commands that a function of the caller carries out. What that raises is for the caller: it is
+not an error of the transport, from which the flow might recover."""
 
 
 class _Closable(Protocol):
@@ -59,7 +59,7 @@ StartedT = TypeVar("StartedT", bound=_Closable)
 
 
 class _Interpreter(Generic[T, StreamT, StartedT]):
-    """What both interpreters hold, and how they let go of it, which needs no waiting."""
+    """What both interpreters hold, and how they release it, which needs no waiting."""
 
     def __init__(self, flow: Flow[T], on_elicitation: OnElicitation | None) -> None:
         self.result: T | None = None
@@ -95,8 +95,8 @@ class SyncResponseStream(Protocol):
     def close(self) -> None: ...
 
 
-class SyncExchange(Protocol):
-    """A request that was started, of the synchronous transport."""
+class SyncPendingResponse(Protocol):
+    """The response to a `Start`, of the synchronous transport."""
 
     def work(self) -> None: ...
     def finish(self, timeout: float | None) -> Response: ...
@@ -112,12 +112,12 @@ class SyncSender(Protocol):
     def on_retry(self) -> OnRetry | None: ...
     def send(self, request: Request, *, last_seconds: float | None = None) -> Response: ...
     def open(self, request: Request) -> tuple[SyncResponseStream, Response]: ...
-    def start(self, request: Request) -> SyncExchange: ...
+    def start(self, request: Request) -> SyncPendingResponse: ...
     def sleep(self, pause: Sleep) -> None: ...
     def now(self) -> float: ...
 
 
-class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncExchange]):
+class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncPendingResponse]):
     """Runs one flow, blocking.
 
     Args:
@@ -223,7 +223,7 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncExchange]):
         return reply
 
     def run(self) -> T:
-        """Run the flow to its end, and drop what events it delivers.
+        """Run the flow to its end, and drop the events that it delivers.
 
         Raises:
             HuggingChatError: What the flow raises.
@@ -243,8 +243,8 @@ class AsyncResponseStream(Protocol):
     def close(self) -> None: ...
 
 
-class AsyncExchange(Protocol):
-    """A request that was started, of the asynchronous transport."""
+class AsyncPendingResponse(Protocol):
+    """The response to a `Start`, of the asynchronous transport."""
 
     async def finish(self, timeout: float | None) -> Response: ...
     def close(self) -> None: ...
@@ -259,12 +259,12 @@ class AsyncSender(Protocol):
     def on_retry(self) -> OnRetry | None: ...
     async def send(self, request: Request) -> Response: ...
     async def open(self, request: Request) -> tuple[AsyncResponseStream, Response]: ...
-    async def start(self, request: Request) -> AsyncExchange: ...
+    async def start(self, request: Request) -> AsyncPendingResponse: ...
     async def sleep(self, pause: Sleep) -> None: ...
     def now(self) -> float: ...
 
 
-class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncExchange]):
+class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncPendingResponse]):
     """Runs one flow in the event loop.
 
     Args:
@@ -359,7 +359,7 @@ class AsyncInterpreter(_Interpreter[T, AsyncResponseStream, AsyncExchange]):
         return await reply if isinstance(reply, Awaitable) else reply
 
     async def run(self) -> T:
-        """Run the flow to its end, and drop what events it delivers.
+        """Run the flow to its end, and drop the events that it delivers.
 
         Raises:
             HuggingChatError: What the flow raises.

@@ -56,7 +56,7 @@ class SyncTransport(Transport):
                 to wait for it, in place of the client's own timeout.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         timeout = self._response_timeout if last_seconds is None else last_seconds
         is_last = last_seconds is not None
@@ -73,7 +73,7 @@ class SyncTransport(Transport):
         """Send a request and wait for the head of the response.
 
         Raises:
-            TransportError: There is none.
+            TransportError: No response arrived.
         """
         stream = SyncStream(self, request, is_stream=True)
         try:
@@ -183,7 +183,7 @@ class SyncStream:
         """Wait for the head.
 
         Raises:
-            TransportError: There is none, or not within `timeout` seconds.
+            TransportError: No head arrived, or not within `timeout` seconds.
         """
         until = deadline(timeout)
         exchange = self._exchange
@@ -219,7 +219,7 @@ class SyncStream:
         """Wait for the whole response, at most `timeout` seconds.
 
         Raises:
-            TransportError: There is none, or not in time.
+            TransportError: No whole response arrived, or not in time.
         """
         until = deadline(timeout)
         head = self.open(timeout)

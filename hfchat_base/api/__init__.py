@@ -6,6 +6,7 @@ api`` serves it. One process serves one account.
 * `endpoint.py`: the application, its routes, who may use it, and how an answer is sent.
 * `schema.py`: what clients send, as pydantic models.
 * `history.py`: a request of either form → the base client's messages, tools and options.
+* `schema_checks.py`: checks against clients' JSON schemas, which must not hold up other clients.
 * `generation.py`: one answer from beginning to end, as the pieces that both forms are made of.
 * `chat_completions.py` and `responses_api.py`: those pieces in the one form and in the other.
 * `failures.py`: the base client's errors as OpenAI's, with their status.

@@ -30,9 +30,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hfchat_base.api.chat_completions import ChatCompletion
 from hfchat_base.api.failures import ApiError, Failure, RequestError
 from hfchat_base.api.generation import Generation, fit
-from hfchat_base.api.history import prompt_of_chat, prompt_of_response
+from hfchat_base.api.history import Prompt, prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
 from hfchat_base.api.schema import ChatCompletionsRequest, Request, ResponsesRequest
+from hfchat_base.api.schema_checks import SchemaChecks
 from hfchat_base.api.stored_responses import StoredResponses
 from hfchat_base.client import AsyncHuggingChat
 from hfchat_base.errors import HuggingChatError
@@ -271,11 +272,13 @@ class _Routes:
         self._max_body_bytes = max_body_bytes
         self._keep_alive = keep_alive
         self._stored = StoredResponses()
+        self._checks = SchemaChecks()
 
     async def close(self) -> None:
         """Close what was opened besides the client."""
         if self._ephemeral_client is not None:
             await self._ephemeral_client.close()
+        await asyncio.to_thread(self._checks.close)
 
     async def health(self, _request: HttpRequest) -> Response:
         """Say that the application runs; needs no key."""
@@ -306,7 +309,7 @@ class _Routes:
         """Answer in the form of Chat Completions."""
         body = await self._read(request, ChatCompletionsRequest)
         client = await self._client_of(request)
-        generation = Generation(client, await fit(await prompt_of_chat(body), client))
+        generation = await self._generation(await prompt_of_chat(body), client)
         includes_usage = bool(body.stream_options and body.stream_options.include_usage)
         form = ChatCompletion(generation, includes_usage=includes_usage)
         return self._answer(form, body, generation)
@@ -319,13 +322,18 @@ class _Routes:
         if body.previous_response_id is not None:
             previous = await self._stored.history(body.previous_response_id, client)
         prompt, history = await prompt_of_response(body, previous, self._stored.item)
-        generation = Generation(client, await fit(prompt, client))
+        generation = await self._generation(prompt, client)
 
         def remember(response_id: str, items: Sequence[Mapping[str, Any]]) -> None:
             self._stored.add(response_id, [*history, *generation.history()], items)
 
         form = ResponseObject(generation, body, remember=None if body.store is False else remember)
         return self._answer(form, body, generation)
+
+    async def _generation(self, prompt: Prompt, client: AsyncHuggingChat) -> Generation:
+        if prompt.schema:
+            await self._checks.run(self._checks.check_schema, prompt.schema)
+        return Generation(client, await fit(prompt, client), self._checks)
 
     def _answer(self, form: _Form, body: Request, generation: Generation) -> Response:
         keep_alive = self._keep_alive if body.stream else None

@@ -7,14 +7,15 @@ whole; the base client finds the conversation that has the beginning of the hist
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Union
 
 from hfchat_base.api.failures import InvalidJsonError
 from hfchat_base.api.history import EFFORT_FIELD, Prompt
+from hfchat_base.api.schema_checks import SchemaChecks
 from hfchat_base.client import AsyncHuggingChat
-from hfchat_base.events import Event
+from hfchat_base.events import Event, FinalAnswer
 from hfchat_base.tools import (
     FunctionCall,
     InvalidToolCall,
@@ -68,6 +69,7 @@ class Generation:
     Args:
         client: Who answers.
         prompt: What is asked.
+        checks: What checks the JSON of the answer.
 
     Attributes:
         answer: What the base client has of the answer so far.
@@ -77,7 +79,7 @@ class Generation:
         calls: The calls that the caller has to run.
     """
 
-    def __init__(self, client: AsyncHuggingChat, prompt: Prompt) -> None:
+    def __init__(self, client: AsyncHuggingChat, prompt: Prompt, checks: SchemaChecks) -> None:
         self.prompt: Final = prompt
         self.answer = Answer()
         self.files: list[FetchedFile] = []
@@ -86,12 +88,14 @@ class Generation:
         self.calls: list[FunctionCall] = []
         self._texts: list[str] = []
         self._client = client
+        self._checks = checks
+        self._is_final = False
         self._session = ToolSession(
             prompt.messages,
             prompt.tools.config,
             stops=prompt.stops,
             response_schema=prompt.schema,
-            check_json=prompt.check_json,
+            check_json=None if prompt.schema is None else self._check,
             streams=prompt.streams,
         )
 
@@ -162,7 +166,7 @@ class Generation:
                 reasoning_effort=self.prompt.effort,
                 as_history=self._as_history,
             ) as stream:
-                is_begun = False
+                is_begun = self._is_final = False
                 async for event in stream:
                     if not is_begun:
                         is_begun = True
@@ -175,20 +179,44 @@ class Generation:
                             yield yielded
                     if stops and session.is_stopped:
                         break
+                    if event.__class__ is FinalAnswer:
+                        await self._check_final(stream.answer)
                 self.answer = answer = stream.answer
-                for piece in session.end(answer):
-                    yielded = self._noted(piece)
-                    if yielded is not None:
-                        yield yielded
+                for yielded in self._rest(answer):
+                    yield yielded
                 self.sources += answer.sources
                 self.tool_runs += answer.tool_runs
                 self.files += await self._client.fetch_files(answer)
-        self._check_json()
+        self._raise_json_problem()
 
-    def _check_json(self) -> None:
+    def _raise_json_problem(self) -> None:
         problem = self._session.json_problem
         if problem and self.prompt.is_strict:
             raise InvalidJsonError(problem)
+
+    def _rest(self, answer: Answer) -> Iterator[ApiPiece]:
+        """The pieces that the session held back until the answer was over."""
+        for piece in self._session.end(answer):
+            yielded = self._noted(piece)
+            if yielded is not None:
+                yield yielded
+
+    async def _check_final(self, answer: Answer) -> None:
+        """Have the session check a JSON answer outside of the event loop, which all clients share.
+
+        Otherwise it would do so when the stream is over, within the loop.
+        """
+        if self.prompt.schema is not None:
+            self._is_final = True
+            await self._checks.run(self._session.as_history, answer)
+
+    def _check(self, value: Any) -> None:
+        if not self._is_final:
+            raise ValueError("It has no end.")
+        if self.prompt.schema:
+            self._checks.check(self.prompt.schema, value)
+        elif not isinstance(value, dict):
+            raise ValueError("It is not a JSON object.")
 
     def _noted(self, piece: Piece) -> ApiPiece | None:
         """Note a piece; None if it says nothing new.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from hfchat_base.api.schema import (
+    AudioData,
     ChatCompletionsRequest,
     ChatMessageParam,
     Content,
@@ -25,7 +26,6 @@ from hfchat_base.api.schema import (
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload, fetch_public_file
 from hfchat_base.tools import FunctionCall, InvalidToolCall, assistant_text, result_text
-from hfchat_base.tools.json_schema import JsonSchema
 from hfchat_base.tools.openai_form import ToolSet, is_strict, response_schema
 from hfchat_base.types import ChatMessage, McpServer, ReasoningEffort, Role
 from hfchat_base.validation import check_servers
@@ -66,7 +66,6 @@ class Prompt:
         tools: The tools that the client or the server runs.
         stops: Stop sequences.
         schema: The JSON schema that the answer has to fit, an empty one for any; None for text.
-        check_json: What checks the value of a JSON answer.
         is_strict: Whether JSON that does not fit is an error.
         mcp_servers: MCP servers for the server to use.
         web_search: Whether the server is to search the web.
@@ -85,7 +84,6 @@ class Prompt:
     tools: ToolSet
     stops: Sequence[str] = ()
     schema: Mapping[str, Any] | None = None
-    check_json: Callable[[Any], None] | None = None
     is_strict: bool = False
     mcp_servers: Sequence[McpServer] = ()
     web_search: bool = False
@@ -186,16 +184,12 @@ def _prompt(
         tools, choice = _allowed(tools, choice.get("allowed_tools") or choice)
     tool_set = ToolSet.from_openai(tools, choice, parallel=request.parallel_tool_calls is not False)
     schema = response_schema(response_format)
-    check_json: Callable[[Any], None] | None = None
-    if schema is not None:
-        check_json = JsonSchema(schema, extra="api").check if schema else _check_object
     return Prompt(
         messages=messages,
         model=request.model or None,
         tools=tool_set,
         stops=stops,
         schema=schema,
-        check_json=check_json,
         is_strict=is_strict(response_format),
         mcp_servers=(*check_servers(request.mcp_servers), *tool_set.mcp_servers),
         web_search=bool(request.web_search) or web_search,
@@ -208,11 +202,6 @@ def _prompt(
         namespaces=namespaces,
         ignored=[*request.ignored, *([] if effort in (None, *_EFFORTS) else [EFFORT_FIELD])],
     )
-
-
-def _check_object(value: Any) -> None:
-    if not isinstance(value, dict):
-        raise ValueError("It is not a JSON object.")  # noqa: TRY004 - as all that is wrong with it
 
 
 def _flat(
@@ -387,10 +376,12 @@ class _Reader:
                     texts.append(upload.as_document())
                 else:
                     files.append(upload)  # the client reads it
+            elif part.type == "input_audio":
+                files.append(_recording(part.input_audio))
             else:
                 raise InvalidRequestError(
-                    f"A HuggingChat server takes no {part.type} content, only text, images and"
-                    " text files."
+                    f"A HuggingChat server takes no {part.type} content, only text, images,"
+                    " recordings and documents."
                 )
         return "\n\n".join(text for text in texts if text), tuple(files)
 
@@ -421,6 +412,13 @@ def _address(part: ContentPart) -> str | None:
     if data and not data.startswith("data:"):
         return f"data:;base64,{data}"
     return data or part.file_url
+
+
+def _recording(audio: AudioData | None) -> Upload:
+    if audio is None:
+        raise InvalidRequestError("A part of type input_audio needs the field input_audio.")
+    mime = f"audio/{audio.format}" if audio.format else None
+    return Upload.from_source(f"data:;base64,{audio.data}", mime=mime).as_audio()
 
 
 def _call(name: str, arguments: str) -> FunctionCall | InvalidToolCall:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Union
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "AudioData",
     "ChatCompletionsRequest",
     "ChatMessageParam",
     "ContentPart",
@@ -65,6 +66,13 @@ class FileData(_Lenient):
     filename: str | None = None
 
 
+class AudioData(_Lenient):
+    """A recording, as base64, and its format, such as ``wav``."""
+
+    data: str
+    format: str | None = None
+
+
 class ContentPart(_Lenient):
     """A part of a message's content, in the form of either API."""
 
@@ -72,6 +80,7 @@ class ContentPart(_Lenient):
     text: str | None = None
     refusal: str | None = None
     image_url: Union[Source, str, None] = None
+    input_audio: AudioData | None = None
     file: FileData | None = None
     file_data: str | None = None
     file_id: str | None = None

@@ -43,7 +43,7 @@ from hfchat_base.auth.cookies import (
     read_cookies,
     select,
 )
-from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.session import FoundSession, Session
 from hfchat_base.auth.sources import resolve_endpoint
 from hfchat_base.auth.store import SessionStore, browser_folder
 from hfchat_base.errors import HuggingChatError, LoginRequired, SessionExpired
@@ -382,7 +382,7 @@ class _LoginServer:
 
     async def login_page(self) -> str:
         """Where to log in: current has a page for it, legacy's is a form on its first page (S)."""
-        dialect = await self._run_async(Found.guest(), discovery.dialect(self._info))
+        dialect = await self._run_async(FoundSession.guest(), discovery.dialect(self._info))
         return f"{self.endpoint.base_url}{dialect.login_path}"
 
     async def whoami_async(self, cookies: Sequence[Cookie]) -> User | None:
@@ -402,7 +402,7 @@ class _LoginServer:
         finally:
             transport.close()
 
-    async def _run_async(self, found: Found, flow: Flow[T]) -> T:
+    async def _run_async(self, found: FoundSession, flow: Flow[T]) -> T:
         transport = AsyncTransport(
             self._connection,
             Session(found, self.endpoint.base_url),
@@ -415,8 +415,8 @@ class _LoginServer:
             await transport.close()
 
     @staticmethod
-    def _found(cookies: Sequence[Cookie]) -> Found:
-        return Found("argument", tuple(cookies))
+    def _found(cookies: Sequence[Cookie]) -> FoundSession:
+        return FoundSession("argument", tuple(cookies))
 
 
 # --- an event loop for synchronous callers --------------------------------------------------------

@@ -1,9 +1,8 @@
 """The session of one client: which cookies are sent, and what the server's cookies mean for them.
 
-What lives here: the rules of the two cookies, of the refresh and of the access token (WIRE.md,
-rules 4 to 7), and saving a refreshed session. Where a session comes from is decided in
-`sources.py`. A cookie's value leaves this object only in a request's headers: never in a repr, a
-pickle or an error.
+What lives here: the rules of the two cookies, of the refresh and of the access token, and saving a
+refreshed session. Where a session comes from is decided in `sources.py`. A cookie's value leaves
+this object only in a request's headers: never in a repr, a pickle or an error.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _log = logging.getLogger("hfchat")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSession:
     """A session as it was found.
 
     Attributes:
@@ -58,10 +57,10 @@ class Found:
     attempts: tuple[str, ...] = ()
 
     @classmethod
-    def guest(cls) -> Found:
+    def guest(cls) -> FoundSession:
         """Make up a session, which servers that allow guests accept from anybody (S).
 
-        It is made up here and not by the server, so that two first requests at once share it.
+        It is generated here and not by the server, so that two first requests at once share it.
         """
         return cls(GUEST, (Cookie(SESSION_COOKIE, str(uuid.uuid4())),))
 
@@ -75,23 +74,23 @@ class Session:
         base_url: The server's address; the cookies are sent to this server only.
     """
 
-    def __init__(self, found: Found | Callable[[], Found], base_url: str) -> None:
+    def __init__(self, found: FoundSession | Callable[[], FoundSession], base_url: str) -> None:
         self._endpoint = Endpoint.parse(base_url)
         self._base_path = urlsplit(self._endpoint.base_url).path
         self._lock = Lock()
-        self._find = None if isinstance(found, Found) else found
-        self._found: Found | None = None
+        self._find = None if isinstance(found, FoundSession) else found
+        self._found: FoundSession | None = None
         self._cookies: tuple[Cookie, ...] = ()
         self._saved: SavedSession | None = None
         self._has_ended = False
         self._epoch = 0
-        if isinstance(found, Found):
+        if isinstance(found, FoundSession):
             self._take(found)
 
     @classmethod
     def guest(cls, base_url: str = DEFAULT_BASE_URL) -> Session:
         """A session that nobody has logged in with."""
-        return cls(Found.guest(), base_url)
+        return cls(FoundSession.guest(), base_url)
 
     @property
     def is_resolved(self) -> bool:
@@ -99,7 +98,7 @@ class Session:
         has_ended = self._has_ended or self._has_expired()
         return self._found is not None and not (has_ended and self._find)
 
-    def resolve(self) -> Found:
+    def resolve(self) -> FoundSession:
         """Find the session, unless that has been done; this may read files.
 
         After the server has invalidated a session, or it has expired, it is looked for once more:
@@ -243,7 +242,7 @@ class Session:
         # Nobody who has logged out wants to continue as somebody else.
         self._saved = self._find = None
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: FoundSession) -> None:
         self._found = found
         self._saved = found.saved
         self._has_ended = False
@@ -265,7 +264,7 @@ class Session:
         return bool(select([replace(cookie, expires=None, secure=False)], self._endpoint))
 
     def _token_headers(self, token: str, request: Request) -> dict[str, str]:
-        # A token is read below /api/ only (WIRE.md, rule 7); pages are read as a guest.
+        # Servers read a token below /api/ only (S); pages are read as a guest.
         if request.path.startswith("/api/"):
             return {"authorization": f"Bearer {token}"}
         if request.method == "GET" and not request.path.startswith("/conversation"):

@@ -37,7 +37,7 @@ from hfchat_base.auth.cookies import (
     read_rows,
     select,
 )
-from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.session import FoundSession, Session
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.errors import HuggingChatError, InvalidRequestError, MissingRequirementsError
 
@@ -47,7 +47,7 @@ COOKIE_FILE_VARIABLE: Final = "HUGGINGCHAT_COOKIE_FILE"
 ACCOUNT_VARIABLE: Final = "HUGGINGCHAT_ACCOUNT"
 BROWSERS_VARIABLE: Final = "HUGGINGCHAT_BROWSERS"
 
-Attempt = Union[Found, str]
+Attempt = Union[FoundSession, str]
 """A session, or why a source has none, as it is shown to the user."""
 
 _log = logging.getLogger("hfchat")
@@ -89,10 +89,10 @@ def find_session(
     return Session(lambda: _find(endpoint, wanted, attempts), endpoint.base_url)
 
 
-def _find(endpoint: Endpoint, account: str | None, attempts: Sequence[str]) -> Found:
+def _find(endpoint: Endpoint, account: str | None, attempts: Sequence[str]) -> FoundSession:
     tried = [*attempts]
     for attempt in (attempt for source in _SOURCES for attempt in source(endpoint, account)):
-        if isinstance(attempt, Found):
+        if isinstance(attempt, FoundSession):
             found = replace(attempt, attempts=tuple(tried))
             _report(endpoint, found)
             return found
@@ -100,13 +100,13 @@ def _find(endpoint: Endpoint, account: str | None, attempts: Sequence[str]) -> F
     raise AssertionError  # the last source always has one
 
 
-def _report(endpoint: Endpoint, found: Found) -> None:
+def _report(endpoint: Endpoint, found: FoundSession) -> None:
     attempts = "; ".join(found.attempts)
     _log.info("session for %s: from %s (%s)", endpoint.base_url, found.source, attempts)
 
 
 def _warn_about_half(cookies: Sequence[Cookie], endpoint: Endpoint) -> None:
-    """Warn about half a session: on huggingface.co it is two cookies (WIRE.md, rule 4)."""
+    """Warn about half a session: on huggingface.co it is two cookies (S)."""
     names = {cookie.name for cookie in cookies}
     if endpoint.base_url == DEFAULT_BASE_URL and len(names & {SESSION_COOKIE, SITE_COOKIE}) == 1:
         missing = SITE_COOKIE if SESSION_COOKIE in names else SESSION_COOKIE
@@ -120,7 +120,9 @@ def _warn_about_half(cookies: Sequence[Cookie], endpoint: Endpoint) -> None:
 # --- the argument and the environment -------------------------------------------------------------
 
 
-def _given(cookies: CookieInput | None, endpoint: Endpoint, attempts: list[str]) -> Found | None:
+def _given(
+    cookies: CookieInput | None, endpoint: Endpoint, attempts: list[str]
+) -> FoundSession | None:
     """What the caller or the environment gives; None if they give nothing."""
     if cookies is not None:
         return _explicit("argument", cookies, endpoint, attempts)
@@ -131,20 +133,20 @@ def _given(cookies: CookieInput | None, endpoint: Endpoint, attempts: list[str])
         found = tuple(read_cookie_file(path, endpoint))
         _warn_about_half(found, endpoint)
         attempts.append(f"environment: used, from {COOKIE_FILE_VARIABLE}")
-        return Found("environment", found, attempts=tuple(attempts))
+        return FoundSession("environment", found, attempts=tuple(attempts))
     attempts.append(f"environment: neither {COOKIES_VARIABLE} nor {COOKIE_FILE_VARIABLE} is set")
     return None
 
 
 def _explicit(
     source: str, cookies: CookieInput, endpoint: Endpoint, attempts: Sequence[str]
-) -> Found:
+) -> FoundSession:
     tried = (*attempts, f"{source}: used")
     if is_access_token(cookies):
-        return Found(source, token=str(cookies).strip(), attempts=tried)
+        return FoundSession(source, token=str(cookies).strip(), attempts=tried)
     found = tuple(read_cookies(cookies, endpoint))
     _warn_about_half(found, endpoint)
-    return Found(source, found, attempts=tried)
+    return FoundSession(source, found, attempts=tried)
 
 
 # --- the saved session ----------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def _saved(endpoint: Endpoint, account: str | None) -> Iterator[Attempt]:
     else:
         cookies = tuple(cookie for cookie in saved.cookies if not cookie.has_expired)
         yield f"saved session: used, the session of {saved.account}"
-        yield Found("saved", cookies, account=saved.account, saved=saved)
+        yield FoundSession("saved", cookies, account=saved.account, saved=saved)
 
 
 # --- the browsers on this machine -----------------------------------------------------------------
@@ -223,7 +225,7 @@ def _browsers(endpoint: Endpoint, _account: str | None) -> Iterator[Attempt]:
             if profile.cookies:
                 _warn_about_half(profile.cookies, endpoint)
                 yield f"{profile.browser}: used"
-                yield Found("browser", profile.cookies)
+                yield FoundSession("browser", profile.cookies)
                 return
             if profile.exists:
                 has_any = True
@@ -361,7 +363,7 @@ def _library() -> ModuleType:
 def _guest(endpoint: Endpoint, _account: str | None) -> Iterator[Attempt]:
     command = login_command(endpoint.base_url)
     yield f"guest: used; if the server needs a login, log in once: {command}"
-    yield Found.guest()
+    yield FoundSession.guest()
 
 
 _SOURCES: Final[Sequence[Callable[[Endpoint, str | None], Iterator[Attempt]]]] = (

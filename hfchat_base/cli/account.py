@@ -24,7 +24,7 @@ from hfchat_base import (
 )
 from hfchat_base.auth import login as browser_login
 from hfchat_base.auth.login import AuthResult, RequestLogin, login_with_cookies
-from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.session import FoundSession, Session
 from hfchat_base.auth.sources import (
     COOKIE_FILE_VARIABLE,
     COOKIES_VARIABLE,
@@ -311,7 +311,7 @@ def _cookies_of(browser: str, base_url: str | None) -> CookieInput:
 
 def _client_of(saved: SavedSession) -> HuggingChat:
     """A client with this very session, whatever the environment says."""
-    found = Found("saved", saved.cookies, account=saved.account, saved=saved)
+    found = FoundSession("saved", saved.cookies, account=saved.account, saved=saved)
     return HuggingChat(saved.base_url, Session(found, saved.base_url))
 
 

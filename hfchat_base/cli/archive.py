@@ -65,7 +65,7 @@ def export(
 ) -> None:
     """Save all conversations on this machine, with branches, reasoning, files and artifacts.
 
-    Run it again to fetch what has changed since, or to go on after an interruption.
+    Run it again to fetch what has changed since, or to continue after an interruption.
     """
     from hfchat_base.archive import DATABASE_NAME, Archive, default_folder  # noqa: PLC0415 - SQLite
 
@@ -79,7 +79,7 @@ def export(
             try:
                 outcomes = _follow(terminal, archive.update(client, since=after))
             except KeyboardInterrupt:
-                terminal.notes.print(note("Interrupted. The same command goes on from here."))
+                terminal.notes.print(note("Interrupted. The same command continues from here."))
                 raise
             written = _write(archive, form)
             place = archive.folder / {"md": "markdown", "json": "json"}.get(form, DATABASE_NAME)
@@ -157,7 +157,7 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise WrongUsage(
-            f"{clean_line(text)} is no date: write 2026-08-01, or 12h, 30d, 4w or 1y."
+            f"{clean_line(text)} is not a date: write 2026-08-01, or 12h, 30d, 4w or 1y."
         ) from None
 
 

@@ -45,7 +45,7 @@ from hfchat_base.cli.prompt import Reader, make_reader
 from hfchat_base.cli.terminal import Terminal, clean_line, note, print_error
 from hfchat_base.types import McpServer, OnElicitation
 
-__all__ = ["Repl", "Settings", "chat"]
+__all__ = ["ChatSettings", "Repl", "chat"]
 
 _PROMPT: Final = "> "
 _LAST: Final = "last"
@@ -84,7 +84,7 @@ def chat(
 
     Ctrl-C stops an answer. /help lists the commands. Press Ctrl-D or type /quit to exit.
     """
-    settings = Settings(
+    settings = ChatSettings(
         model=model,
         system_prompt=system,
         web_search=web_search,
@@ -109,7 +109,7 @@ def chat(
 
 
 @dataclass
-class Settings:
+class ChatSettings:
     """What applies to the next message.
 
     Attributes:
@@ -142,7 +142,7 @@ class Repl:
     """
 
     def __init__(
-        self, client: HuggingChat, settings: Settings, read: Reader, runner: AnswerRunner
+        self, client: HuggingChat, settings: ChatSettings, read: Reader, runner: AnswerRunner
     ) -> None:
         self.client = client
         self.terminal = runner.terminal

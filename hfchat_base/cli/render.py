@@ -548,7 +548,7 @@ class Tail:
         self._height = height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render all of it, and hand on its end."""
+        """Render all of it, and yield the lines at its end."""
         lines = console.render_lines(self._content, options.update(height=None), pad=False)
         for line in lines[-self._height :]:
             yield from line

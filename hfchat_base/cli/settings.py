@@ -31,7 +31,7 @@ def settings(
         typer.Argument(
             metavar="KEY=VALUE",
             help="Change a setting: KEY=VALUE, or KEY.MODEL=VALUE where each model has its own;"
-            " nothing behind the = takes a value away.",
+            " nothing after the = takes a value away.",
             show_default=False,
             autocompletion=_complete,
         ),
@@ -79,7 +79,7 @@ def _changes(arguments: Sequence[str]) -> dict[str, Any]:
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals or not name:
-            raise WrongUsage(f"{clean_line(argument)} is no change: write KEY=VALUE.")
+            raise WrongUsage(f"{clean_line(argument)} is not a change: write KEY=VALUE.")
         key, _, model = name.partition(".")
         if model and isinstance(changes.setdefault(key, {}), dict):
             changes[key][model] = _value(text)

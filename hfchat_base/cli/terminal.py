@@ -118,7 +118,7 @@ class Terminal:
         return self.out if self.is_rich else self.err
 
     def print_json(self, value: object) -> None:
-        """Write JSON to standard output: exact data, and safe to show, also behind a pipe."""
+        """Write JSON to standard output: exact data, and safe to show, also through a pipe."""
         out = self.out
         text = json_text(value, shown=True, encoding=out.encoding)
         out.file.write(f"{text}\n")

@@ -41,8 +41,8 @@ class BoundedStore(Generic[K, V]):
     """A mapping that evicts its oldest entries. Setting a key makes it the newest. Thread-safe.
 
     Args:
-        most: How many entries it may hold.
-        most_bytes: How large they may be together; the newest one stays whatever its size.
+        max_entries: How many entries it may hold.
+        max_bytes: How large they may be together; the newest one stays whatever its size.
         size: The size of a value, in bytes or characters.
     """
 
@@ -394,9 +394,9 @@ class Conversations:
             conversation: The conversation.
             share_id: The id of the share, unless the same state is already shared.
         """
-        for session in self._shares.values():
-            if (session.title, session.messages) == (conversation.title, conversation.messages):
-                return session
+        for share in self._shares.values():
+            if (share.title, share.messages) == (conversation.title, conversation.messages):
+                return share
         shared = replace(conversation.copy(), id=share_id, owner="")
         shared.touch()
         self._shares[share_id] = shared

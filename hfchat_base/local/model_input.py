@@ -81,8 +81,8 @@ def tools_text(names: list[str], timezone: str) -> str:
         timezone: Where the user is, as an IANA name, or empty.
 
     Raises:
-        ValueError: There is no such zone. The real server then answers without tools, and says
-            nothing of it (R: ``timezone``).
+        ValueError: There is no such zone. The real server then silently answers without tools
+            (R: ``timezone``).
     """
     text = f"You can call these tools: {', '.join(names)}. Call one only if it helps."
     if not timezone:

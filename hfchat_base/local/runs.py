@@ -136,7 +136,7 @@ class Run:
             self._producer.cancel()
 
     def _on_disconnect(self) -> None:
-        """Handle that the client has left: a current run continues, a legacy run ends here.
+        """The client has disconnected: a current run continues, a legacy run ends here.
 
         As seen on chat-ui 0.9.5, the stored answer then has neither a final answer nor an error.
         """

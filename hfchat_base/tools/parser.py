@@ -5,7 +5,7 @@ at once; what may be the beginning of one is held back until that is decided; a 
 as soon as it is whole. How calls are written is known to the modules in `forms`; what lives here is
 where in an answer a call may stand, and what is only quoted:
 
-**Marked calls** stand behind a mark of their family (`forms/marks.py`), or are elements such as
+**Marked calls** follow a mark of their family (`forms/marks.py`), or are elements such as
 ``<invoke name="…">``. They count anywhere in the text. If one cannot be read, or names a tool that
 is not on offer, it is an invalid call where it begins a line, and text in the middle of one.
 
@@ -25,8 +25,8 @@ So a code block that is the whole answer, or ends it, is a call: small models wr
 A block of Python is one only if it is the whole answer. Calls in a block are therefore held back
 until the answer goes on or ends.
 
-The work grows with the length of the text alone, whatever the text is: a position in it only moves
-on, and what was cut off is not looked into without end.
+The work is linear in the length of the text, whatever the text is: the position in it only moves
+forward, and the search in JSON that is cut off is bounded.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class ToolCallParser:
         self._said = False  # whether there was text
         self._has_quoted = False  # whether a code block with calls was text
         self._called = False  # whether there was a call
-        self._is_behind_call = False  # only white space since a call
+        self._is_after_call = False  # only white space since a call
         self._is_over = False  # the model has begun to make up results
         self._has_heads = False  # whether the answer has heads of messages (harmony)
         self._cut_off_at = 0  # how far candidates were cut off, and how many before that
@@ -315,10 +315,10 @@ class ToolCallParser:
         return True
 
     def _drop_cut_off_mark(self) -> bool:
-        """Drop the beginning of a closing mark behind a call, with which the answer ends."""
+        """Drop the beginning of a closing mark after a call, if the answer ends with it."""
         rest = self._source.text[self._at :]
         is_mark = len(rest) > 1 and self._source.is_final and rest in CLOSING.beginnings
-        if is_mark and self._is_behind_call:
+        if is_mark and self._is_after_call:
             self._at = len(self._source.text)
             return True
         return False
@@ -332,7 +332,7 @@ class ToolCallParser:
         )
 
     def _read_marked(self, at: int, *, is_certain: bool) -> Reading[None]:
-        """Read the calls behind a mark, or decide that the mark is text."""
+        """Read the calls after a mark, or decide that the mark is text."""
         source, start = self._source, self._at
         context = Context(self._tools, is_certain=is_certain)
         at, _ = yield from self._skip_between(at)
@@ -342,9 +342,9 @@ class ToolCallParser:
             return
         while found is not None and found.calls:
             self._emit(found.calls, found.end)
-            at, behind = yield from self._skip_between(found.end)
+            at, after = yield from self._skip_between(found.end)
             found = yield from read_content(source, at, context)
-            self._at = behind
+            self._at = after
 
     def _read_head(self, end: int) -> Reading[None]:
         """Read the head of a message, and the call that it may begin."""
@@ -359,21 +359,21 @@ class ToolCallParser:
             self._emit(found.calls, found.end)
 
     def _skip_between(self, at: int) -> Reading[tuple[int, int]]:
-        """Skip what stands before, between and behind marked calls.
+        """Skip what stands before, between and after marked calls.
 
         Returns:
             Where something else begins, and where the last mark before it ends.
         """
-        source, behind = self._source, at
+        source, after = self._source, at
         while True:
             at = yield from source.skip(at)
             end = yield from source.one_of(_BETWEEN, at)
             if end > at:
-                at = behind = end
+                at = after = end
                 continue
             separators = yield from source.take(_SEPARATORS, at, 8)
             if not separators:
-                return at, behind
+                return at, after
             at += len(separators)
 
     # Bare calls.
@@ -466,7 +466,7 @@ class ToolCallParser:
             if (yield from source.starts_with("\n", line_end)):
                 yield from self._read_block(line_end + 1, ticks, info)
                 return
-            if line_end == len(source.text) == end and self._is_behind_call:
+            if line_end == len(source.text) == end and self._is_after_call:
                 self._at = end  # a closing fence that nothing has opened
                 return
         is_call = source.text[end : end + 1] in {"<", "[", "{"}
@@ -485,7 +485,7 @@ class ToolCallParser:
         calls: list[AnyCall] = []
         at = start
         while True:
-            content, behind = yield from self._skip_between(at)
+            content, after = yield from self._skip_between(at)
             if content == len(source.text):
                 break
             if (yield from source.starts_with(fence, content)):
@@ -499,7 +499,7 @@ class ToolCallParser:
                 self._has_quoted = bool(calls)
                 self._say(content + len(fence))
                 return
-            is_marked = behind > at
+            is_marked = after > at
             found = yield from self._read_in_block(content, language, is_marked=is_marked)
             if found is None or not found.calls:
                 yield from self._pass_code(start, fence)
@@ -508,7 +508,7 @@ class ToolCallParser:
             at = found.end
         if calls:
             self._emit(calls, content)
-        elif self._is_behind_call:
+        elif self._is_after_call:
             self._at = content  # a closing fence that nothing has opened
         else:
             self._say(content)
@@ -576,7 +576,7 @@ class ToolCallParser:
 
         Args:
             ticks: What has opened it.
-            is_call: Whether what may be a call begins it; then it may go on on the next line.
+            is_call: Whether what may be a call begins it; then it may continue on the next line.
         """
         source = self._source
         while True:
@@ -624,7 +624,7 @@ class ToolCallParser:
                 return
 
     def _is_quoted(self) -> bool:
-        """Whether a quotation mark, or the sign of a quoted line, stands before the position."""
+        """Whether a quotation mark, or the sign of a quoted line, is before the position."""
         return not self._space and self._line[-1:] in _QUOTES and bool(self._line)
 
     def _announces_example(self) -> bool:
@@ -636,7 +636,7 @@ class ToolCallParser:
 
     def _emit(self, calls: Sequence[AnyCall], end: int) -> None:
         self._parsed += calls
-        self._called = self._is_behind_call = True
+        self._called = self._is_after_call = True
         self._space = ""
         self._line = self._line_above = ""
         self._line_is_blank = True
@@ -667,7 +667,7 @@ class ToolCallParser:
         if self._called and not self._said:
             text = text.lstrip()
         self._said = True
-        self._is_behind_call = False
+        self._is_after_call = False
         self._parsed.append(text)
 
 

@@ -1,7 +1,8 @@
 """An answer as it grows: what the forms of calls read from.
 
 Each form of a call is read by a generator (`Reading`) that yields when it needs more text than has
-come, and goes on from there when there is more; nothing is read twice, however the answer was cut.
+come, and continues from there when there is more; nothing is read twice, however the answer was
+cut.
 All waiting is done by the methods of `Source`. Each of them answers a question whose answer never
 changes once it is given, so that what a form reads is a function of the text alone.
 """
@@ -53,7 +54,7 @@ class Source:
     """The text of an answer.
 
     Attributes:
-        text: What has come and is still needed.
+        text: What has arrived and is still needed.
         is_final: Whether nothing more comes.
     """
 
@@ -64,14 +65,14 @@ class Source:
         self.is_final = False
 
     def wait(self) -> Reading[bool]:
-        """Wait for more text; False if there is none to come."""
+        """Wait for more text; False if no more will come."""
         if self.is_final:
             return False
         yield
         return True
 
     def starts_with(self, literal: str, at: int) -> Reading[bool]:
-        """Return whether a string stands at a position."""
+        """Return whether a string is at a position."""
         while True:
             part = self.text[at : at + len(literal)]
             if part == literal:
@@ -80,7 +81,7 @@ class Source:
                 return False
 
     def one_of(self, marks: Marks, at: int) -> Reading[int]:
-        """Return the end of the longest string that stands at a position; `at` if none does.
+        """Return the end of the longest string at a position; `at` if none does.
 
         Args:
             marks: The strings.
@@ -93,11 +94,11 @@ class Source:
                 return found.end() if found else at
 
     def skip(self, at: int, *, lines: bool = True) -> Reading[int]:
-        """Return the position behind white space.
+        """Return the position after white space.
 
         Args:
             at: Where to begin.
-            lines: Whether to go on to other lines.
+            lines: Whether to continue on other lines.
         """
         pattern = _BLANK if lines else _SPACES
         while True:
@@ -122,7 +123,7 @@ class Source:
         """Find the first of some strings.
 
         Args:
-            marks: The strings, none of which may stand in another.
+            marks: The strings, none of which may be part of another.
             at: Where to begin.
         """
         start = at
@@ -147,7 +148,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-# Outside of strings: brackets, quotes and everything that cannot stand there.
+# Outside of strings: brackets, quotes and everything that cannot be there.
 _OUTSIDE_JSON: Final = re.compile(r'[{}\[\]"]|[^ \t\r\n:,\d+\-.eEtrufalsn]')
 # Literals as Python writes them, which small models mix into JSON.
 _OUTSIDE_LOOSE: Final = re.compile(r"[{}\[\]\"']|[^ \t\r\n:,\d+\-.eEtrufalsnTFNo]")
@@ -169,8 +170,8 @@ class JsonScanner:
             ``"python"``, for the arguments of a call, where nothing is illegal but a wrong bracket.
 
     Attributes:
-        end: Where it ends (behind the bracket), or None.
-        illegal_at: Where the first character stands that makes it no JSON, or None.
+        end: Where it ends (after the bracket), or None.
+        illegal_at: Where the first character stands that cannot be JSON, or None.
     """
 
     __slots__ = ("_at", "_open", "_outside", "_quote", "end", "illegal_at")

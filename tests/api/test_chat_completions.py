@@ -207,14 +207,14 @@ def test_documents_become_their_text(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+        {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
         {"type": "file", "file": {"file_id": "file-1"}},
         {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/secret.png"}},
         {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}},
     ],
 )
 def test_content_that_cannot_be_sent_is_refused(client: openai.OpenAI, part: Any) -> None:
-    """Audio, ids of uploads and addresses that are not public are a bad request."""
+    """Films, ids of uploads and addresses that are not public are a bad request."""
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(
             model="echo/base", messages=[{"role": "user", "content": [part]}]

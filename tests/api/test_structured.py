@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -177,3 +178,57 @@ def test_the_conversation_goes_on_from_the_second_answer(
     ]
     client.chat.completions.create(**request, **schema_format("/v1/chat/completions"))
     assert not [r for r in current_server.requests if r.path == "/conversation"]
+
+
+PATTERN = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^(a+)+$"}}}
+
+
+def demanding_format(path: str) -> dict[str, Any]:
+    """The field of a request that asks for what takes years to check if it does not fit."""
+    written = json.dumps(schema_format(path)).replace(json.dumps(SCHEMA), json.dumps(PATTERN))
+    return dict(json.loads(written))
+
+
+@PATHS
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_takes_years_to_check(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, path: str, stream: bool
+) -> None:
+    """The check is given up, and the client learns that its schema is to blame."""
+    monkeypatch.setattr("hfchat_base.api.schema_checks.MAX_SECONDS", 1.0)
+    answer = f'{{"name": "{"a" * 80}!"}}'
+    received = b""
+    request = body(path, answer, stream=stream, **demanding_format(path))
+    with http.stream("POST", path, json=request) as got, suppress(httpx.RemoteProtocolError):
+        for part in got.iter_bytes():
+            received += part
+    assert b"takes more than" in received
+
+
+def test_others_are_answered_while_a_check_takes_years(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that does not end holds up neither text nor JSON of other clients."""
+    monkeypatch.setattr("hfchat_base.api.schema_checks.MAX_SECONDS", 10_000.0)
+    path = "/v1/chat/completions"
+    endless = body(path, f'{{"name": "{"a" * 80}!"}}', stream=True, **demanding_format(path))
+    with http.stream("POST", path, json=endless) as waiting:
+        lines = waiting.iter_lines()
+        while "!" not in next(lines):  # the answer has come; what follows is the check
+            pass
+        text = http.post(path, json=body(path, "Hello"))
+        checked = http.post(path, json=body(path, RIGHT, **schema_format(path)))
+    assert text_of(text.json()) == "Hello"
+    assert text_of(checked.json()) == RIGHT
+
+
+def test_a_schema_that_is_large(http: httpx.Client) -> None:
+    """Schemas of programs have many parts."""
+    path = "/v1/chat/completions"
+    properties = {f"name{number}": {"type": "string"} for number in range(2000)}
+    schema = {"type": "object", "properties": properties}
+    wanted = json.loads(
+        json.dumps(schema_format(path)).replace(json.dumps(SCHEMA), json.dumps(schema))
+    )
+    answer = http.post(path, json=body(path, '{"name7": 7}', '{"name7": "seven"}', **wanted))
+    assert text_of(answer.json()) == '{"name7": "seven"}'

@@ -61,7 +61,7 @@ async def test_function_agent_streams(reader: HuggingChatLLM) -> None:
 
 
 async def test_function_agent_with_a_failing_tool(reader: HuggingChatLLM) -> None:
-    """A tool that fails is reported to the model, and the agent goes on."""
+    """A tool that fails is reported to the model, and the agent continues."""
     agent = FunctionAgent(tools=[add, weather], llm=reader)
     assert "no such town" in str(await agent.run("What is the weather in Nowhere?"))
 
@@ -133,7 +133,7 @@ def test_no_limit_of_identical_calls(repeating_server: LocalServer) -> None:
 
 
 async def test_hand_over(reader: HuggingChatLLM) -> None:
-    """One agent hands over to another, which answers."""
+    """One agent passes the question to another, which answers."""
     clerk = FunctionAgent(
         name="clerk",
         description="Knows nothing himself.",

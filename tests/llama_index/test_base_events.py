@@ -81,13 +81,13 @@ COMPLETION_EVENTS = {"LLMCompletionStartEvent": 1, "LLMCompletionEndEvent": 1}
 
 
 def test_chat_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A chat begins and ends once, and is not a completion besides."""
+    """A chat begins and ends once, and is not reported as a completion too."""
     llm.chat(HELLO)
     assert log.counts == CHAT_EVENTS
 
 
 def test_completion_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A completion begins and ends once, and is not a chat besides."""
+    """A completion begins and ends once, and is not reported as a chat too."""
     llm.complete("hello there")
     assert log.counts == COMPLETION_EVENTS
 
@@ -187,7 +187,7 @@ def test_objects_share_a_client(server: LocalServer) -> None:
 
 
 def test_copies_share_the_session(secretive: HuggingChatLLM) -> None:
-    """A copy, deep or not, goes on with the same session and history."""
+    """A copy, deep or not, continues with the same session and history."""
     for copied in (copy.copy(secretive), copy.deepcopy(secretive), secretive.model_copy()):
         assert copied.complete("hello").text == "You said: hello"
 

@@ -14,9 +14,9 @@ from hfchat_base._protocol.constants import Generation
 from hfchat_base._protocol.dialects import current, legacy
 from hfchat_base._protocol.dialects.base import (
     Dialect,
-    ModelList,
     ModelSource,
     OutgoingMessage,
+    ParsedModels,
     conversation_id_in,
     plain_models,
     read_plain_models,
@@ -31,9 +31,9 @@ __all__ = [
     "LEGACY",
     "CreatedConversation",
     "Dialect",
-    "ModelList",
     "ModelSource",
     "OutgoingMessage",
+    "ParsedModels",
     "dialect_named",
     "dialect_of",
     "model_sources",

@@ -3,8 +3,6 @@
 A dialect turns what a flow wants into requests, and responses into values. It sends nothing. What
 both generations have in common stands here; each of the other modules is one generation. Nothing
 outside of this package asks which one it talks to: code that would ask gets a method here.
-
-(R) is short for: seen in a recording of a real server; (S): read in its source.
 """
 
 from __future__ import annotations
@@ -83,8 +81,8 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelList:
-    """A model list as one response has it.
+class ParsedModels:
+    """What one response says of a server's models.
 
     Attributes:
         models: The models; empty if the server lists none.
@@ -107,7 +105,7 @@ class ModelSource:
     """
 
     request: Request
-    read: Callable[[Response], ModelList | None]
+    read: Callable[[Response], ParsedModels | None]
     dialect: Dialect | None = None
 
 
@@ -403,14 +401,14 @@ def plain_models() -> Request:
     return Request("GET", "/api/models", ACCEPT_JSON, max_bytes=http.MODEL_LIST_BYTES)
 
 
-def read_plain_models(response: Response) -> ModelList:
+def read_plain_models(response: Response) -> ParsedModels:
     """Read a model list in plain JSON.
 
     Raises:
         HuggingChatError: The server refused, or what it sent cannot be read.
     """
     check_json(response, plain_models())
-    return ModelList(read_models(encodings.parse_json(response.body, "model list")))
+    return ParsedModels(read_models(encodings.parse_json(response.body, "model list")))
 
 
 def logout(endpoint: Endpoint) -> Request:

@@ -10,9 +10,9 @@ from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
-    ModelList,
     ModelSource,
     OutgoingMessage,
+    ParsedModels,
     active_model_in,
     conversation_id_in,
     home_page,
@@ -46,7 +46,7 @@ from hfchat_base.secret import reveal
 from hfchat_base.types import ConversationInfo, Message, User
 
 _NOT_WRITTEN: Final = ("welcomeModalSeen", "welcomeModalSeenAt")
-"""What is read with the settings and is none: written back, it would be taken for news (S)."""
+"""What comes with the settings and is not one of them: writing it back would change it (S)."""
 
 _PAYER: Final = "billingOrganization"
 
@@ -265,20 +265,20 @@ def parse_stored(body: bytes | str, conversation_id: str) -> StoredConversation:
 CURRENT: Final = CurrentDialect()
 
 
-def _read_models(response: Response) -> ModelList | None:
+def _read_models(response: Response) -> ParsedModels | None:
     """Read the model list; legacy answers this route with 200 and a page (R: ``models``)."""
     check(response, _MODELS)
     if is_page(response):
         return None
-    return ModelList(read_models(encodings.from_superjson(response.body, "model list")))
+    return ParsedModels(read_models(encodings.from_superjson(response.body, "model list")))
 
 
-def _read_page(response: Response) -> ModelList | None:
+def _read_page(response: Response) -> ParsedModels | None:
     """Read the model list in the page's own data (R: ``home_page_html``)."""
     check(response, home_page())
     for path, body in encodings.fetched_responses(response.body.decode(errors="replace")).items():
         if path.endswith("/api/v2/models"):
-            return ModelList(read_models(encodings.from_superjson(body, "model list")))
+            return ParsedModels(read_models(encodings.from_superjson(body, "model list")))
     return None
 
 

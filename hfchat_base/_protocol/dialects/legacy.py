@@ -13,9 +13,9 @@ from hfchat_base._protocol import encodings, http
 from hfchat_base._protocol.constants import CONVERSATIONS_PER_PAGE, Generation
 from hfchat_base._protocol.dialects.base import (
     Dialect,
-    ModelList,
     ModelSource,
     OutgoingMessage,
+    ParsedModels,
     active_model_in,
     conversation_id_in,
     create_conversation,
@@ -222,8 +222,8 @@ class LegacyDialect(Dialect):
         """Find the newest answer that stands where the message was sent.
 
         Stored messages do not name their run. The answer is the one to the same text below the same
-        parent, or beside the answer that is done again. The branch that chat-ui shows may be
-        another one.
+        parent, or the newest sibling of the answer that is done again. chat-ui may show another
+        branch.
         """
         by_id = {other.id: other for other in stored.messages}
         redone = by_id.get(message.message_id)
@@ -263,22 +263,22 @@ _PAGE_DATA: Final = "page data"
 _HOME_DATA: Final = Request("GET", "/__data.json", ACCEPT_ANY, max_bytes=http.PAGE_BYTES)
 
 
-def _read_page(response: Response) -> ModelList | None:
+def _read_page(response: Response) -> ParsedModels | None:
     """Read the model list in the page's start-up script (R: ``home_page_html``)."""
     check(response, home_page())
     html = response.body.decode(errors="replace")
     raw = encodings.legacy_models(html)
     if raw is None:
         return None
-    return ModelList(read_models(raw), encodings.legacy_active_model(html))
+    return ParsedModels(read_models(raw), encodings.legacy_active_model(html))
 
 
-def _read_data(response: Response) -> ModelList | None:
+def _read_data(response: Response) -> ParsedModels | None:
     """Read the model list in the page's data."""
     check_data(response, _HOME_DATA, _PAGE_DATA)
     for node in encodings.from_sveltekit_data(response.body, _PAGE_DATA):
         if found := read_models(node.get("models")):
-            return ModelList(found, active_model_in(node.get("settings")))
+            return ParsedModels(found, active_model_in(node.get("settings")))
     return None
 
 

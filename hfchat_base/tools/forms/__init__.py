@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from hfchat_base.tools.forms.json_forms import read_json
+from hfchat_base.tools.forms.json_forms import read_json_call
 from hfchat_base.tools.forms.named_forms import read_named
 from hfchat_base.tools.forms.python_forms import read_python_list
 from hfchat_base.tools.forms.values import Context, Found
@@ -26,20 +26,20 @@ FENCE: Final = 3
 
 MOST_TICKS: Final = 32
 LONGEST_INFO: Final = 40
-"""How long the language behind the backticks may be."""
+"""How long the language after the backticks may be, in characters."""
 
 _INFO: Final = re.compile(r"[\w.\-]*")
 
 
 def read_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read what stands behind a mark: the first call in any form; None if it is none."""
+    """Read what follows a mark: the first call, in any form; None if it is not a call."""
     character = source.text[at : at + 1]
     if character == "{":
-        return (yield from read_json(source, at, context))
+        return (yield from read_json_call(source, at, context))
     if character == "[":
         first = yield from source.skip(at + 1)
         if source.text[first : first + 1] in {"{", "[", ""}:
-            return (yield from read_json(source, at, context))
+            return (yield from read_json_call(source, at, context))
         return (yield from read_python_list(source, at, context))
     if character == "<":
         found = yield from read_element(source, at, context)
@@ -50,7 +50,7 @@ def read_content(source: Source, at: int, context: Context) -> Reading[Found | N
 
 
 def _read_fenced_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read a code block behind a mark."""
+    """Read a code block after a mark."""
     ticks = yield from source.take(BACKTICKS, at, MOST_TICKS)
     start = at + len(ticks)
     start += len((yield from source.take(_INFO, start, LONGEST_INFO)))

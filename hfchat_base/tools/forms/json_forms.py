@@ -4,7 +4,7 @@ Known shapes, each seen of open models: ``{"name", "arguments"}`` (Hermes, Qwen,
 Jamba, xLAM, Hunyuan), ``{"name", "parameters"}`` (Llama 3, InternLM), ``{"tool_name",
 "parameters"}`` (Command R), ``{"action", "action_input"}`` (ReAct), ``{"weather": {…}}`` (Apertus),
 OpenAI's ``{"type": "function", "function": {…}}`` and ``{"tool_calls": […]}``, arguments as a JSON
-text instead of an object, and lists of all these. Behind a mark, Python's quotes and literals pass
+text instead of an object, and lists of all these. After a mark, Python's quotes and literals pass
 for JSON (Hermes).
 """
 
@@ -32,7 +32,7 @@ __all__ = [
     "could_become_call",
     "guess_name",
     "read_arguments",
-    "read_json",
+    "read_json_call",
     "repaired_calls",
     "unreadable",
 ]
@@ -66,7 +66,7 @@ _ENDS: Final = CLOSING | OPENING
 _CUT_CLOSERS: Final = frozenset(("}", "]", "}]"))
 
 
-def read_json(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_json_call(source: Source, at: int, context: Context) -> Reading[Found | None]:
     """Read an object or a list that is marked as a call."""
     scanner = JsonScanner(at, "loose")
     yield from source.scan(scanner)
@@ -139,7 +139,7 @@ def repaired_calls(written: str, context: Context, *, is_cut: bool) -> list[AnyC
 def read_arguments(
     source: Source, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
-    """Read an object of arguments behind a tool's name.
+    """Read an object of arguments after a tool's name.
 
     Args:
         source: The text.
@@ -262,7 +262,7 @@ def guess_name(text: str, tools: ToolIndex) -> str | None:
 def could_become_call(text: str, tools: ToolIndex) -> bool:
     """Decide from its beginning whether an object, or a list of objects, may yet be a call.
 
-    It stays with its answer: what is False for a text is False for all that begin so.
+    The decision is final: what is False for a text is False for every text that begins with it.
     """
     found = _OPENING.match(text)
     if found is None:

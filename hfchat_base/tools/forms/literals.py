@@ -1,7 +1,7 @@
-"""Literals as Python writes them, read more kindly than Python does.
+"""Literals as Python writes them, read more tolerantly than Python does.
 
-What models write for Python often is none: ``true`` and ``null``, line breaks in strings, quotes
-within quotes, numbers with leading zeros. All of that is read here; what remains is an error.
+What models write as Python often is not: ``true`` and ``null``, line breaks in strings, quotes
+within quotes, numbers with leading zeros. All of that is read here; anything else is an error.
 Gemma's own literals, with unquoted keys and with marks for quotes, are read by the same rules.
 """
 
@@ -43,7 +43,7 @@ def read_literal(text: str) -> Any:
     """Read one literal that is all of a text.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a literal.
     """
     reader = LiteralReader(text)
     value = reader.value()
@@ -83,7 +83,7 @@ class LiteralReader:
             names: What arguments without a name are called, in order.
 
         Raises:
-            ValueError: They are none.
+            ValueError: They are not arguments of literals.
         """
         found: dict[str, Any] = {}
         while self._peek():
@@ -105,7 +105,7 @@ class LiteralReader:
         """Read a value.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no literal.
         """
         opener = self._peek()
         for mark in self._marks:

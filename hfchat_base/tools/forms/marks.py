@@ -2,7 +2,7 @@
 
 A mark is never content. Which marks belong together does not matter: small models mix them up, or
 forget the closing ones. So there are only three kinds: what opens a call, what may stand between
-and behind calls, and what begins a result that the model has made up.
+and after calls, and what begins a result that the model has made up.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ ENDING: Final = Marks(
     "<|observation|>",
     "[e~[",
 )
-"""What ends a model's turn; behind a call it is noise."""
+"""What ends a model's turn; after a call it is noise."""
 
 CLOSING: Final = (
     Marks(*(f"</{name}>" for name in _PLAIN), *_PAIRS.values(), "</tool_response>", "</answer>")
     | Marks("</function>", "</invoke>")
     | ENDING
 )
-"""What may stand behind a call."""
+"""What may follow a call."""
 
 INNER: Final = Marks(
     "<|plugin|>",

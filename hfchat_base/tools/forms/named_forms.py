@@ -1,10 +1,10 @@
-"""Calls that begin with the tool's name, with the arguments behind it.
+"""Calls that begin with the tool's name, followed by the arguments.
 
 * ``weather{"x": 1}`` and ``weather[ARGS]{"x": 1}``: Mistral since v11;
 * ``functions.weather:0<|tool_call_argument_begin|>{"x": 1}``: Kimi K2;
 * ``function<｜tool▁sep｜>weather`` and a block of JSON: DeepSeek V3 and R1;
   ``weather<｜tool▁sep｜>{"x": 1}``: DeepSeek V3.1;
-* ``weather`` and JSON on the next line: GLM 4; behind ``>>>``, Functionary;
+* ``weather`` and JSON on the next line: GLM 4; after ``>>>``, Functionary;
 * ``call:weather{x:<escape>y<escape>}``: FunctionGemma; with other quotes, Gemma 4;
 * ``Action: weather`` and ``Action Input: {"x": 1}``: ReAct; ``Action:`` and a block of JSON:
   Command R;
@@ -17,7 +17,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final
 
-from hfchat_base.tools.forms.json_forms import read_arguments, read_json, unreadable
+from hfchat_base.tools.forms.json_forms import read_arguments, read_json_call, unreadable
 from hfchat_base.tools.forms.literals import LiteralReader
 from hfchat_base.tools.forms.marks import CLOSING, INNER
 from hfchat_base.tools.forms.python_forms import LONGEST_NAME, read_python_call
@@ -157,7 +157,7 @@ def _read_gemma(
 
 
 def read_action(source: Source, at: int, context: Context) -> Reading[Found | None]:
-    """Read a call of an agent that reasons in text, behind ``Action:``."""
+    """Read a call of an agent that reasons in text, after ``Action:``."""
     start = yield from source.skip(at)
     if (yield from source.starts_with("```", start)):
         end = start + len((yield from source.take(_FENCE_LINE, start, LONGEST_NAME)))
@@ -196,7 +196,7 @@ def read_action(source: Source, at: int, context: Context) -> Reading[Found | No
 def _read_object(source: Source, at: int, context: Context) -> Reading[Found | None]:
     if source.text[at : at + 1] not in {"{", "["}:
         return None
-    return (yield from read_json(source, at, context))
+    return (yield from read_json_call(source, at, context))
 
 
 def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | None:

@@ -132,7 +132,7 @@ class ToolIndex:
     def call(
         self, written_name: str, arguments: Mapping[str, Any], text: str, context: Context
     ) -> AnyCall | None:
-        """Make a call; None if what was written is none.
+        """Make a call; None if it names no tool on offer and may be text.
 
         Args:
             written_name: The tool's name as the model wrote it.
@@ -177,7 +177,7 @@ def load_json(text: str) -> Any:
     """Read JSON as models write it: raw line breaks in strings pass, NaN and the like do not.
 
     Raises:
-        ValueError: It is none; the message says where.
+        ValueError: It is not JSON; the message says where.
     """
     try:
         return json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
@@ -190,7 +190,7 @@ def read_json(text: str) -> Any:
 
     Accepted beyond the standard, because small models write it and it can mean only one thing:
 
-    * white space and a code fence around it, which `JsonAnswer` takes away, and text as well;
+    * white space, a code fence and text around it, which `JsonAnswer` takes away;
     * a comma before a closing bracket;
     * raw line breaks inside strings.
 
@@ -249,7 +249,7 @@ def load_loose(text: str) -> Any:
 def typed_value(text: str, schema: Mapping[str, Any]) -> Any:
     """Read a value from a form that writes all values alike, as its schema wants it.
 
-    A value that does not fit its schema stays a string, so that whoever runs the tool can say what
+    A value that does not fit its schema stays a string, so that the tool itself can say what
     is wrong with it.
 
     Args:

@@ -35,7 +35,7 @@ ELEMENTS: Final = Marks(
 """What opens a call that is an element of its own."""
 
 ARGUMENT_KEYS: Final = Marks("<arg_key>", "<longcat_arg_key>")
-"""What opens an argument behind a tool's name."""
+"""What opens an argument after a tool's name."""
 
 _NAME: Final = re.compile(r"[^\s<>{}\"'/]*")
 _PARAMETERS: Final = Marks(
@@ -205,7 +205,7 @@ def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
 
 
 def _closed(source: Source, found: Found) -> Reading[Found]:
-    """Take the closing tag behind the arguments to them."""
+    """Include the closing tag that follows the arguments."""
     at = yield from source.skip(found.end)
     end = yield from source.one_of(_CLOSERS, at)
     return Found(end if end > at else found.end, found.calls)

@@ -22,7 +22,7 @@ import pytest
 from hfchat_base import HuggingChat, HuggingChatError
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.login import AuthResult, login_with_cookies
-from hfchat_base.auth.session import Found
+from hfchat_base.auth.session import FoundSession
 from hfchat_base.auth.store import SessionStore, data_folder
 from hfchat_base.types import User
 from tests.support import extras
@@ -63,7 +63,7 @@ def test_reprs(server: LocalServer) -> None:
         saved = SessionStore().save(server.base_url, "alice", client.session.cookies())
         result = AuthResult(server.base_url, User(id="1", username="alice"), COOKIES)
         shown = [client, client.session, client.session.cookies(), saved, result]
-        shown += [Found("argument", token=TOKEN), Cookie("a", MARK), client._connection]
+        shown += [FoundSession("argument", token=TOKEN), Cookie("a", MARK), client._connection]
         shown += [client.to_async(), client.server, client._transport]
         for one in shown:
             assert_clean(repr(one), str(one), f"{one!s} {one!r}")

@@ -26,7 +26,7 @@ from hfchat_base import (
 from hfchat_base._protocol.http import Request
 from hfchat_base._protocol.requests import Endpoint
 from hfchat_base.auth.cookies import Cookie, read_cookies
-from hfchat_base.auth.session import Found, Session
+from hfchat_base.auth.session import FoundSession, Session
 from hfchat_base.auth.store import SessionStore
 from tests.support.replay import RawRequest, RawServer, Wire, head, whole
 
@@ -48,7 +48,7 @@ def saved_session(url: str = URL, value: str = "mine") -> SavedSession:
 
 def session_of(saved: SavedSession) -> Session:
     """The session that a client has of a saved one."""
-    return Session(Found("saved", saved.cookies, account="alice", saved=saved), URL)
+    return Session(FoundSession("saved", saved.cookies, account="alice", saved=saved), URL)
 
 
 def on_disk(url: str = URL) -> SavedSession:
@@ -131,7 +131,7 @@ def test_late_response_of_a_former_session(closed: LocalServer) -> None:
 
 def test_lost_account_does_not_become_a_guest(server: LocalServer) -> None:
     """Where guests are allowed, an account does not silently become one."""
-    session = Session(Found("saved", (Cookie("hf-chat", "gone"),)), server.base_url)
+    session = Session(FoundSession("saved", (Cookie("hf-chat", "gone"),)), server.base_url)
     with pytest.raises(SessionExpired):
         session.absorb(["hf-chat=new; Path=/"], SENT, 200, session.epoch)
     assert not session.is_guest
@@ -221,7 +221,7 @@ async def test_logout_asynchronously(server: LocalServer) -> None:
 
 
 def test_logout_twice(server: LocalServer) -> None:
-    """Logging out twice, or as a guest, is no error."""
+    """Logging out twice, or as a guest, is not an error."""
     with HuggingChat(server.base_url) as client:
         client.logout()
         client.logout()
@@ -383,7 +383,7 @@ def test_expired_session_is_not_sent(
     """An expired session is reported as that, and nothing is asked as a guest."""
     now = time.time()
     cookie = Cookie("hf-chat", "mine", expires=now + DAY)
-    session = Session(Found("argument", (cookie,)), raw_server.base_url)
+    session = Session(FoundSession("argument", (cookie,)), raw_server.base_url)
     monkeypatch.setattr(time, "time", lambda: now + 2 * DAY)
     with pytest.raises(SessionExpired, match="has expired"):
         ask(raw_server.base_url, session)
@@ -409,7 +409,7 @@ COOKIE_TEXT = st.one_of(
 def test_any_header(headers: list[bytes], path: str) -> None:
     """Whatever a server sets, no control character is sent, and cookies are saved unchanged."""
     endpoint = Endpoint.parse("http://localhost:9")
-    session = Session(Found("argument", (Cookie("hf-chat", "mine"),)), endpoint.base_url)
+    session = Session(FoundSession("argument", (Cookie("hf-chat", "mine"),)), endpoint.base_url)
     texts = [header.decode("utf-8", "surrogateescape") for header in headers]
     with suppress(SessionExpired):
         session.absorb(texts, Request("POST", path), 200, session.epoch)
@@ -431,7 +431,7 @@ def test_any_cookies_of_a_caller(cookies: dict[str, str]) -> None:
     endpoint = Endpoint.parse("http://localhost:9")
     with suppress(InvalidRequestError):
         session = Session(
-            Found("argument", tuple(read_cookies(cookies, endpoint))), endpoint.base_url
+            FoundSession("argument", tuple(read_cookies(cookies, endpoint))), endpoint.base_url
         )
         sent = session.headers(Request("GET", "/")).get("cookie", "")
         assert not CONTROL.search(sent)

@@ -36,7 +36,7 @@ def conversation_id(own_account: OwnAccount) -> str:
 
 
 def test_exporting_twice(hfchat: Callable[..., Result], conversation_id: str) -> None:
-    """Standard output is the archive's path; what became of conversations is told beside it."""
+    """Standard output is the archive's path; standard error says what became of conversations."""
     first = hfchat("conversations", "export")
     assert first.exit_code == 0, first.output
     assert Path(first.stdout.strip()).name == "archive.sqlite3"

@@ -50,7 +50,7 @@ def test_without_tools_nothing_is_added() -> None:
 
 
 def test_forced_call_that_comes_late() -> None:
-    """Text of an attempt without a call is not handed out; the next request asks again."""
+    """Text of an attempt without a call is not passed on; the next request asks again."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS, "any"))
     assert answer(session, "No thanks.") == []
     assert session.goes_on
@@ -167,7 +167,7 @@ def test_invalid_call_is_asked_for_again_once(streams: bool) -> None:
 
 
 def test_invalid_call_twice() -> None:
-    """The second invalid call is handed out, with its text, so that no answer is empty."""
+    """The second invalid call is passed on, with its text, so that no answer is empty."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
     assert answer(session, UNREADABLE) == []
     text, call = answer(session, UNREADABLE)
