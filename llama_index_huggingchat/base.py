@@ -268,12 +268,15 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
     Arguments of the client and of calls, and tool servers, may hold secrets. No `repr`, `to_dict`,
-    pickle, event or span shows them. An object made from a pickle or a dict finds its session as if
-    it were made without arguments.
+    pickle, event or span shows them. An object made from a pickle or a dict finds its session by
+    `base_url` and `account` alone.
     """
 
     model: str | None = Field(default=None, description="ID or short name of the model.")
     base_url: str = Field(default="", frozen=True, description="Address of the server.")
+    account: str | None = Field(
+        default=None, frozen=True, description="Which saved session is used, by its account."
+    )
     context_window: int | None = Field(
         default=None, gt=0, description="Tokens that fit into a prompt and its answer."
     )
@@ -400,6 +403,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             super().__init__(
                 model=model or os.environ.get(MODEL_VARIABLE) or None,
                 base_url=client.base_url,
+                account=account,
                 context_window=context_window,
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
