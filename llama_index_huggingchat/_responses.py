@@ -57,6 +57,7 @@ class ResponseBuilder:
         history: The messages to answer.
         config: The tools that may be called.
         stop: Stop sequences.
+        max_identical_calls: See `ToolSession`.
         streams: Whether responses are wanted while the answer arrives.
     """
 
@@ -66,10 +67,17 @@ class ResponseBuilder:
         config: ToolConfig,
         *,
         stop: Sequence[str] = (),
+        max_identical_calls: int | None = None,
         streams: bool,
     ) -> None:
         self._config = config
-        self._session = ToolSession(history, config, stops=stop, streams=streams)
+        self._session = ToolSession(
+            history,
+            config,
+            stops=stop,
+            streams=streams,
+            max_identical_calls=max_identical_calls,
+        )
         self._streams = streams
         self._files: list[FetchedFile] = []
         self._begin()

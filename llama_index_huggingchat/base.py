@@ -56,7 +56,7 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_arguments, hide_servers
-from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig, check_repetitions
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig
 from hfchat_base.types import (
     ASSUMED_CONTEXT_WINDOW,
     ArtifactsOption,
@@ -81,7 +81,6 @@ from llama_index_huggingchat._convert import (
     to_history_async,
     to_tool_config,
     tool_descriptions,
-    tool_rounds,
     tool_selections,
     without_references,
 )
@@ -138,17 +137,25 @@ class _Request:
         history: The messages to answer.
         config: The tools that may be called.
         stop: Stop sequences.
+        max_identical_calls: See `HuggingChatLLM`.
         options: The keyword arguments of `HuggingChat.stream_chat`.
     """
 
     history: Sequence[hfchat_base.ChatMessage]
     config: ToolConfig
     stop: Sequence[str]
+    max_identical_calls: int | None
     options: Mapping[str, Any]
 
     def response(self, *, streams: bool) -> ResponseBuilder:
         """Begin the response."""
-        return ResponseBuilder(self.history, self.config, stop=self.stop, streams=streams)
+        return ResponseBuilder(
+            self.history,
+            self.config,
+            stop=self.stop,
+            max_identical_calls=self.max_identical_calls,
+            streams=streams,
+        )
 
 
 def _hides_secrets(cls: _Class) -> _Class:
@@ -493,7 +500,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             ResponseError: The server refused the message.
             StreamError: The answer broke off; `partial` holds what had arrived.
         """
-        return self._chat(self._chat_request(messages, to_history(messages), kwargs))
+        return self._chat(self._request(to_history(messages), kwargs))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -501,13 +508,13 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
         Closing the generator stops the server's run.
         """
-        return self._stream_chat(self._chat_request(messages, to_history(messages), kwargs))
+        return self._stream_chat(self._request(to_history(messages), kwargs))
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a chat; see `chat`."""
         history = await to_history_async(messages)
-        return await self._achat(self._chat_request(messages, history, kwargs))
+        return await self._achat(self._request(history, kwargs))
 
     @llm_chat_callback()
     async def astream_chat(
@@ -515,7 +522,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     ) -> ChatResponseAsyncGen:
         """Answer a chat and stream the answer; see `stream_chat`."""
         history = await to_history_async(messages)
-        return self._astream_chat(self._chat_request(messages, history, kwargs))
+        return self._astream_chat(self._request(history, kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -526,14 +533,14 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             formatted: Whether `completion_to_prompt` has been applied to it.
             kwargs: See `chat`.
         """
-        return to_completion(self._chat(self._prompt_request(prompt, formatted, kwargs)))
+        return to_completion(self._chat(self._request(self._prompt(prompt, formatted), kwargs)))
 
     @llm_completion_callback()
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
         """Answer a prompt and stream the answer; see `complete` and `stream_chat`."""
-        responses = self._stream_chat(self._prompt_request(prompt, formatted, kwargs))
+        responses = self._stream_chat(self._request(self._prompt(prompt, formatted), kwargs))
         return (to_completion(response) for response in responses)
 
     @llm_completion_callback()
@@ -541,14 +548,16 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """Answer a prompt; see `complete`."""
-        return to_completion(await self._achat(self._prompt_request(prompt, formatted, kwargs)))
+        return to_completion(
+            await self._achat(self._request(self._prompt(prompt, formatted), kwargs))
+        )
 
     @llm_completion_callback()
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """Answer a prompt and stream the answer; see `complete` and `stream_chat`."""
-        responses = self._astream_chat(self._prompt_request(prompt, formatted, kwargs))
+        responses = self._astream_chat(self._request(self._prompt(prompt, formatted), kwargs))
         return _completions_of(responses)
 
     # --- tools and structured output --------------------------------------------------------------
@@ -731,20 +740,11 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
     # --- arguments --------------------------------------------------------------------------------
 
-    def _chat_request(
-        self,
-        messages: Sequence[ChatMessage],
-        history: Sequence[hfchat_base.ChatMessage],
-        kwargs: dict[str, Any],
-    ) -> _Request:
-        check_repetitions(tool_rounds(messages), self.max_identical_calls)
-        return self._request(history, kwargs)
-
-    def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:
+    def _prompt(self, prompt: str, formatted: bool) -> list[hfchat_base.ChatMessage]:
+        """A prompt as a history."""
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
-        message = hfchat_base.ChatMessage("user", without_references(prompt))
-        return self._request([message], kwargs)
+        return [hfchat_base.ChatMessage("user", without_references(prompt))]
 
     def _request(
         self, history: Sequence[hfchat_base.ChatMessage], kwargs: dict[str, Any]
@@ -771,8 +771,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         # Arguments of the constructor have no effect here, but frameworks pass them as well.
         known = _CALL_OPTIONS | _parameters(type(self))
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
-        self._warn_ignored(ignored, stacklevel=4)
-        return _Request(history, config, (stop,) if isinstance(stop, str) else tuple(stop), options)
+        self._warn_ignored(ignored, stacklevel=3)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        return _Request(history, config, stops, self.max_identical_calls, options)
 
     def _warn_ignored(self, names: AbstractSet[str], *, stacklevel: int) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""

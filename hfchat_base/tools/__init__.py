@@ -50,7 +50,6 @@ from hfchat_base.tools.tool_session import (
     Piece,
     StopCutter,
     ToolSession,
-    check_repetitions,
 )
 from hfchat_base.tools.types import (
     FunctionCall,
@@ -75,7 +74,6 @@ __all__ = [
     "ToolSession",
     "assistant_text",
     "call_text",
-    "check_repetitions",
     "read_json",
     "repair_request",
     "result_text",

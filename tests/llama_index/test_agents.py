@@ -22,6 +22,7 @@ from llama_index.core.workflow import WorkflowRuntimeError
 from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.local_requests import conversations_made
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's own
 
@@ -104,6 +105,28 @@ async def test_function_agent_that_repeats_a_call(
     with pytest.raises(RepeatedToolCallError, match="called weather 3 times in a row"):
         await agent.run("What is the weather in Tamsk?")
     assert len(repeating_server.prompts) == 3
+
+
+def repeats_until_reminded(request: ChatRequest) -> str:
+    """Call the same tool until the question stands behind the result."""
+    last = request.messages[-1]["content"]
+    if last.endswith(
+        "My question was: Is it wet?\nAnswer it in a sentence with the results above."
+    ):
+        return "It is."
+    return "You are welcome." if last == "Thank you." else repeats(request)
+
+
+async def test_function_agent_that_is_reminded() -> None:
+    """A model that makes a call again gets the question again, and so its agent comes to an end."""
+    model = LocalModel("test/forgetful", FunctionBackend(repeats_until_reminded))
+    with LocalServer(models=[model]) as server:
+        llm = HuggingChatLLM(base_url=server.base_url)
+        agent = FunctionAgent(tools=[weather], llm=llm)
+        memory = ChatMemoryBuffer.from_defaults(llm=llm)
+        assert str(await agent.run("Is it wet?", memory=memory)) == "It is."
+        assert str(await agent.run("Thank you.", memory=memory)) == "You are welcome."
+        assert conversations_made(server) == 1
 
 
 async def test_function_agent_that_waits(repeating_server: LocalServer) -> None:
