@@ -314,7 +314,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        request = histories.ChatRequest(
+        request = histories.HistoryRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -694,7 +694,7 @@ class HuggingChat(ClientBase):
         list is read as well, if there is one.
 
         Raises:
-            HuggingChatError: The server cannot be reached, or is no chat-ui server.
+            HuggingChatError: The server cannot be reached, or is not a chat-ui server.
         """
         return self._runner.run(discovery.check_protocol(self.server))
 

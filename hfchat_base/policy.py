@@ -92,7 +92,7 @@ class Timeouts:
     """How long to wait, all in seconds; None waits for ever.
 
     They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
-    are no progress.
+    are not progress.
 
     Attributes:
         connect: For a connection.

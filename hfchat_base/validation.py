@@ -116,7 +116,7 @@ ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
 }
 """How an answer can be wanted; the same for a client and for a call."""
 
-_CLIENT: Final[Mapping[str, Kind]] = {
+_CLIENT_ARGUMENTS: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,
     "cookies": Kind(
         "a dict of names and values, a Cookie header, JSON, a path, a cookie jar or None",
@@ -219,7 +219,7 @@ def check_client(arguments: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequestError: One is of a wrong type.
     """
-    for name, kind in _CLIENT.items():
+    for name, kind in _CLIENT_ARGUMENTS.items():
         if name in arguments:
             check(name, arguments[name], kind)
 

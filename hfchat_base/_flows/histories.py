@@ -44,7 +44,7 @@ _GONE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class HistoryRequest:
     """A caller's request for the answer to a history.
 
     Attributes:
@@ -71,7 +71,7 @@ class ChatRequest:
 def answer_history(
     server: ServerInfo,
     index: ConversationIndex,
-    request: ChatRequest,
+    request: HistoryRequest,
     run: RunState,
     *,
     ephemeral: bool,
@@ -124,7 +124,7 @@ def answer_history(
 def _send(
     server: ServerInfo,
     index: ConversationIndex,
-    request: ChatRequest,
+    request: HistoryRequest,
     run: RunState,
     model: str,
     plan: Plan,
@@ -166,7 +166,7 @@ def _send(
     return answer
 
 
-def _readable(server: ServerInfo, request: ChatRequest, model: str) -> Flow[ChatRequest]:
+def _readable(server: ServerInfo, request: HistoryRequest, model: str) -> Flow[HistoryRequest]:
     """A request whose attachments a model can read."""
     readables = yield from attachments.prepare(
         server, model, request.messages, provider=request.answer.provider
@@ -210,7 +210,9 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
     )
 
 
-def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: str) -> Flow[Answer]:
+def _ephemeral(
+    server: ServerInfo, request: HistoryRequest, run: RunState, model: str
+) -> Flow[Answer]:
     plan = ConversationIndex().plan(model, request.messages)
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
@@ -221,7 +223,7 @@ def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: s
 
 
 def _outgoing_message(
-    request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
+    request: HistoryRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -257,7 +259,7 @@ def _is_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatEr
     return all(message.id != plan.parent_id for message in stored.messages)
 
 
-def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
+def _model_id(server: ServerInfo, request: HistoryRequest) -> Flow[str]:
     if any(upload.is_image for message in request.messages for upload in message.files):
         return (
             yield from discovery.vision_model(

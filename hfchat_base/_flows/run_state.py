@@ -38,7 +38,7 @@ from hfchat_base.types import Answer, ArtifactsOption, FinishReason, Message, Re
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """How an answer is wanted, as far as it is no part of the message. None: not said.
+    """How an answer is wanted, as far as it is not part of the message. None: not said.
 
     Attributes:
         artifacts: See `hfchat_base.types.ArtifactsOption`.

@@ -35,7 +35,7 @@ from hfchat_base.cli.options import (
     RestoreSettings,
     System,
     WebSearch,
-    answer_options,
+    client_options,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -93,7 +93,7 @@ def chat(
     )
     terminal = Terminal.detect()
     runner = AnswerRunner(terminal, Downloads(save), shows_reasoning=not no_reasoning)
-    options = answer_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
+    options = client_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
     with connect(base_url, account, on_retry=runner.on_retry, **options) as client:
         reader = make_reader(
             terminal,

@@ -51,7 +51,7 @@ from hfchat_base.tools.forms.python_forms import (
 )
 from hfchat_base.tools.forms.values import AnyCall, Context, Found, ToolIndex, load_loose
 from hfchat_base.tools.forms.xml_forms import ELEMENTS
-from hfchat_base.tools.source import JsonScanner, Marks, Reading, Source
+from hfchat_base.tools.source import JsonScanner, Marks, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
 __all__ = ["ToolCallParser"]
@@ -121,7 +121,7 @@ class ToolCallParser:
         self._line_starts = Marks(
             *ACTIONS.strings, *_LINE_MARKS, _RECIPIENT, _OBSERVATION, *self._tools.names
         )
-        self._source = Source()
+        self._source = SourceText()
         self._at = 0  # where in the source begins what is not decided yet
         self._can_trim = False
         self._space = ""  # white space that may belong to text or to a call

@@ -3,8 +3,8 @@
 Each form of a call is read by a generator (`Reading`) that yields when it needs more text than has
 come, and continues from there when there is more; nothing is read twice, however the answer was
 cut.
-All waiting is done by the methods of `Source`. Each of them answers a question whose answer never
-changes once it is given, so that what a form reads is a function of the text alone.
+All waiting is done by the methods of `SourceText`. Each of them answers a question whose answer
+never changes once it is given, so that what a form reads is a function of the text alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Generator
 from typing import Final, TypeVar
 
-__all__ = ["JsonScanner", "Marks", "Reading", "Source", "missing_closers"]
+__all__ = ["JsonScanner", "Marks", "Reading", "SourceText", "missing_closers"]
 
 _T = TypeVar("_T")
 Reading = Generator[None, None, _T]
@@ -24,7 +24,7 @@ _SPACES: Final = re.compile(r"[ \t]*")
 
 
 class Marks:
-    """Some strings, for the questions of `Source`.
+    """Some strings, for the questions of `SourceText`.
 
     Args:
         strings: The strings.
@@ -50,7 +50,7 @@ class Marks:
         return Marks(*self.strings, *other.strings)
 
 
-class Source:
+class SourceText:
     """The text of an answer.
 
     Attributes:

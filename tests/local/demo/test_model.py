@@ -12,7 +12,7 @@ from hfchat_base import HuggingChat
 from hfchat_base.local import ChatRequest, LocalModel, LocalServer, UpstreamError
 from hfchat_base.local.backends import Finish, Text
 from hfchat_base.local.demo import DemoBackend, DemoEngine, demo_model, engine_model
-from hfchat_base.local.demo.weights import MODEL_VARIABLE, SMOLLM2
+from hfchat_base.local.demo.weights import DEMO_MODEL_VARIABLE, SMOLLM2
 from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_another_file_goes_the_same_way(
     """Behind the local server, to the client: named after its file."""
     other = tmp_path / "My other model.gguf"
     other.hardlink_to(weights)
-    monkeypatch.setenv(MODEL_VARIABLE, str(other))
+    monkeypatch.setenv(DEMO_MODEL_VARIABLE, str(other))
     with LocalServer(models=[demo_model()]) as server, HuggingChat(server.base_url) as client:
         conversation = client.create_conversation(system_prompt="You are a helpful AI assistant.")
         answer = conversation.send(_FRANCE)
