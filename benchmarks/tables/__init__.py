@@ -16,6 +16,7 @@ TABLES = (
     "first_token",
     "traffic",
     "concurrency",
+    "many",
     "footprint",
     "growth",
 )

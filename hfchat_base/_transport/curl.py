@@ -46,6 +46,7 @@ It is also what is read at once, and so bounds for how long one answer keeps an 
 _PAUSE: Final = 0x10000001  # CURL_WRITEFUNC_PAUSE, as libcurl documents it
 _ABORT: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, likewise
 _CONTINUE: Final = 0  # CURLPAUSE_CONT, likewise
+_SMALLEST_BUFFER: Final = 16 * 1024  # that libcurl takes for what it sends; it has 64 KiB
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NOT_IN_HEADERS: Final = re.compile("[\0-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _USER_AGENT: Final = f"hfchat/{__version__}"
@@ -435,6 +436,9 @@ class Exchange:
             self.curl.setopt(CurlOpt.POST, 1)
             self.curl.setopt(CurlOpt.POSTFIELDSIZE_LARGE, len(body))
             self.curl.setopt(CurlOpt.POSTFIELDS, body)
+            if len(body) < _SMALLEST_BUFFER:
+                # libcurl keeps the buffer for as long as the answer comes.
+                self.curl.setopt(CurlOpt.UPLOAD_BUFFERSIZE, _SMALLEST_BUFFER)
         if method != "POST":
             self.curl.setopt(CurlOpt.CUSTOMREQUEST, method)
 

@@ -4,8 +4,10 @@ The answers stand open until a client asks for `GO_PATH`. Then each of them gets
 turn, again and again, and the client says each time that it has read them all. So it is woken once
 for each writing of each answer, however fast it is, and two clients do the same work.
 
-Run as a command with a number of answers it is the server. Run with an `Order` it is a client,
-which reads the answers once for each line of its input, and prints a `Round` as JSON for each.
+Run as a command with a `Schedule` it is the server. Run with an `Order` it is a client, which reads
+the answers once for each line of its input, and prints a `Round` as JSON for each. Its garbage
+collector is frozen each time before it reads: else a full collection, which looks at all that was
+imported, would hit one client or another by chance.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -46,7 +49,7 @@ _IDLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Singing:
+class Schedule:
     """How the answers are written.
 
     Attributes:
@@ -69,24 +72,24 @@ class Singing:
         return self.answers * self.writings * self.tokens
 
 
-class _Chorus:
+class _Answers:
     """Holds the answers that were asked for, and writes to them in step."""
 
-    def __init__(self, singing: Singing) -> None:
-        self._singing = singing
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
         self._clients: list[socket] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
     def meet(self, client: socket, _ask: Callable[[], Source]) -> None:
         """Begin an answer, with its first token, and hold it until all are over."""
-        client.sendall(HEAD + _chunk({"type": "status", "status": "started"}) + _token(0))
         with self._lock:
             self._clients.append(client)
             ended = self._ended
+        client.sendall(HEAD + _chunk({"type": "status", "status": "started"}) + _token(0))
         ended.wait()
 
-    def sing(self, wait: Callable[[], object]) -> None:
+    def write_all(self, wait: Callable[[], object]) -> None:
         """Write all answers to their end.
 
         Args:
@@ -95,15 +98,15 @@ class _Chorus:
         with self._lock:
             clients, self._clients = self._clients, []
             ended, self._ended = self._ended, threading.Event()
-        singing = self._singing
-        for writing in range(singing.writings):
+        schedule = self._schedule
+        for writing in range(schedule.writings):
             data = b"".join(
-                _token(1 + writing * singing.tokens + number) for number in range(singing.tokens)
+                _token(1 + writing * schedule.tokens + number) for number in range(schedule.tokens)
             )
             for client in clients:
                 client.sendall(data)
             wait()
-        text = "".join(f"tok{number} " for number in range(1 + singing.writings * singing.tokens))
+        text = "".join(f"tok{number} " for number in range(1 + schedule.writings * schedule.tokens))
         final = wire_line({"type": "finalAnswer", "text": text, "interrupted": False})
         end = final + wire_line({"type": "status", "status": "finished"})
         for client in clients:
@@ -112,14 +115,14 @@ class _Chorus:
 
 
 class _Go:
-    def __init__(self, chorus: _Chorus, pause: float) -> None:
-        self._chorus = chorus
+    def __init__(self, held: _Answers, pause: float) -> None:
+        self._held = held
         self._pause = pause
 
     def meet(self, client: socket, _ask: Callable[[], Source]) -> None:
         """Have the answers written."""
         wait = partial(time.sleep, self._pause) if self._pause else partial(client.recv, 1)
-        self._chorus.sing(wait)
+        self._held.write_all(wait)
 
 
 class _Remembering(Behind):
@@ -150,18 +153,47 @@ def _token(number: int) -> bytes:
 
 
 @contextmanager
-def chorus_server(singing: Singing) -> Iterator[str]:
+def many_client(client: str, url: str, schedule: Schedule) -> Iterator[Callable[[], Round]]:
+    """A client in another process; what is yielded has it read all answers once.
+
+    Args:
+        client: `HFCHAT`, `SESSION` or `HANDLE`.
+        url: The address of a `many_server`.
+        schedule: How that server writes.
+    """
+    order = json.dumps(asdict(Order(client, url, schedule)))
+    command = [sys.executable, "-m", "benchmarks.many", "read", order]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        orders, results = process.stdin, process.stdout
+        if orders is None or results is None:
+            raise RuntimeError("the client's input and output are not piped")
+
+        def read() -> Round:
+            orders.write("\n")
+            return Round(**json.loads(results.readline()))
+
+        try:
+            yield read
+        finally:
+            orders.close()
+            process.wait()
+
+
+@contextmanager
+def many_server(schedule: Schedule) -> Iterator[str]:
     """A server of that writing in another process; its address."""
-    with serving("benchmarks.chorus", "serve", json.dumps(asdict(singing))) as address:
+    with serving("benchmarks.many", "serve", json.dumps(asdict(schedule))) as address:
         yield address
 
 
-def _serve(singing: Singing) -> None:
-    chorus = _Chorus(singing)
+def _serve(schedule: Schedule) -> None:
+    held = _Answers(schedule)
     with LocalServer() as behind, FaultServer(_Remembering(behind.base_url)) as server:
-        server.on(SEND, chorus, always=True)
-        server.on(f"GET {BARE_PATH}", chorus, always=True)
-        server.on(f"GET {GO_PATH}", _Go(chorus, singing.pause), always=True)
+        server.on(SEND, held, always=True)
+        server.on(f"GET {BARE_PATH}", held, always=True)
+        server.on(f"GET {GO_PATH}", _Go(held, schedule.pause), always=True)
         serve(server.url)
 
 
@@ -172,12 +204,12 @@ class Order:
     Attributes:
         client: `HFCHAT`, `SESSION` or `HANDLE`.
         url: The server's address.
-        singing: How the server writes.
+        schedule: How the server writes.
     """
 
     client: str
     url: str
-    singing: Singing
+    schedule: Schedule
 
 
 @dataclass(frozen=True)
@@ -248,22 +280,22 @@ async def _hfchat(order: Order, stack: AsyncExitStack) -> list[Ask]:
                     tell(tokens)
 
     return [
-        partial(ask, await client.get_conversation(first.id)) for _ in range(order.singing.answers)
+        partial(ask, await client.get_conversation(first.id)) for _ in range(order.schedule.answers)
     ]
 
 
 async def _session(order: Order, stack: AsyncExitStack) -> list[Ask]:
     session = await stack.enter_async_context(
-        AsyncSession[Response](max_clients=order.singing.answers, timeout=600)
+        AsyncSession[Response](max_clients=order.schedule.answers, timeout=600)
     )
     ask = partial(bare.tell_of_async_session, session, order.url + BARE_PATH)
-    return [ask] * order.singing.answers
+    return [ask] * order.schedule.answers
 
 
 async def _handle(order: Order, stack: AsyncExitStack) -> list[Ask]:
     curl = AsyncCurl()
     stack.push_async_callback(curl.close)
-    return [partial(bare.tell_of_async_curl, curl, order.url + BARE_PATH)] * order.singing.answers
+    return [partial(bare.tell_of_async_curl, curl, order.url + BARE_PATH)] * order.schedule.answers
 
 
 _CLIENTS = {HFCHAT: _hfchat, SESSION: _session, HANDLE: _handle}
@@ -303,12 +335,12 @@ async def _come_to_rest() -> None:
 
 async def _have_written(order: Order, watch: _Watch) -> None:
     """Have the server write, and wait until all is read."""
-    parts, singing = urlsplit(order.url), order.singing
+    parts, schedule = urlsplit(order.url), order.schedule
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(f"GET {GO_PATH} HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode())
-    rounds = 1 if singing.pause else singing.writings
+    rounds = 1 if schedule.pause else schedule.writings
     for number in range(1, rounds + 1):
-        watch.expect(1 + singing.writings * singing.tokens * number // rounds)
+        watch.expect(1 + schedule.writings * schedule.tokens * number // rounds)
         await watch.reached()
         writer.write(b".")
     writer.close()
@@ -332,10 +364,10 @@ async def _obey(order: Order) -> None:
 
 def _main(kind: str, order: str) -> None:
     if kind == "serve":
-        _serve(Singing(**json.loads(order)))
+        _serve(Schedule(**json.loads(order)))
     else:
         said = json.loads(order)
-        asyncio.run(_obey(Order(**{**said, "singing": Singing(**said["singing"])})))
+        asyncio.run(_obey(Order(**{**said, "schedule": Schedule(**said["schedule"])})))
 
 
 if __name__ == "__main__":
