@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import socket
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -134,7 +134,10 @@ class _SocketSource:
         self._client = client
 
     def read(self) -> bytes:
-        ready, _, _ = select.select([self._behind, self._client], [], [])
+        with selectors.DefaultSelector() as selector:  # `select` takes no more than 1024 sockets
+            for waited_for in (self._behind, self._client):
+                selector.register(waited_for, selectors.EVENT_READ)
+            ready = [key.fileobj for key, _ in selector.select()]
         if self._behind in ready:
             return self._behind.recv(65536)
         if has_left(self._client):
