@@ -157,6 +157,8 @@ class MessageOptions(TypedDict, total=False):
         bill_to: The organisation that pays for the answer (HuggingChat only).
         restores_settings: Whether the account gets its former settings back once the answer has
             begun. By default it keeps the new ones.
+        timezone: Name of the time zone that models with tools are told, such as ``Europe/Berlin``;
+            False tells none.
 
     `reasoning_effort`, `provider`, `bill_to`, and `artifacts` as True or False, are settings of the
     account: they are written before the message is sent, so that the user's browser shows them,
@@ -172,6 +174,7 @@ class MessageOptions(TypedDict, total=False):
     provider: str | None
     bill_to: str | None
     restores_settings: bool | None
+    timezone: str | Literal[False] | None
 
 
 class Value(BaseModel):

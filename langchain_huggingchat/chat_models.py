@@ -543,7 +543,6 @@ class ChatHuggingChat(BaseChatModel):
             "proxy": reveal(self.proxy),
             "headers": reveal_values(self.headers),
             "verify": self.verify,
-            "timezone": self.timezone,
         }
 
     def close(self) -> None:

@@ -275,12 +275,15 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
     Arguments of the client and of calls, and tool servers, may hold secrets. No `repr`, `to_dict`,
-    pickle, event or span shows them. An object made from a pickle or a dict finds its session as if
-    it were made without arguments.
+    pickle, event or span shows them. An object made from a pickle or a dict finds its session by
+    `base_url` and `account` alone.
     """
 
     model: str | None = Field(default=None, description="ID or short name of the model.")
     base_url: str = Field(default="", frozen=True, description="Address of the server.")
+    account: str | None = Field(
+        default=None, frozen=True, description="Which saved session is used, by its account."
+    )
     context_window: int | None = Field(
         default=None, gt=0, description="Tokens that fit into a prompt and its answer."
     )
@@ -301,6 +304,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     )
     restores_settings: bool | None = Field(
         default=None, description="Give the account its settings back once an answer has begun."
+    )
+    timezone: str | Literal[False] | None = Field(
+        default=None, description="Time zone sent with messages; False for none."
     )
     switch_to_vision_model: bool = Field(
         default=False,
@@ -384,7 +390,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "retries": retries,
             "on_retry": on_retry,
             "messages_per_minute": messages_per_minute,
-            "timezone": timezone,
         }
         answer = {
             "reasoning_effort": reasoning_effort,
@@ -392,6 +397,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "bill_to": bill_to,
             "artifacts": artifacts,
             "restores_settings": restores_settings,
+            "timezone": timezone,
         }
         for name, value in answer.items():
             check(name, value, ANSWER_OPTIONS[name])
@@ -404,6 +410,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             super().__init__(
                 model=model or os.environ.get(MODEL_VARIABLE) or None,
                 base_url=client.base_url,
+                account=account,
                 context_window=context_window,
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
@@ -485,8 +492,8 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             messages: The whole history.
             kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``,
                 ``switch_to_vision_model``, ``reasoning_effort``, ``provider``, ``bill_to``,
-                ``artifacts``, ``restores_settings``, which override this object's own; ``stop``,
-                one or more texts that end the answer; ``tools``, ``tool_choice``,
+                ``artifacts``, ``restores_settings``, ``timezone``, which override this object's
+                own; ``stop``, one or more texts that end the answer; ``tools``, ``tool_choice``,
                 ``allow_parallel_tool_calls``.
 
         Raises:

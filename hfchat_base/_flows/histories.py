@@ -144,7 +144,7 @@ def _send(
                 plan = index.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
             server,
-            _outgoing_message(server, request, plan, conversation_id, parent_id),
+            _outgoing_message(request, plan, conversation_id, parent_id),
             run,
             model=model,
         )
@@ -218,12 +218,12 @@ def _ephemeral(
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.in_new_conversation(to_delete=created.id)
     parent_id = created.root_message_id or created.latest().id
-    message = _outgoing_message(server, request, plan, created.id, parent_id)
+    message = _outgoing_message(request, plan, created.id, parent_id)
     return (yield from run_answer(server, message, run, model=model))
 
 
 def _outgoing_message(
-    server: ServerInfo, request: HistoryRequest, plan: Plan, conversation_id: str, parent_id: str
+    request: HistoryRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -233,7 +233,7 @@ def _outgoing_message(
         files=plan.files,
         web_search=request.web_search,
         mcp_servers=request.mcp_servers,
-        timezone=server.timezone,
+        timezone=request.answer.timezone or None,
     )
 
 

@@ -169,7 +169,7 @@ def _run(
             is_retry=redoes is not None,
             web_search=options.web_search,
             mcp_servers=options.mcp_servers,
-            timezone=server.timezone,
+            timezone=run.options.timezone or None,
         )
         ended = False
         try:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hfchat_base._protocol.accumulator import Accumulator
 from hfchat_base._protocol.artifacts import NOTHING, ArtifactHistory, history_of
@@ -46,6 +46,7 @@ class AnswerOptions:
         provider: Who runs the model.
         bill_to: The organisation that pays.
         restores_settings: Whether the account gets back what it had before.
+        timezone: Where the user is, as an IANA name; False for nowhere.
     """
 
     artifacts: ArtifactsOption | None = None
@@ -53,6 +54,7 @@ class AnswerOptions:
     provider: str | None = None
     bill_to: str | None = None
     restores_settings: bool | None = None
+    timezone: str | Literal[False] | None = None
 
     @property
     def changes_account(self) -> bool:

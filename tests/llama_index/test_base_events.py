@@ -22,6 +22,7 @@ from hfchat_base import HuggingChat
 from hfchat_base.errors import GenerationFailed, LoginRequired
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.saved_sessions import save_session
 
 SECRET = "s3cr3t-v4lue"
 HELLO = [ChatMessage("hello there")]
@@ -175,6 +176,22 @@ def test_pickle_round_trip(llm: HuggingChatLLM) -> None:
     """It is from its pickle, so that ingestion pipelines may use several processes."""
     again = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
     assert again.complete("hello").text == "You said: hello"
+
+
+@pytest.mark.parametrize("way", ["dict", "pickle"])
+def test_copies_keep_the_account(current_server: LocalServer, way: str) -> None:
+    """Where several accounts are logged in, a copy does not speak for another one."""
+    save_session(current_server, "alice")
+    save_session(current_server, "bob")  # the newest login is the default
+    llm = HuggingChatLLM("echo/base", base_url=current_server.base_url, account="alice")
+    if way == "dict":
+        again = HuggingChatLLM.from_dict(llm.to_dict())
+    else:
+        again = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
+    llm.complete("hello")
+    again.complete("hello")
+    used = {r.headers["cookie"] for r in current_server.requests if r.json and "inputs" in r.json}
+    assert len(used) == 1
 
 
 def test_objects_share_a_client(server: LocalServer) -> None:
