@@ -70,7 +70,7 @@ class Sockets:
 
     With a copy left open, a server would not notice that the parent has dropped the connection.
     libcurl closes sockets without telling, and their numbers are used again; a number is
-    therefore closed only if it still stands for the same socket.
+    therefore closed only if it still refers to the same socket.
     """
 
     __slots__ = ("_inodes",)

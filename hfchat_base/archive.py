@@ -77,6 +77,7 @@ _SNIPPET_CHARACTERS: Final = 60
 _BEGIN, _END = "\x02", "\x03"
 """Around a match, as SQLite marks it; `clean` has taken both out of all texts."""
 
+_INDEX_TITLE: Final = "# Conversations"
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS conversations (
@@ -206,14 +207,25 @@ class Archive:
                     make_private(self.folder)
                 # SQLite gives the files that it makes beside this one the same permissions.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-                if path.stat().st_mode & 0o077:  # a copy, whose permissions were lost
-                    path.chmod(0o600)
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
+            self._check_owner()
+            with self._errors():
+                if create and path.stat().st_mode & 0o077:  # a copy, whose permissions were lost
+                    path.chmod(0o600)
             self._prepare()
         except BaseException:
             self.close()
             raise
+
+    def _check_owner(self) -> None:
+        """Refuse a database that another program has made, before anything in it is changed."""
+        tables = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}
+        if tables and not {"about", "conversations"} <= tables:
+            raise InvalidRequestError(
+                f"{self.folder / DATABASE_NAME} is another program's database. Choose another"
+                " folder."
+            )
 
     def _prepare(self) -> None:
         with self._errors():
@@ -407,15 +419,32 @@ class Archive:
 
         Returns:
             How many files were written; those that hold the same already are left alone.
+
+        Raises:
+            InvalidRequestError: The folder has an ``index.md`` of somebody else.
         """
         written = 0
         folder = folder or self.folder / "markdown"
-        index = ["# Conversations", ""]
+        self._check_index(folder / "index.md")
+        index = [_INDEX_TITLE, ""]
         for info in self.list_conversations():
             written += self._write(folder, info, "md", to_markdown)
             when = f"{info.updated_at:%Y-%m-%d} " if info.updated_at else ""
             index.append(f"- {when}[{markdown_line(info.title) or info.id}]({info.id}.md)")
         return written + self._replace(folder / "index.md", "\n".join([*index, ""]).encode())
+
+    def _check_index(self, path: Path) -> None:
+        """Refuse to replace an index that was not written here. Other files are named by ids."""
+        with self._errors():
+            if not path.is_file():
+                return
+            with path.open("rb") as file:
+                is_ours = file.read(len(_INDEX_TITLE)) == _INDEX_TITLE.encode()
+        if not is_ours:
+            raise InvalidRequestError(
+                f"{path} is not an index of conversations, and would be overwritten. Choose"
+                " another folder."
+            )
 
     def write_json(self, folder: Path | None = None) -> int:
         """Write each conversation as a JSON file: a `~hfchat_base.types.FullConversation`.
@@ -449,7 +478,9 @@ class Archive:
         with self._errors():
             if not path.parent.exists():
                 make_private(path.parent)
-            if path.exists() and path.read_bytes() == data:
+            # What is no file, a pipe for one, might never end.
+            is_there = path.is_file() and path.stat().st_size == len(data)
+            if is_there and path.read_bytes() == data:
                 return 0
             replace_file(path, data)
         return 1

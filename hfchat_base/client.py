@@ -43,12 +43,12 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.auth.session import Session
 from hfchat_base.auth.sources import BASE_URL_VARIABLE, find_session, resolve_endpoint
 from hfchat_base.conversation import AsyncConversation, Conversation, answer_options
-from hfchat_base.errors import HuggingChatError, InvalidRequestError
+from hfchat_base.errors import HuggingChatError
 from hfchat_base.files import FileInput, Upload
 from hfchat_base.policy import Policy, Retries, Timeouts
 from hfchat_base.secret import hide_servers, reveal, reveal_values
 from hfchat_base.streams import AnswerStream, AsyncAnswerStream, AsyncRunner, SyncRunner
-from hfchat_base.time_zone import is_time_zone, local_time_zone
+from hfchat_base.time_zone import local_time_zone
 from hfchat_base.types import (
     Answer,
     ArtifactsOption,
@@ -110,18 +110,6 @@ def _settings_lock(base_url: str, session: Session) -> settings.SettingsLock:
     return settings.lock_for(base_url, known_by or [str(id(session))])
 
 
-def _time_zone(wanted: str | Literal[False] | None) -> str | None:
-    if wanted is None:
-        return local_time_zone()
-    if wanted is False:
-        return None
-    if not is_time_zone(wanted):
-        raise InvalidRequestError(
-            "timezone should be an IANA name such as 'Europe/Berlin', which this one is not."
-        )
-    return wanted
-
-
 class ClientBase(ABC):
     """What both clients share, without a transport. `HuggingChat` describes the arguments."""
 
@@ -169,7 +157,6 @@ class ClientBase(ABC):
                 "retries": retries,
                 "on_retry": on_retry,
                 "messages_per_minute": messages_per_minute,
-                "timezone": timezone,
             }
         )
         endpoint = resolve_endpoint(base_url)
@@ -185,6 +172,7 @@ class ClientBase(ABC):
                 "provider": provider,
                 "bill_to": bill_to,
                 "restores_settings": restores_settings,
+                "timezone": (local_time_zone() or False) if timezone is None else timezone,
             }
         )
         self._on_retry = on_retry
@@ -195,7 +183,6 @@ class ClientBase(ABC):
             policy=policy,
             max_body_bytes=max_body_bytes,
             messages_per_minute=messages_per_minute,
-            timezone=_time_zone(timezone),
             settings_lock=partial(_settings_lock, endpoint.base_url, self._session),
         )
         self._connection = Connection(
@@ -327,7 +314,7 @@ class ClientBase(ABC):
         check("model", model, OPTIONAL_TEXT)
         check("as_history", as_history, CALLBACK)
         check("on_elicitation", on_elicitation, CALLBACK)
-        request = histories.ChatRequest(
+        request = histories.HistoryRequest(
             check_messages(messages),
             model or self._model,
             check("web_search", web_search, FLAG),
@@ -433,9 +420,9 @@ class HuggingChat(ClientBase):
         on_retry: Called before every wait for another attempt, with its reason and length.
         messages_per_minute: The server's limit. By default it is learnt when it is first reached.
             Calls then wait until they fit into it, so that a batch of any size finishes.
-        timezone: Name of the time zone that is sent with every message, such as
-            ``Europe/Berlin``; models with tools are told the local time. By default that of this
-            machine, where it is known, as the page does. False sends none.
+        timezone: Name of the time zone that is sent with the messages of calls that do not say,
+            such as ``Europe/Berlin``; models with tools are told the local time. By default that of
+            this machine, where it is known, as the page does. False sends none.
         artifacts: What to do about documents that models write in tags of their own, for all calls
             that do not say; see `hfchat_base.types.ArtifactsOption`.
         reasoning_effort: How long models may think, likewise; see `MessageOptions`.
@@ -707,7 +694,7 @@ class HuggingChat(ClientBase):
         list is read as well, if there is one.
 
         Raises:
-            HuggingChatError: The server cannot be reached, or is no chat-ui server.
+            HuggingChatError: The server cannot be reached, or is not a chat-ui server.
         """
         return self._runner.run(discovery.check_protocol(self.server))
 

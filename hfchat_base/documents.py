@@ -69,6 +69,25 @@ _OLD: Final = frozenset(
 _MODULES: Final = ("pypdf", "docx", "openpyxl", "pptx", "odfdo")
 """What the extra brings."""
 
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members of office documents are packed. Python unpacks other methods without a bound: 2 KB of
+bzip2 fill gigabytes, whatever size the archive states."""
+
+_IS_ENCRYPTED: Final = 0x1
+"""Of a member's flags."""
+
+_COMPOUND_FILE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How files of before 2007 begin, and newer ones with a password."""
+
+_ENCRYPTED_PACKAGE: Final = "EncryptedPackage".encode("utf-16-le")
+_ENTITIES: Final = (b"<!ENTITY", "<!ENTITY".encode("utf-16-le"))
+_BEFORE_XML: Final = b"\xef\xbb\xbf\xfe\xff\0 \t\r\n"
+_PDF_HEAD: Final = 1024
+"""Where ``%PDF-`` begins a PDF, in bytes."""
+
+_MANIFEST: Final = "META-INF/manifest.xml"
+"""Of an ODF document; it tells which parts are encrypted."""
+
 _HEADINGS: Final = tuple("123456789")
 _TEXT: Final = "characters of text"
 
@@ -93,10 +112,9 @@ def document_text(name: str, data: bytes, mime: str) -> str:
         FileTooLargeError: The document, or its text, is too large.
         InvalidRequestError: It is broken, needs a password, or holds no text.
     """
+    mime = _actual_type(data) or mime
     if mime in _OLD:
-        raise InvalidRequestError(
-            f"{name!r} has a format of before 2007. Save it as .docx, .xlsx, .pptx or PDF."
-        )
+        raise _old_format(name)
     if len(data) > MAX_FILE_BYTES:
         raise FileTooLargeError(
             f"{name!r} has {len(data):,} bytes; documents are read up to {MAX_FILE_BYTES:,}."
@@ -113,7 +131,10 @@ def document_text(name: str, data: bytes, mime: str) -> str:
     except Exception as error:
         # A broken file breaks its reader anywhere, with any error.
         kind = type(error).__name__
-        raise InvalidRequestError(f"{name!r} cannot be read: it is damaged ({kind}).") from error
+        raise InvalidRequestError(
+            f"{name!r} cannot be read: it is damaged, or is no document of its kind ({kind}). Open"
+            " it where it was made, and save it again."
+        ) from error
     if not text.strip():
         raise InvalidRequestError(
             f"{name!r} holds no text that can be read, only images perhaps. Attach it as images."
@@ -134,15 +155,38 @@ def zip_type(data: bytes) -> str | None:
             names = set(archive.namelist())
             found = next((mime for part, mime in _PARTS.items() if part in names), None)
             if found is None and "mimetype" in names:
-                with archive.open("mimetype") as part:
+                member = archive.getinfo("mimetype")
+                if member.compress_type not in _METHODS:
+                    return None
+                with archive.open(member) as part:
                     found = part.read(100).decode("ascii", "replace").strip()
     except Exception:  # noqa: BLE001 - a broken archive breaks its reader anywhere, with any error
         return None
     return found if found in DOCUMENT_TYPES else None
 
 
+def _actual_type(data: bytes) -> str | None:
+    """What a document is, as its bytes show it: names and types that came with it may be wrong."""
+    return _PDF if b"%PDF-" in data[:_PDF_HEAD] else zip_type(data)
+
+
+def _old_format(name: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{name!r} has a format of before 2007. Save it as .docx, .xlsx, .pptx or PDF."
+    )
+
+
+def _needs_password(name: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name!r} needs a password. Save it without one.")
+
+
 def _check_archive(name: str, data: bytes) -> None:
-    """Refuse what unpacks to too much. Members cannot unpack to more than the archive says."""
+    """Refuse what needs a password, or unpacks to too much, to XML that grows among others.
+
+    Members cannot unpack to more than the archive says, if they are packed as all documents are.
+    """
+    if data.startswith(_COMPOUND_FILE):
+        raise _needs_password(name) if _ENCRYPTED_PACKAGE in data else _old_format(name)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         size = sum(member.file_size for member in members)
@@ -153,8 +197,25 @@ def _check_archive(name: str, data: bytes) -> None:
             )
         tags = _Counter(name, MAX_TAGS, "XML tags")
         for member in members:
-            if member.filename.endswith((".xml", ".rels")):
-                tags.count(archive.read(member).count(b"<"))
+            if member.flag_bits & _IS_ENCRYPTED:
+                raise _needs_password(name)
+            if member.compress_type not in _METHODS:
+                raise InvalidRequestError(
+                    f"{name!r} is packed as no office program does it, and is not read."
+                )
+            content = archive.read(member)
+            # A part may have any name: what is XML, its beginning tells.
+            if not content.lstrip(_BEFORE_XML).startswith(b"<"):
+                continue
+            tags.count(content.count(b"<"))
+            if member.filename == _MANIFEST and b"encryption-data" in content:
+                raise _needs_password(name)
+            # Pictures (SVG) may declare some; no reader parses those.
+            is_read = member.filename.endswith((".xml", ".rels"))
+            if is_read and any(declaration in content for declaration in _ENTITIES):
+                raise InvalidRequestError(
+                    f"{name!r} declares XML entities, as no office program does, and is not read."
+                )
 
 
 def _collect(name: str, pieces: Iterable[str]) -> str:
@@ -234,7 +295,7 @@ def _pdf(name: str, file: io.BytesIO) -> Iterator[str]:
 
     reader = pypdf.PdfReader(file)
     if reader.is_encrypted and not reader.decrypt(""):
-        raise InvalidRequestError(f"{name!r} needs a password. Save it without one.")
+        raise _needs_password(name)
     count = len(reader.pages)
     _Counter(name, MAX_PAGES, "pages").count(count)
     operators = _Counter(name, MAX_OPERATORS, "drawing operators")
@@ -326,6 +387,9 @@ def _odf(name: str, file: io.BytesIO) -> Iterator[str]:
     import odfdo  # noqa: PLC0415 - an extra
 
     body = odfdo.Document(file).body
+    # One tag stands for any number of spaces.
+    spaces = (abs(int(str(number))) for number in body.xpath("descendant::text:s/@text:c"))
+    _Counter(name, MAX_TEXT_BYTES, _TEXT).count(sum(spaces))
     sheets = body.get_elements("descendant::table:table")
     if isinstance(body, odfdo.Spreadsheet):
         cells = _Counter(name, MAX_CELLS, "cells")

@@ -151,7 +151,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolError:
-    """A tool failed. The run goes on, and the model learns of it."""
+    """A tool failed. The run continues, and the model learns of it."""
 
     uuid: str
     message: str

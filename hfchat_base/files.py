@@ -359,7 +359,7 @@ def fetch_public_file(url: str) -> Upload:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is public, and stands for no other address."""
+    """Return whether an IP address is public, and maps to no other address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

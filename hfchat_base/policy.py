@@ -92,7 +92,7 @@ class Timeouts:
     """How long to wait, all in seconds; None waits for ever.
 
     They are deadlines of our own: the ``keepAlive`` lines that a server sends ten times a second
-    are no progress.
+    are not progress.
 
     Attributes:
         connect: For a connection.
@@ -127,8 +127,8 @@ class Resuming:
         looks_in_all: Looks at one answer, whatever they bring. The log is closed by the server
             every five minutes, so this many are more than three days.
         looks_after_final: Looks for what follows a final answer, which is a title at most.
-        absent_looks: Looks in vain after which a run counts as never begun. The server stores it
-            before the first token, but not before it has read the request (R, S).
+        absent_looks: Looks without a trace after which a run counts as never begun. The server
+            stores it before the first token, but not before it has read the request (R, S).
         first_pause: The first pause between two looks, in seconds; it doubles each time.
         longest_pause: The longest one.
         patience: How long to wait for a stored message to be complete if no total deadline is set,

@@ -47,7 +47,7 @@ def json_text(value: object, *, shown: bool, encoding: str = "utf-8") -> str:
     """
     text = json.dumps(value, ensure_ascii=False, indent=2)
     for unsafe in (_CONTROL, _LINE_END) if shown else ():
-        # The line ends of the layout are no part of a text, and stay as they are.
+        # The line ends of the layout are not part of a text, and stay as they are.
         text = unsafe.sub(_escaped, text)
     try:
         text.encode(encoding)

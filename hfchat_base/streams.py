@@ -114,7 +114,7 @@ class _Core:
         return clean_up_run(self.server, self.run, stops=self._stops_on_leave)
 
     def needs_cleanup(self) -> bool:
-        """Whether there is something to clean up, and the interpreter is not shutting down."""
+        """Whether there is something to clean up, and Python is not shutting down."""
         if self._belongs_to_parent or sys.is_finalizing():
             return False
         stops = self._stops_on_leave and self.run.can_be_stopped
@@ -185,7 +185,7 @@ class SyncCore(_Core):
         self.transport = transport
         self._interpreter = SyncInterpreter(transport, flow, on_elicitation=on_elicitation)
         self._in_use = threading.Lock()
-        """Held by the thread that runs the flow or lets go of it: only one can."""
+        """Held by the thread that runs the flow or releases it: only one can."""
         self._cleaning = Lock()
         _open_cores.add(self)
 
@@ -216,8 +216,8 @@ class SyncCore(_Core):
         """Close the flow and the connection, and clean up on the server.
 
         May be called from any thread, also from what the flow calls. If the flow is running, its
-        own thread alone may let go of the connection: with its run stopped the stream ends, and
-        whoever reads it gets here.
+        own thread alone may release the connection: with its run stopped the stream ends, and
+        that thread gets here.
         """
         self.is_closed = True  # first, because the thread that runs the flow reads it afterwards
         if self._in_use.acquire(blocking=False):
@@ -358,7 +358,7 @@ class AnswerStream:
     def close(self) -> None:
         """Close the connection, and stop the run if it is not over.
 
-        May be called from another thread; whoever reads then gets a `StreamError`.
+        May be called from another thread; a reader then gets a `StreamError`.
         """
         self._core.close()
 

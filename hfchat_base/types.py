@@ -1,4 +1,4 @@
-"""What callers hand in and get back, apart from events and errors.
+"""What callers pass in and get back, apart from events and errors.
 
 Plain data with no behaviour of its own; what needs a server is in `conversation.py` and
 `client.py`. What clients hand out are pydantic models (`Value`), which can be written as JSON and
@@ -157,6 +157,8 @@ class MessageOptions(TypedDict, total=False):
         bill_to: The organisation that pays for the answer (HuggingChat only).
         restores_settings: Whether the account gets its former settings back once the answer has
             begun. By default it keeps the new ones.
+        timezone: Name of the time zone that models with tools are told, such as ``Europe/Berlin``;
+            False tells none.
 
     `reasoning_effort`, `provider`, `bill_to`, and `artifacts` as True or False, are settings of the
     account: they are written before the message is sent, so that the user's browser shows them,
@@ -172,10 +174,11 @@ class MessageOptions(TypedDict, total=False):
     provider: str | None
     bill_to: str | None
     restores_settings: bool | None
+    timezone: str | Literal[False] | None
 
 
 class Value(BaseModel):
-    """What a client hands out. It is frozen, and its JSON can be read back.
+    """What a client returns. It is frozen, and its JSON can be read back.
 
     ``model_dump_json()`` writes JSON and ``model_validate_json(…)`` reads it, also that of a newer
     version with more fields. chat-ui cuts text at UTF-16 units, so a text may hold a lone surrogate
@@ -747,4 +750,4 @@ class Retry:
 
 
 AsHistory = Callable[[Answer], Sequence[ChatMessage]]
-"""From an answer to the history, answer included, that the caller will hand over next time."""
+"""From an answer to the history, answer included, that the caller will pass next time."""

@@ -21,6 +21,7 @@ from hfchat_base.errors import InvalidRequestError
 from hfchat_base.files import Upload
 from hfchat_base.policy import Retries, Timeouts
 from hfchat_base.secret import reveal, reveal_values
+from hfchat_base.time_zone import is_time_zone
 from hfchat_base.types import AnswerFile, ChatMessage, McpServerConfig
 
 __all__ = [
@@ -69,6 +70,12 @@ class Kind:
     prepare: Callable[[Any], Any] = _unchanged
 
 
+def _time_zone(name: str) -> str:
+    if not is_time_zone(name):
+        raise ValueError(name)
+    return name
+
+
 def _object_with(method: str) -> Any:
     """Any object that has a method, which identifies its class without importing it."""
 
@@ -102,10 +109,14 @@ ANSWER_OPTIONS: Final[Mapping[str, Kind]] = {
     "provider": OPTIONAL_TEXT,
     "bill_to": OPTIONAL_TEXT,
     "restores_settings": Kind("True, False or None", bool | None),
+    "timezone": Kind(
+        "an IANA name such as 'Europe/Berlin', False or None",
+        Annotated[str, AfterValidator(_time_zone)] | Literal[False] | None,
+    ),
 }
 """How an answer can be wanted; the same for a client and for a call."""
 
-_CLIENT: Final[Mapping[str, Kind]] = {
+_CLIENT_ARGUMENTS: Final[Mapping[str, Kind]] = {
     "base_url": OPTIONAL_TEXT,
     "cookies": Kind(
         "a dict of names and values, a Cookie header, JSON, a path, a cookie jar or None",
@@ -125,7 +136,6 @@ _CLIENT: Final[Mapping[str, Kind]] = {
     "retries": Kind("a Retries", InstanceOf[Retries] | None),
     "on_retry": CALLBACK,
     "messages_per_minute": Kind("a number (int) or None", int | None),
-    "timezone": Kind("a time zone's name (str), False or None", str | Literal[False] | None),
 }
 
 
@@ -209,7 +219,7 @@ def check_client(arguments: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequestError: One is of a wrong type.
     """
-    for name, kind in _CLIENT.items():
+    for name, kind in _CLIENT_ARGUMENTS.items():
         if name in arguments:
             check(name, arguments[name], kind)
 

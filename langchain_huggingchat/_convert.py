@@ -74,7 +74,6 @@ __all__ = [
     "profile_of",
     "register_blocks",
     "response_schema",
-    "tool_rounds",
     "tool_set",
     "with_errors",
 ]
@@ -133,19 +132,6 @@ def has_web_files(messages: Sequence[BaseMessage]) -> bool:
         if not isinstance(message, AIMessage) and not isinstance(message.content, str)
         for block in message.content_blocks
     )
-
-
-def tool_rounds(messages: Sequence[BaseMessage]) -> Iterator[tuple[list[FunctionCall], list[Any]]]:
-    """The calls of each of the last messages with their results, the newest first."""
-    results: list[Any] = []
-    for message in reversed(messages):
-        if isinstance(message, ToolMessage):
-            results.append((message.status, message.content))
-        elif isinstance(message, AIMessage) and message.tool_calls:
-            yield [FunctionCall(call["name"], call["args"]) for call in message.tool_calls], results
-            results = []
-        else:
-            return
 
 
 class _Converter:

@@ -72,7 +72,7 @@ from hfchat_base.client import (
 )
 from hfchat_base.files import fetch_public_file
 from hfchat_base.secret import fingerprint, hide_arguments, hide_servers, reveal, reveal_values
-from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession, check_repetitions
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolSession
 from hfchat_base.types import ArtifactsOption, ModelDetails, ReasoningEffort
 from hfchat_base.validation import (
     ANSWER_OPTIONS,
@@ -95,7 +95,6 @@ from langchain_huggingchat._convert import (
     profile_of,
     register_blocks,
     response_schema,
-    tool_rounds,
     tool_set,
     with_errors,
 )
@@ -544,7 +543,6 @@ class ChatHuggingChat(BaseChatModel):
             "proxy": reveal(self.proxy),
             "headers": reveal_values(self.headers),
             "verify": self.verify,
-            "timezone": self.timezone,
         }
 
     def close(self) -> None:
@@ -696,7 +694,6 @@ class ChatHuggingChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield the answer, asking again if a tool call has to come; `_aask` is its async twin."""
         with model_errors():
-            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.sync
             history = base_messages(messages, self._fetch)
             session, options = self._session(history, stop, kwargs, streams=streams)
@@ -723,7 +720,6 @@ class ChatHuggingChat(BaseChatModel):
         streams: bool,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         with model_errors():
-            check_repetitions(tool_rounds(messages), self.max_identical_calls)
             client = self.client.asynchronous
             if has_web_files(messages):
                 history = await asyncio.to_thread(base_messages, messages, self._fetch)
@@ -769,6 +765,7 @@ class ChatHuggingChat(BaseChatModel):
             response_schema=response_schema(others.pop("response_format", None)),
             streams=streams,
             max_asks=self.max_tool_asks,
+            max_identical_calls=self.max_identical_calls,
         )
         servers = others.pop("mcp_servers", None)
         web_search = others.pop("web_search", None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -61,7 +61,6 @@ __all__ = [
     "to_tool_config",
     "tool_calls",
     "tool_descriptions",
-    "tool_rounds",
     "tool_selections",
     "without_references",
 ]
@@ -274,22 +273,6 @@ def _from_older_form(written: Any) -> FunctionCall | None:
     arguments: Any = function.get("arguments", function.get("input"))
     name = function.get("name")
     return FunctionCall(name, _arguments(arguments), call.get("id") or "") if name else None
-
-
-def tool_rounds(
-    messages: Sequence[ChatMessage],
-) -> Iterator[tuple[list[FunctionCall], list[str | None]]]:
-    """The calls of each of the last messages with their results, the newest first."""
-    results: list[str | None] = []
-    for message in reversed(messages):
-        if message.role in _RESULT_ROLES:
-            results.append(message.content)
-            continue
-        calls = tool_calls(message)
-        if not calls:
-            return
-        yield calls, results
-        results = []
 
 
 def openai_tool_calls(calls: Iterable[FunctionCall]) -> list[dict[str, Any]]:

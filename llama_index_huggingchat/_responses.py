@@ -57,6 +57,7 @@ class ResponseBuilder:
         history: The messages to answer.
         config: The tools that may be called.
         stop: Stop sequences.
+        max_identical_calls: See `ToolSession`.
         streams: Whether responses are wanted while the answer arrives.
     """
 
@@ -66,10 +67,17 @@ class ResponseBuilder:
         config: ToolConfig,
         *,
         stop: Sequence[str] = (),
+        max_identical_calls: int | None = None,
         streams: bool,
     ) -> None:
         self._config = config
-        self._session = ToolSession(history, config, stops=stop, streams=streams)
+        self._session = ToolSession(
+            history,
+            config,
+            stops=stop,
+            streams=streams,
+            max_identical_calls=max_identical_calls,
+        )
         self._streams = streams
         self._files: list[FetchedFile] = []
         self._begin()
@@ -95,7 +103,7 @@ class ResponseBuilder:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a stop sequence has come, so that the rest of the answer is not needed."""
+        """Whether a stop sequence has arrived, so that the rest of the answer is not needed."""
         return self._session.is_stopped
 
     def as_history(self, answer: Answer) -> Sequence[hfchat_base.ChatMessage]:
@@ -129,7 +137,7 @@ class ResponseBuilder:
         pieces = self._session.end(answer)
         if self.needs_request:
             self._begin()
-            self._text = self._session.text  # what was handed out stays
+            self._text = self._session.text  # what the caller has stays
             return None
         return self._grown(pieces)
 

@@ -56,7 +56,7 @@ from hfchat_base.auth.cookies import CookieInput
 from hfchat_base.client import MODEL_VARIABLE
 from hfchat_base.errors import InvalidRequestError
 from hfchat_base.secret import hide_arguments, hide_servers
-from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig, check_repetitions
+from hfchat_base.tools import MAX_IDENTICAL_CALLS, ToolChoice, ToolConfig
 from hfchat_base.types import (
     ASSUMED_CONTEXT_WINDOW,
     ArtifactsOption,
@@ -81,7 +81,6 @@ from llama_index_huggingchat._convert import (
     to_history_async,
     to_tool_config,
     tool_descriptions,
-    tool_rounds,
     tool_selections,
     without_references,
 )
@@ -138,17 +137,25 @@ class _Request:
         history: The messages to answer.
         config: The tools that may be called.
         stop: Stop sequences.
+        max_identical_calls: See `HuggingChatLLM`.
         options: The keyword arguments of `HuggingChat.stream_chat`.
     """
 
     history: Sequence[hfchat_base.ChatMessage]
     config: ToolConfig
     stop: Sequence[str]
+    max_identical_calls: int | None
     options: Mapping[str, Any]
 
     def response(self, *, streams: bool) -> ResponseBuilder:
         """Begin the response."""
-        return ResponseBuilder(self.history, self.config, stop=self.stop, streams=streams)
+        return ResponseBuilder(
+            self.history,
+            self.config,
+            stop=self.stop,
+            max_identical_calls=self.max_identical_calls,
+            streams=streams,
+        )
 
 
 def _hides_secrets(cls: _Class) -> _Class:
@@ -268,12 +275,15 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         InvalidRequestError: An argument or a variable cannot be read, or there is no such argument.
 
     Arguments of the client and of calls, and tool servers, may hold secrets. No `repr`, `to_dict`,
-    pickle, event or span shows them. An object made from a pickle or a dict finds its session as if
-    it were made without arguments.
+    pickle, event or span shows them. An object made from a pickle or a dict finds its session by
+    `base_url` and `account` alone.
     """
 
     model: str | None = Field(default=None, description="ID or short name of the model.")
     base_url: str = Field(default="", frozen=True, description="Address of the server.")
+    account: str | None = Field(
+        default=None, frozen=True, description="Which saved session is used, by its account."
+    )
     context_window: int | None = Field(
         default=None, gt=0, description="Tokens that fit into a prompt and its answer."
     )
@@ -294,6 +304,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     )
     restores_settings: bool | None = Field(
         default=None, description="Give the account its settings back once an answer has begun."
+    )
+    timezone: str | Literal[False] | None = Field(
+        default=None, description="Time zone sent with messages; False for none."
     )
     switch_to_vision_model: bool = Field(
         default=False,
@@ -377,7 +390,6 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "retries": retries,
             "on_retry": on_retry,
             "messages_per_minute": messages_per_minute,
-            "timezone": timezone,
         }
         answer = {
             "reasoning_effort": reasoning_effort,
@@ -385,6 +397,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             "bill_to": bill_to,
             "artifacts": artifacts,
             "restores_settings": restores_settings,
+            "timezone": timezone,
         }
         for name, value in answer.items():
             check(name, value, ANSWER_OPTIONS[name])
@@ -397,6 +410,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             super().__init__(
                 model=model or os.environ.get(MODEL_VARIABLE) or None,
                 base_url=client.base_url,
+                account=account,
                 context_window=context_window,
                 num_output=num_output,
                 is_function_calling_model=is_function_calling_model,
@@ -478,15 +492,15 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             messages: The whole history.
             kwargs: ``model``, ``web_search``, ``mcp_servers``, ``on_elicitation``,
                 ``switch_to_vision_model``, ``reasoning_effort``, ``provider``, ``bill_to``,
-                ``artifacts``, ``restores_settings``, which override this object's own; ``stop``,
-                one or more texts that end the answer; ``tools``, ``tool_choice``,
+                ``artifacts``, ``restores_settings``, ``timezone``, which override this object's
+                own; ``stop``, one or more texts that end the answer; ``tools``, ``tool_choice``,
                 ``allow_parallel_tool_calls``.
 
         Raises:
             ResponseError: The server refused the message.
             StreamError: The answer broke off; `partial` holds what had arrived.
         """
-        return self._chat(self._chat_request(messages, to_history(messages), kwargs))
+        return self._chat(self._request(to_history(messages), kwargs))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -494,13 +508,13 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
         Closing the generator stops the server's run.
         """
-        return self._stream_chat(self._chat_request(messages, to_history(messages), kwargs))
+        return self._stream_chat(self._request(to_history(messages), kwargs))
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer a chat; see `chat`."""
         history = await to_history_async(messages)
-        return await self._achat(self._chat_request(messages, history, kwargs))
+        return await self._achat(self._request(history, kwargs))
 
     @llm_chat_callback()
     async def astream_chat(
@@ -508,7 +522,7 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
     ) -> ChatResponseAsyncGen:
         """Answer a chat and stream the answer; see `stream_chat`."""
         history = await to_history_async(messages)
-        return self._astream_chat(self._chat_request(messages, history, kwargs))
+        return self._astream_chat(self._request(history, kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -519,14 +533,14 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
             formatted: Whether `completion_to_prompt` has been applied to it.
             kwargs: See `chat`.
         """
-        return to_completion(self._chat(self._prompt_request(prompt, formatted, kwargs)))
+        return to_completion(self._chat(self._request(self._prompt(prompt, formatted), kwargs)))
 
     @llm_completion_callback()
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
         """Answer a prompt and stream the answer; see `complete` and `stream_chat`."""
-        responses = self._stream_chat(self._prompt_request(prompt, formatted, kwargs))
+        responses = self._stream_chat(self._request(self._prompt(prompt, formatted), kwargs))
         return (to_completion(response) for response in responses)
 
     @llm_completion_callback()
@@ -534,14 +548,16 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """Answer a prompt; see `complete`."""
-        return to_completion(await self._achat(self._prompt_request(prompt, formatted, kwargs)))
+        return to_completion(
+            await self._achat(self._request(self._prompt(prompt, formatted), kwargs))
+        )
 
     @llm_completion_callback()
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """Answer a prompt and stream the answer; see `complete` and `stream_chat`."""
-        responses = self._astream_chat(self._prompt_request(prompt, formatted, kwargs))
+        responses = self._astream_chat(self._request(self._prompt(prompt, formatted), kwargs))
         return _completions_of(responses)
 
     # --- tools and structured output --------------------------------------------------------------
@@ -724,20 +740,11 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
 
     # --- arguments --------------------------------------------------------------------------------
 
-    def _chat_request(
-        self,
-        messages: Sequence[ChatMessage],
-        history: Sequence[hfchat_base.ChatMessage],
-        kwargs: dict[str, Any],
-    ) -> _Request:
-        check_repetitions(tool_rounds(messages), self.max_identical_calls)
-        return self._request(history, kwargs)
-
-    def _prompt_request(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> _Request:
+    def _prompt(self, prompt: str, formatted: bool) -> list[hfchat_base.ChatMessage]:
+        """A prompt as a history."""
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
-        message = hfchat_base.ChatMessage("user", without_references(prompt))
-        return self._request([message], kwargs)
+        return [hfchat_base.ChatMessage("user", without_references(prompt))]
 
     def _request(
         self, history: Sequence[hfchat_base.ChatMessage], kwargs: dict[str, Any]
@@ -764,8 +771,9 @@ class HuggingChatLLM(CustomLLM, FunctionCallingLLM):
         # Arguments of the constructor have no effect here, but frameworks pass them as well.
         known = _CALL_OPTIONS | _parameters(type(self))
         ignored = without_effect(f"{type(self).__name__}.chat", kwargs, known)
-        self._warn_ignored(ignored, stacklevel=4)
-        return _Request(history, config, (stop,) if isinstance(stop, str) else tuple(stop), options)
+        self._warn_ignored(ignored, stacklevel=3)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        return _Request(history, config, stops, self.max_identical_calls, options)
 
     def _warn_ignored(self, names: AbstractSet[str], *, stacklevel: int) -> None:
         """Warn, once for each name, about arguments that a server cannot honour."""

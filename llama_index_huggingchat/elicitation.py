@@ -36,7 +36,7 @@ class ElicitationEvent(InputRequiredEvent):
 
 
 async def ask_in_workflow(question: ElicitationRequest) -> Mapping[str, Any] | None:
-    """Ask whoever reads the events of the workflow in which this runs.
+    """Ask the reader of the events of the workflow in which this runs.
 
     Meant as `on_elicitation` of an LLM that agents or workflow steps call asynchronously:
 

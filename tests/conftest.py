@@ -24,7 +24,7 @@ from hfchat_base import AsyncHuggingChat, HuggingChat
 from hfchat_base._flows import context as server_knowledge
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from hfchat_base.local.demo import find_weights
-from hfchat_base.local.demo.weights import MODEL_VARIABLE
+from hfchat_base.local.demo.weights import DEMO_MODEL_VARIABLE
 from tests.support import extras
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def downloaded(shared_tmp: Path) -> tuple[Path, list[tuple[int, int]]]:
         environment.of_caller(),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.delenv(MODEL_VARIABLE, raising=False)
+        patch.delenv(DEMO_MODEL_VARIABLE, raising=False)
         patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: shared_tmp / "cache")
         path = find_weights(progress=lambda done, total: seen.append((done, total)))
         if seen:

@@ -156,7 +156,7 @@ def test_one_writer_of_runs() -> None:
 
 
 def test_tests_share_through_support_only() -> None:
-    """What several tests need stands in `tests/support`; no test imports another."""
+    """What several tests need is in `tests/support`; no test imports another."""
     sharing = [
         f"{file.relative_to(ROOT)} -> {node.module}"
         for file in (ROOT / "tests").rglob("*.py")

@@ -13,7 +13,7 @@ The server's ``keepAlive`` lines come ten times a second whatever happens (R), s
 is alive says nothing. What counts for a deadline is progress (`Deadlines`).
 
 The numbers are in `policy.py`. What happens to an answer whose connection was lost is in
-`resume.py`. Times on the driver's clock are handed in, and the drivers do the waiting.
+`resume.py`. Times on the driver's clock are arguments, and the drivers do the waiting.
 """
 
 from __future__ import annotations
@@ -166,7 +166,6 @@ class ServerInfo:
         policy: Timeouts, retries and limits.
         max_body_bytes: The largest request body that the server accepts.
         messages_per_minute: The server's limit; None to learn it from the first refusal.
-        timezone: Sent with every message, as an IANA name; None sends none.
         settings_lock: Finds the lock of the account's settings (`_flows/settings.py`).
 
     Attributes:
@@ -185,13 +184,11 @@ class ServerInfo:
         policy: Policy | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         messages_per_minute: int | None = None,
-        timezone: str | None = None,
         settings_lock: Callable[[], Any] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
         self.max_body_bytes = max_body_bytes
-        self.timezone = timezone
         if messages_per_minute is not None:
             check_count("messages_per_minute", messages_per_minute)
         pacing = self.policy.pacing

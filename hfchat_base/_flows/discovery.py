@@ -10,8 +10,6 @@ from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
-
 from hfchat_base._flows import commands
 from hfchat_base._flows.commands import Flow, Start, collect, has_account
 from hfchat_base._flows.context import ServerInfo, is_temporary, send
@@ -26,13 +24,13 @@ from hfchat_base._protocol.dialects import (
     model_sources,
 )
 from hfchat_base._protocol.dialects.base import logout as logout_request
-from hfchat_base._protocol.encodings import Items, Wire
 from hfchat_base._protocol.http import Request, Response
 from hfchat_base._protocol.models import (
     FALLBACK_DATE,
     FALLBACK_MODELS,
     Catalog,
     read_details,
+    read_mcp_check,
     read_mcp_servers,
 )
 from hfchat_base._protocol.requests import is_conversation_id
@@ -53,7 +51,6 @@ from hfchat_base.types import (
     McpCheck,
     McpServer,
     McpServerInfo,
-    McpTool,
     Model,
     ModelDetails,
     ProtocolCheck,
@@ -297,19 +294,6 @@ def vision_model(server: ServerInfo, name: str | None, *, may_switch: bool = Tru
     return other
 
 
-class _McpTool(Wire):
-    name: str = Field(min_length=1)
-    description: str = ""
-    input_schema: dict[str, Any] = Field(default_factory=dict)
-
-
-class _McpHealth(Wire):
-    ready: bool
-    tools: Items[_McpTool] | None = None
-    error: str = ""
-    auth_required: bool = False
-
-
 def mcp_servers(server: ServerInfo, *, refresh: bool = False) -> Flow[tuple[McpServerInfo, ...]]:
     """The server's own MCP servers. They are fetched once and cached; legacy servers have none."""
     if server.mcp_servers is None or refresh:
@@ -371,19 +355,7 @@ def check_mcp_server(server: ServerInfo, url: str, headers: Mapping[str, str]) -
     response = yield from send(server, request)
     if response.status not in _MCP_REFUSED:
         responses.check_json(response, request)
-    try:
-        health = _McpHealth.model_validate(encodings.parse_json(response.body, "report"))
-    except ValidationError:
-        raise ProtocolError("The server's report on an MCP server cannot be read.") from None
-    return McpCheck(
-        is_ready=health.ready,
-        tools=tuple(
-            McpTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
-            for tool in health.tools or []
-        ),
-        needs_login=health.auth_required,
-        problem=health.error,
-    )
+    return read_mcp_check(encodings.parse_json(response.body, "report"))
 
 
 def whoami(server: ServerInfo) -> Flow[User | None]:

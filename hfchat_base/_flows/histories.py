@@ -44,7 +44,7 @@ _GONE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class HistoryRequest:
     """A caller's request for the answer to a history.
 
     Attributes:
@@ -71,7 +71,7 @@ class ChatRequest:
 def answer_history(
     server: ServerInfo,
     index: ConversationIndex,
-    request: ChatRequest,
+    request: HistoryRequest,
     run: RunState,
     *,
     ephemeral: bool,
@@ -82,7 +82,7 @@ def answer_history(
         server: The server.
         index: The client's index.
         request: The history, and how its answer is wanted.
-        run: The run, which whoever drives the flow reads as well.
+        run: The run, which the driver and the stream read as well.
         ephemeral: Whether to delete the conversation at once, so that the account keeps no trace.
 
     Raises:
@@ -124,7 +124,7 @@ def answer_history(
 def _send(
     server: ServerInfo,
     index: ConversationIndex,
-    request: ChatRequest,
+    request: HistoryRequest,
     run: RunState,
     model: str,
     plan: Plan,
@@ -144,7 +144,7 @@ def _send(
                 plan = index.plan(model, request.messages, fresh=True)
         answer = yield from run_answer(
             server,
-            _outgoing_message(server, request, plan, conversation_id, parent_id),
+            _outgoing_message(request, plan, conversation_id, parent_id),
             run,
             model=model,
         )
@@ -166,7 +166,7 @@ def _send(
     return answer
 
 
-def _readable(server: ServerInfo, request: ChatRequest, model: str) -> Flow[ChatRequest]:
+def _readable(server: ServerInfo, request: HistoryRequest, model: str) -> Flow[HistoryRequest]:
     """A request whose attachments a model can read."""
     readables = yield from attachments.prepare(
         server, model, request.messages, provider=request.answer.provider
@@ -187,7 +187,7 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
     """Ask the server whether an answer that a history refers to can be continued from.
 
     The reference comes with the history, so nothing is taken for granted: the conversation has to
-    be ours, with the same model and system prompt, and no run may be going on in it.
+    be ours, with the same model and system prompt, and no run may be in progress in it.
 
     Raises:
         ResponseError: The server asks to wait, which says nothing about the conversation.
@@ -210,18 +210,20 @@ def _is_there(server: ServerInfo, plan: Plan, reference: AnswerReference) -> Flo
     )
 
 
-def _ephemeral(server: ServerInfo, request: ChatRequest, run: RunState, model: str) -> Flow[Answer]:
+def _ephemeral(
+    server: ServerInfo, request: HistoryRequest, run: RunState, model: str
+) -> Flow[Answer]:
     plan = ConversationIndex().plan(model, request.messages)
     check_text(plan.text)
     created = yield from conversations.create(server, model, plan.system_prompt)
     run.in_new_conversation(to_delete=created.id)
     parent_id = created.root_message_id or created.latest().id
-    message = _outgoing_message(server, request, plan, created.id, parent_id)
+    message = _outgoing_message(request, plan, created.id, parent_id)
     return (yield from run_answer(server, message, run, model=model))
 
 
 def _outgoing_message(
-    server: ServerInfo, request: ChatRequest, plan: Plan, conversation_id: str, parent_id: str
+    request: HistoryRequest, plan: Plan, conversation_id: str, parent_id: str
 ) -> OutgoingMessage:
     return OutgoingMessage(
         conversation_id=conversation_id,
@@ -231,7 +233,7 @@ def _outgoing_message(
         files=plan.files,
         web_search=request.web_search,
         mcp_servers=request.mcp_servers,
-        timezone=server.timezone,
+        timezone=request.answer.timezone or None,
     )
 
 
@@ -257,7 +259,7 @@ def _is_gone(server: ServerInfo, plan: Plan, run: RunState, error: HuggingChatEr
     return all(message.id != plan.parent_id for message in stored.messages)
 
 
-def _model_id(server: ServerInfo, request: ChatRequest) -> Flow[str]:
+def _model_id(server: ServerInfo, request: HistoryRequest) -> Flow[str]:
     if any(upload.is_image for message in request.messages for upload in message.files):
         return (
             yield from discovery.vision_model(

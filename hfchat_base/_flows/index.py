@@ -95,7 +95,7 @@ class ConversationIndex:
         register(self)
 
     def after_fork(self) -> None:
-        """Forget all conversations: the parent of this process goes on with them.
+        """Forget all conversations: the parent of this process continues them.
 
         Two processes in one conversation would take each other's runs for their own. Nothing is
         lost, since every call brings its whole history.
@@ -161,7 +161,7 @@ class ConversationIndex:
             plan: What was sent.
             conversation_id: Where it was sent to.
             answer: The answer; without its id nothing can be continued from there.
-            known_as: The history, answer included, that the caller will hand over next; by default
+            known_as: The history, answer included, that the caller will pass next; by default
                 the planned one and the answer's text.
 
         Returns:

@@ -67,7 +67,7 @@ class ConversationState:
         """Begin a run.
 
         Raises:
-            ConversationBusyError: One is going on.
+            ConversationBusyError: A run is in progress.
         """
         with self._lock:
             if self.run is not None:
@@ -169,7 +169,7 @@ def _run(
             is_retry=redoes is not None,
             web_search=options.web_search,
             mcp_servers=options.mcp_servers,
-            timezone=server.timezone,
+            timezone=run.options.timezone or None,
         )
         ended = False
         try:

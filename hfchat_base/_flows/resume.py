@@ -131,10 +131,10 @@ def _look(
     except (TransportError, UnexpectedPageError) as error:
         return "lost", error
     except ServerError as error:
-        return (yield from _wait_as_asked(server, error)), error
+        return (yield from _wait_or_give_up(server, error)), error
     except (ResponseError, MissingAuthError) as error:
         if isinstance(error, RateLimitError) and run.is_running and error.retry_after is not None:
-            return (yield from _wait_as_asked(server, error)), error
+            return (yield from _wait_or_give_up(server, error)), error
         if nothing_seen or not run.is_running:
             # Such as: the conversation has gone, and the message was refused as well; or the run
             # itself has ended with this error.
@@ -142,7 +142,7 @@ def _look(
         return "over", error
 
 
-def _wait_as_asked(server: ServerInfo, error: ResponseError) -> Flow[_Outcome]:
+def _wait_or_give_up(server: ServerInfo, error: ResponseError) -> Flow[_Outcome]:
     """Wait before the next look as long as a refusal asks; "over" if that is too long."""
     try:
         yield from context.wait_as_asked(server, error)

@@ -174,7 +174,7 @@ def _continue_after_reply(
 ) -> Flow[OutgoingMessage]:
     """Continue a run that had ended to wait for the reply to a tool's question (S).
 
-    The server writes on in whatever answer it is told (S), so that has to be the right one.
+    The server continues whatever answer the request names (S), so that has to be the right one.
 
     Raises:
         StreamTruncated: The stored conversation does not show which one that is.

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hfchat_base._protocol.accumulator import Accumulator
 from hfchat_base._protocol.artifacts import NOTHING, ArtifactHistory, history_of
@@ -38,7 +38,7 @@ from hfchat_base.types import Answer, ArtifactsOption, FinishReason, Message, Re
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """How an answer is wanted, as far as it is no part of the message. None: not said.
+    """How an answer is wanted, as far as it is not part of the message. None: not said.
 
     Attributes:
         artifacts: See `hfchat_base.types.ArtifactsOption`.
@@ -46,6 +46,7 @@ class AnswerOptions:
         provider: Who runs the model.
         bill_to: The organisation that pays.
         restores_settings: Whether the account gets back what it had before.
+        timezone: Where the user is, as an IANA name; False for nowhere.
     """
 
     artifacts: ArtifactsOption | None = None
@@ -53,6 +54,7 @@ class AnswerOptions:
     provider: str | None = None
     bill_to: str | None = None
     restores_settings: bool | None = None
+    timezone: str | Literal[False] | None = None
 
     @property
     def changes_account(self) -> bool:
@@ -216,7 +218,7 @@ class RunState:
         return hold
 
     def take_to_delete(self) -> str | None:
-        """The conversation to delete; it is handed out once."""
+        """The conversation to delete; it is returned once."""
         conversation_id, self.to_delete = self.to_delete, None
         return conversation_id
 
@@ -258,7 +260,7 @@ class RunState:
         return self._questions
 
     def wait_for_reply(self, elicitation_id: str) -> None:
-        """The server ends this run, and goes on in another one with the reply to a question (S)."""
+        """The server ends this run, and continues in another one after the user's reply (S)."""
         self._open_elicitation = elicitation_id
 
     def continue_after_reply(self, generation_id: str) -> str:
@@ -338,7 +340,7 @@ class RunState:
 
     @property
     def final(self) -> FinalAnswer | None:
-        """The server's final answer, once it has come."""
+        """The server's final answer, once it has arrived."""
         return self.accumulator.final
 
     @property
@@ -354,7 +356,7 @@ class RunState:
 
     @property
     def waits_for_reply(self) -> bool:
-        """Whether another run goes on with the answer, with the reply to a question."""
+        """Whether another run continues the answer after the reply to a question."""
         return self._open_elicitation is not None and self.final is None
 
     @property

@@ -90,7 +90,7 @@ def lock_for(base_url: str, account: Iterable[str]) -> SettingsLock:
 
 def read(server: ServerInfo) -> Flow[Settings]:
     """Read the account's settings."""
-    return Settings.model_validate(_named((yield from _read(server))))
+    return Settings.model_validate(_named((yield from _read_stored(server))))
 
 
 def update(server: ServerInfo, changes: Mapping[str, Any]) -> Flow[Settings]:
@@ -99,17 +99,18 @@ def update(server: ServerInfo, changes: Mapping[str, Any]) -> Flow[Settings]:
     Raises:
         InvalidRequestError: The server has no such setting, or the value is not one for it.
     """
-    checked = _check(changes)
+    checked = _checked(changes)
     holder = _new_hold(server)
     yield from _take(server, holder)
     try:
-        written = yield from _write(server, (yield from _read(server)), checked)
+        written = yield from _write(server, (yield from _read_stored(server)), checked)
     finally:
         holder.release()
     return Settings.model_validate(_named(written))
 
 
-def _read(server: ServerInfo) -> Flow[dict[str, Any]]:
+def _read_stored(server: ServerInfo) -> Flow[dict[str, Any]]:
+    """Read all settings, under the names that the server stores them by."""
     dialect = yield from discovery.dialect(server)
     request = dialect.get_settings()
     return dialect.parse_settings((yield from send(server, request)), request)
@@ -145,7 +146,7 @@ def _named(stored: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     for name in changes:
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.5)
@@ -175,7 +176,7 @@ def hold(server: ServerInfo, run: RunState) -> Flow[None]:
         return
     held = run.settings_hold or run.hold_settings(_new_hold(server))
     yield from _take(server, held)
-    stored = yield from _read(server)
+    stored = yield from _read_stored(server)
     wanted = _wanted(run.model, options)
     before = {name: _part(stored, name, value) for name, value in wanted.items()}
     if options.restores_settings and before != wanted:
@@ -195,7 +196,7 @@ def release(server: ServerInfo, run: RunState) -> Flow[None]:
     before, held.before = held.before, {}
     try:
         if before:
-            yield from _write(server, (yield from _read(server)), before)
+            yield from _write(server, (yield from _read_stored(server)), before)
     finally:
         held.release()
 

@@ -222,7 +222,7 @@ def _take_artifacts(server: ServerInfo, run: RunState) -> Flow[list[Event]]:
     """Find out which artifacts there were before the first one of an answer.
 
     An update changes the latest version, and a version has a number. The conversation is read in
-    any case while the answer comes, so this is no request more.
+    any case while the answer arrives, so this costs no further request.
     """
     yield from _ask_for_message_id(server, run)
     until = after((yield from now()), server.policy.timeouts.response)

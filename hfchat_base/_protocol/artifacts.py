@@ -396,8 +396,8 @@ class _OpenDocument(_Open):
 
     Args:
         artifact: What its tag says.
-        before: What has to stand before its fence.
-        has_fence: Whether the tag stands in a fenced block already.
+        before: The text that its fence needs before it.
+        has_fence: Whether the tag is in a fenced block already.
     """
 
     def __init__(self, artifact: Artifact, before: str, *, has_fence: bool) -> None:

@@ -27,7 +27,7 @@ class LineBuffer:
         max_line_bytes: The longest line that is taken, in bytes.
 
     Attributes:
-        lines_seen: How many whole lines were handed out so far.
+        lines_seen: How many whole lines were returned so far.
     """
 
     __slots__ = ("_held", "_held_bytes", "_max_line_bytes", "lines_seen")

@@ -1,6 +1,6 @@
-"""The models of a server: reading the list, choosing from it, and the short names.
+"""The models and MCP servers of a server: reading their lists, choosing a model, short names.
 
-How the list is fetched, and which routes are tried in which order, is in `_flows/discovery.py`.
+How the lists are fetched, and which routes are tried in which order, is in `_flows/discovery.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
 from hfchat_base._protocol.constants import WEB_SEARCH_SERVER
 from hfchat_base._protocol.encodings import Items, Wire, structure
 from hfchat_base.errors import ModelNotFoundError, ProtocolError
-from hfchat_base.types import McpServerInfo, Model, ModelDetails, ModelProvider, PromptExample
+from hfchat_base.types import (
+    McpCheck,
+    McpServerInfo,
+    McpTool,
+    Model,
+    ModelDetails,
+    ModelProvider,
+    PromptExample,
+)
 
 FALLBACK_DATE: Final = "2026-08-15"
 """When the fallback list was true (S: the settings that HuggingChat was deployed with)."""
@@ -91,7 +99,7 @@ class Catalog:
     def aliases(self) -> Mapping[str, str]:
         """Short names → ids: the display name and the part after the slash, in lower case.
 
-        A name that two models share is no alias.
+        A name that two models share is not an alias.
         """
         owners: dict[str, set[str]] = {}
         for model in self.models:
@@ -268,10 +276,27 @@ class _McpServer(Wire):
     url: str = ""
 
 
+class _McpTool(Wire):
+    """A tool of an MCP server."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+
+
+class _McpHealth(Wire):
+    """What a server says of an MCP server that it was asked to look at."""
+
+    ready: bool
+    tools: Items[_McpTool] | None = None
+    error: str = ""
+    auth_required: bool = False
+
+
 MCP_SERVERS: Final = TypeAdapter(list[_McpServer])
 """The structure of the list of the server's own MCP servers."""
-_MCP_SERVERS: Final = TypeAdapter(Items[_McpServer])
-_ENTRIES: Final = TypeAdapter(Items[_ModelEntry])
+_MCP_ENTRIES: Final = TypeAdapter(Items[_McpServer])
+_MODEL_ENTRIES: Final = TypeAdapter(Items[_ModelEntry])
 MODEL_LIST: Final = TypeAdapter(list[_ModelEntry])
 """The structure of a model list."""
 MODEL_PAGE: Final = TypeAdapter(_ModelPage)
@@ -294,13 +319,34 @@ def read_models(raw: Any) -> tuple[Model, ...]:
     """Read a model list of either generation; entries without an id are left out."""
     if not isinstance(raw, list):
         return ()
-    return tuple(entry.to_model() for entry in _ENTRIES.validate_python(raw))
+    return tuple(entry.to_model() for entry in _MODEL_ENTRIES.validate_python(raw))
 
 
 def read_mcp_servers(raw: Any) -> list[McpServerInfo]:
     """Read the list of the server's own MCP servers; entries without a name are left out."""
-    found = _MCP_SERVERS.validate_python(raw) if isinstance(raw, list) else []
+    found = _MCP_ENTRIES.validate_python(raw) if isinstance(raw, list) else []
     return [
         McpServerInfo(name=each.name, url=each.url, is_web_search=each.name == WEB_SEARCH_SERVER)
         for each in found
     ]
+
+
+def read_mcp_check(raw: Any) -> McpCheck:
+    """Read what the server found out about an MCP server; tools without a name are left out.
+
+    Raises:
+        ProtocolError: It is not such a report.
+    """
+    try:
+        health = _McpHealth.model_validate(raw)
+    except ValidationError:
+        raise ProtocolError("The server's report on an MCP server cannot be read.") from None
+    return McpCheck(
+        is_ready=health.ready,
+        tools=tuple(
+            McpTool(name=tool.name, description=tool.description, input_schema=tool.input_schema)
+            for tool in health.tools or []
+        ),
+        needs_login=health.auth_required,
+        problem=health.error,
+    )

@@ -34,7 +34,7 @@ class ThinkSplitter:
         self._thinking = False
         self._thought = False  # whether any thought has begun yet
         self._can_open = True  # only white space since the last place where a thought can begin
-        self._has_text = False  # whether any text was handed out yet
+        self._has_text = False  # whether any text was returned yet
         self._held = ""  # the beginning of a tag
         self._blank: list[str] = []  # white space that may turn out to be nobody's
 

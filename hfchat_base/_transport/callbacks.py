@@ -33,11 +33,11 @@ class Receiver(Protocol):
         ...
 
     def on_header(self, line: bytes) -> int:
-        """A line of a head has come, or the empty line at its end; return its length."""
+        """A line of a head has arrived, or the empty line at its end; return its length."""
         ...
 
     def on_body(self, data: bytes) -> int:
-        """A piece of the body has come; return its length, or what libcurl calls a pause."""
+        """A piece of the body has arrived; return its length, or what libcurl calls a pause."""
         ...
 
 
@@ -65,7 +65,7 @@ def attach(curl: Curl, receiver: Receiver) -> Any:
 def guard(multi: AsyncCurl) -> None:
     """Let an exception in what curl_cffi does for an event loop end the loop's transfers with it.
 
-    curl_cffi itself would print it, and go on.
+    curl_cffi itself would print it, and continue.
     """
     multi.setopt(CurlMOpt.SOCKETFUNCTION, _on_socket)  # type: ignore[no-untyped-call]
     multi.setopt(CurlMOpt.TIMERFUNCTION, _on_timer)  # type: ignore[no-untyped-call]

@@ -161,7 +161,7 @@ class Connection:
 
 
 def check_header(name: str, value: str) -> None:
-    """Refuse a header that would be another one, or several, to whoever reads it.
+    """Refuse a header that a server could read as another one, or as several.
 
     Raises:
         InvalidRequestError: Its name is not a header name, or its value holds a control character
@@ -268,7 +268,7 @@ class Exchange:
         self._epoch = credentials.epoch
         try:
             self._set_options()
-            # libcurl calls by it; it holds this object, so `close` lets go of it.
+            # libcurl calls by it; it holds this object, so `close` releases it.
             self._handle: Any = callbacks.attach(self.curl, self)
         except CurlError as error:
             self.curl.close()
@@ -363,7 +363,7 @@ class Exchange:
         self._handle = None
 
     def resume(self) -> None:
-        """Let what was paused go on.
+        """Continue a body that was paused.
 
         Raises:
             ProtocolError: libcurl had to hold too much of it.
@@ -494,7 +494,7 @@ class Exchange:
         else:
             raw_name, _, raw_value = line.partition(b":")
             raw_value = raw_value.strip(b" \t\r\n")
-            # The name as it is: a line that begins with a space goes on with the one before it.
+            # The name as it is: a line that begins with a space continues the one before it.
             name = raw_name.decode("latin-1").lower()
             if name == "set-cookie":
                 # A cookie is sent back byte for byte.

@@ -59,7 +59,7 @@ StartedT = TypeVar("StartedT", bound=_Closable)
 
 
 class _Interpreter(Generic[T, StreamT, StartedT]):
-    """What both interpreters hold, and how they let go of it, which needs no waiting."""
+    """What both interpreters hold, and how they release it, which needs no waiting."""
 
     def __init__(self, flow: Flow[T], on_elicitation: OnElicitation | None) -> None:
         self.result: T | None = None

@@ -60,7 +60,7 @@ class FoundSession:
     def guest(cls) -> FoundSession:
         """Make up a session, which servers that allow guests accept from anybody (S).
 
-        It is made up here and not by the server, so that two first requests at once share it.
+        It is generated here and not by the server, so that two first requests at once share it.
         """
         return cls(GUEST, (Cookie(SESSION_COOKIE, str(uuid.uuid4())),))
 

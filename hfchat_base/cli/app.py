@@ -47,7 +47,7 @@ class _CommandGroup(PlainGroup):
         """Read the global options; an option of a command is refused with where it belongs.
 
         Raises:
-            WrongUsage: An option of a command stands before the command.
+            WrongUsage: An option of a command comes before the command.
         """
         known = _option_names(self)
         for option in takewhile(lambda arg: arg.startswith("-"), args):

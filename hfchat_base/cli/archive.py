@@ -29,8 +29,13 @@ _DEFAULT_LIMIT: Final = 20
 _TITLE_WIDTH: Final = 40
 _BAR_WIDTH: Final = 24
 _NARROW: Final = 60
-_DURATION: Final = re.compile(r"([0-9]{1,6})([hdwy])")
-_HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24, "y": 366 * 24}
+_DURATION: Final = re.compile(
+    r"([0-9]{1,6}) ?"
+    r"(?:(h)(?:ours?)?|(d)(?:ays?)?|(w)(?:eeks?)?|(mo)(?:nths?)?|(y)(?:ears?)?)(?: ago)?"
+)
+_HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24, "mo": 31 * 24, "y": 366 * 24}
+_DAYS: Final = {"today": 0, "yesterday": 1}
+_YEAR_OR_MONTH: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2})?")
 
 
 def export(
@@ -38,7 +43,8 @@ def export(
         str | None,
         typer.Option(
             metavar="DATE|DURATION",
-            help="Only conversations used since then: 2026-08-01, or 12h, 30d, 4w, 1y ago.",
+            help="Only conversations used since then: 2026-08-01, yesterday, or 12h, 30d, 4w, 6mo,"
+            " 1y ago.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +71,7 @@ def export(
 ) -> None:
     """Save all conversations on this machine, with branches, reasoning, files and artifacts.
 
-    Run it again to fetch what has changed since, or to go on after an interruption.
+    Run it again to fetch what has changed since, or to continue after an interruption.
     """
     from hfchat_base.archive import DATABASE_NAME, Archive, default_folder  # noqa: PLC0415 - SQLite
 
@@ -79,11 +85,11 @@ def export(
             try:
                 outcomes = _follow(terminal, archive.update(client, since=after))
             except KeyboardInterrupt:
-                terminal.notes.print(note("Interrupted. The same command goes on from here."))
+                terminal.notes.print(note("Interrupted. The same command continues from here."))
                 raise
             written = _write(archive, form)
             place = archive.folder / {"md": "markdown", "json": "json"}.get(form, DATABASE_NAME)
-    _summarise(terminal, outcomes, written, place)
+    _summarise(terminal, outcomes, written, place, is_part=after is not None)
     if outcomes["failed"]:
         raise typer.Exit(1)
 
@@ -130,7 +136,12 @@ def _write(archive: Archive, form: str) -> int | None:
 
 
 def _summarise(
-    terminal: Terminal, outcomes: Counter[str], written: int | None, place: Path
+    terminal: Terminal,
+    outcomes: Counter[str],
+    written: int | None,
+    place: Path,
+    *,
+    is_part: bool,
 ) -> None:
     known = ("new", "changed", "unchanged", "gone", "failed")
     counted = [f"{outcomes[name]} {name}" for name in known if outcomes[name]]
@@ -139,6 +150,8 @@ def _summarise(
     mark = ("✗ ", "hfchat.bad") if outcomes["failed"] else ("✓ ", "hfchat.good")
     if counted:
         summary = Text.assemble(mark, ", ".join(counted))
+    elif is_part:
+        summary = note("No conversation was used since then.")
     else:
         summary = note("This session has no conversations.")
     terminal.notes.print(summary, soft_wrap=True)
@@ -151,13 +164,23 @@ def _moment(text: str) -> datetime:
     Raises:
         WrongUsage: It is neither.
     """
+    wanted = " ".join(text.lower().split())
+    now = datetime.now().astimezone()
     try:
-        if found := _DURATION.fullmatch(text.strip().lower()):
-            return datetime.now().astimezone() - timedelta(hours=int(found[1]) * _HOURS[found[2]])
-        return datetime.fromisoformat(text.strip()).astimezone()
+        if found := _DURATION.fullmatch(wanted):
+            number, unit = filter(None, found.groups())
+            return now - timedelta(hours=int(number) * _HOURS[unit])
+        if wanted in _DAYS:
+            day = now.date() - timedelta(days=_DAYS[wanted])
+            return datetime(day.year, day.month, day.day).astimezone()
+        if _YEAR_OR_MONTH.fullmatch(wanted):
+            wanted = f"{wanted}-01-01"[:10]
+        # Python 3.10 knows no Z.
+        return datetime.fromisoformat(re.sub("z$", "+00:00", wanted)).astimezone()
     except (ValueError, OverflowError):
         raise WrongUsage(
-            f"{clean_line(text)} is not a date: write 2026-08-01, or 12h, 30d, 4w or 1y."
+            f"{clean_line(text)!r} is not a date: write 2026-08-01, yesterday, or 12h, 30d, 4w, 6mo"
+            " or 1y."
         ) from None
 
 

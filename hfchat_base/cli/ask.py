@@ -38,7 +38,7 @@ from hfchat_base.cli.options import (
     System,
     WebSearch,
     WrongUsage,
-    answer_options,
+    client_options,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -128,7 +128,7 @@ def ask(
     terminal = Terminal.detect()
     folder = Downloads(save)
     runner = AnswerRunner(terminal, folder, shows_reasoning=not no_reasoning)
-    options = answer_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
+    options = client_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
     with (
         connect(base_url, account, on_retry=runner.on_retry, **options) as client,
         ExitStack() as stack,

@@ -35,7 +35,7 @@ from hfchat_base.cli.options import (
     RestoreSettings,
     System,
     WebSearch,
-    answer_options,
+    client_options,
     connect,
     last_conversation,
     parse_mcp_servers,
@@ -45,7 +45,7 @@ from hfchat_base.cli.prompt import Reader, make_reader
 from hfchat_base.cli.terminal import Terminal, clean_line, note, print_error
 from hfchat_base.types import McpServer, OnElicitation
 
-__all__ = ["Repl", "Settings", "chat"]
+__all__ = ["ChatSettings", "Repl", "chat"]
 
 _PROMPT: Final = "> "
 _LAST: Final = "last"
@@ -84,7 +84,7 @@ def chat(
 
     Ctrl-C stops an answer. /help lists the commands. Press Ctrl-D or type /quit to exit.
     """
-    settings = Settings(
+    settings = ChatSettings(
         model=model,
         system_prompt=system,
         web_search=web_search,
@@ -93,7 +93,7 @@ def chat(
     )
     terminal = Terminal.detect()
     runner = AnswerRunner(terminal, Downloads(save), shows_reasoning=not no_reasoning)
-    options = answer_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
+    options = client_options(artifacts, reasoning_effort, provider, bill_to, restore_settings)
     with connect(base_url, account, on_retry=runner.on_retry, **options) as client:
         reader = make_reader(
             terminal,
@@ -109,7 +109,7 @@ def chat(
 
 
 @dataclass
-class Settings:
+class ChatSettings:
     """What applies to the next message.
 
     Attributes:
@@ -142,7 +142,7 @@ class Repl:
     """
 
     def __init__(
-        self, client: HuggingChat, settings: Settings, read: Reader, runner: AnswerRunner
+        self, client: HuggingChat, settings: ChatSettings, read: Reader, runner: AnswerRunner
     ) -> None:
         self.client = client
         self.terminal = runner.terminal

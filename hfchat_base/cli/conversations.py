@@ -161,7 +161,7 @@ def _confirm_by_name(client: HuggingChat, count: int) -> None:
     """Have the account's name typed before all that it holds is deleted."""
     user = client.whoami()
     name = clean_line(user.username) if user else "guest"
-    question = f"This deletes {count} conversations for ever. Type {name} to go on"
+    question = f"This deletes {count} conversations for ever. Type {name} to continue"
     if typer.prompt(question, default="", show_default=False).strip() != name:
         raise typer.Abort
 

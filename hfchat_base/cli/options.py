@@ -42,7 +42,7 @@ __all__ = [
     "System",
     "WebSearch",
     "WrongUsage",
-    "answer_options",
+    "client_options",
     "complete_model",
     "connect",
     "last_conversation",
@@ -254,19 +254,19 @@ def connect(
         base_url: The address of a server, or None; see `server_address`.
         account: Which saved session to use, or None.
         on_retry: Called before every wait for another attempt.
-        **options: What `answer_options` returns.
+        **options: What `client_options` returns.
     """
     return HuggingChat(server_address(base_url), account=account, on_retry=on_retry, **options)
 
 
-def answer_options(
+def client_options(
     artifacts: str | None,
     reasoning_effort: str | None,
     provider: str | None,
     bill_to: str | None,
     restores_settings: bool,
 ) -> dict[str, Any]:
-    """How answers are wanted, as the client takes it."""
+    """Convert the options for answers into arguments of the client."""
     switches = {"on": True, "off": False}
     return {
         "artifacts": switches.get(artifacts or "", artifacts),

@@ -36,7 +36,7 @@ class Reader(Protocol):
         """Ask for a text.
 
         Args:
-            prompt: What stands before it.
+            prompt: The text before the input.
             default: What it holds at first, where it can be edited.
 
         Raises:

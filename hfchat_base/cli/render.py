@@ -151,7 +151,7 @@ def first_code_block(text: str) -> str | None:
     return None
 
 
-def call_text(name: str, arguments: Mapping[str, Any]) -> str:
+def call_line(name: str, arguments: Mapping[str, Any]) -> str:
     """Write a tool call in one line, as ``name(argument=value)``."""
     inside = ", ".join(
         f"{clean_line(str(key))}={clean_line(str(value), _ARGUMENT_WIDTH)}"
@@ -160,7 +160,7 @@ def call_text(name: str, arguments: Mapping[str, Any]) -> str:
     return f"{clean_line(name)}({inside})"
 
 
-def output_text(output: str) -> str:
+def output_line(output: str) -> str:
     """Write a tool's result in one line."""
     return clean_line(output, _OUTPUT_WIDTH)
 
@@ -243,11 +243,11 @@ class AnimatedView:
             self._status = clean_line(said, 60)
         elif isinstance(event, ToolCall):
             self._flush()
-            self._tools[event.uuid] = _RunningTool(call_text(event.name, event.arguments))
+            self._tools[event.uuid] = _RunningTool(call_line(event.name, event.arguments))
         elif isinstance(event, ToolProgress):
             self._move(event)
         elif isinstance(event, ToolResult):
-            self._end_tool(event.uuid, event.name, ("✓ ", "hfchat.good"), output_text(event.output))
+            self._end_tool(event.uuid, event.name, ("✓ ", "hfchat.good"), output_line(event.output))
         elif isinstance(event, ToolError):
             self._end_tool(event.uuid, "tool", ("✗ ", "hfchat.bad"), clean_line(event.message))
 
@@ -403,11 +403,11 @@ class PlainView:
             self._is_thinking = True
             self._err.print(note(clean(event.text)), end="", soft_wrap=True)
         elif isinstance(event, ToolCall):
-            self._say(f"→ {call_text(event.name, event.arguments)}")
+            self._say(f"→ {call_line(event.name, event.arguments)}")
         elif isinstance(event, ToolProgress) and event.message:
             self._say(f"  {clean_line(event.message)}")
         elif isinstance(event, ToolResult):
-            self._say(f"← {output_text(event.output)}")
+            self._say(f"← {output_line(event.output)}")
         elif isinstance(event, ToolError):
             self._say(f"← failed: {clean_line(event.message)}")
 
@@ -548,7 +548,7 @@ class Tail:
         self._height = height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render all of it, and hand on its end."""
+        """Render all of it, and yield the lines at its end."""
         lines = console.render_lines(self._content, options.update(height=None), pad=False)
         for line in lines[-self._height :]:
             yield from line

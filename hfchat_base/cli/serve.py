@@ -69,7 +69,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Answer with all models behind an OpenAI-compatible URL, such as Ollama's"
+            help="Answer with all models at an OpenAI-compatible URL, such as Ollama's"
             " http://127.0.0.1:11434/v1. The key is $OPENAI_API_KEY.",
             show_default=False,
         ),
@@ -135,7 +135,7 @@ def _models(
             " http://127.0.0.1:11434/v1."
         ) from error
     if not found:
-        raise InvalidRequestError(f"There are no models behind {clean_line(openai_url)}.")
+        raise InvalidRequestError(f"There are no models at {clean_line(openai_url)}.")
     return found
 
 

@@ -31,7 +31,7 @@ def settings(
         typer.Argument(
             metavar="KEY=VALUE",
             help="Change a setting: KEY=VALUE, or KEY.MODEL=VALUE where each model has its own;"
-            " nothing behind the = takes a value away.",
+            " nothing after the = takes a value away.",
             show_default=False,
             autocompletion=_complete,
         ),

@@ -455,12 +455,10 @@ class _ToolCallRun:
         def progress(event: JsonObject) -> None:
             self._tool_event("progress", **event)
 
-        async def call_model(
-            question: str, fields: tuple[ElicitationField, ...]
-        ) -> ElicitationAnswer:
+        async def elicit(question: str, fields: tuple[ElicitationField, ...]) -> ElicitationAnswer:
             return await self._elicit(server.name, question, fields)
 
-        return await tool.run(self._arguments, ToolContext(server.name, progress, call_model))
+        return await tool.run(self._arguments, ToolContext(server.name, progress, elicit))
 
     async def _elicit(
         self, server: str, question: str, fields: tuple[ElicitationField, ...]

@@ -7,7 +7,7 @@ writes, and results go back as what the user says. Nothing here imports a framew
 * `types.py`: what may be called and what comes back (`Tool`, `ToolConfig`, `FunctionCall`,
   `InvalidToolCall`).
 * `prompts.py`: every sentence that a model reads.
-* `parser.py`: text as it streams → text and calls, and where in an answer a call may stand;
+* `parser.py`: text as it streams → text and calls, and where in an answer a call may be;
   `forms/` knows how the families of models write calls, one module per family of forms;
   `source.py` is the growing text that they read from.
 * `json_schema.py`: what checks a JSON answer.
@@ -26,7 +26,7 @@ How a wrapper uses it, with a client of either kind::
             for piece in session.end(stream.answer):
                 ...
 
-The history that the framework hands over next time holds the assistant's message as
+The history that the framework passes next time holds the assistant's message as
 `assistant_text(text, calls)` and each result as `result_text(name, content)`; then only what is new
 is sent to the server.
 """
@@ -50,7 +50,6 @@ from hfchat_base.tools.tool_session import (
     Piece,
     StopCutter,
     ToolSession,
-    check_repetitions,
 )
 from hfchat_base.tools.types import (
     FunctionCall,
@@ -75,7 +74,6 @@ __all__ = [
     "ToolSession",
     "assistant_text",
     "call_text",
-    "check_repetitions",
     "read_json",
     "repair_request",
     "result_text",

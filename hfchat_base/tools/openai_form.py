@@ -1,6 +1,6 @@
 """Tools, tool choices and response formats as OpenAI's API has them, sorted by who runs them.
 
-What a caller runs becomes a `ToolConfig`. What the server runs may stand in the same list, in the
+What a caller runs becomes a `ToolConfig`. What the server runs may be in the same list, in the
 form that OpenAI has for its own: ``{"type": "web_search"}`` switches the web search on,
 ``{"type": "mcp", "server_url": …}`` offers an MCP server.
 """

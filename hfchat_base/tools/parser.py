@@ -51,7 +51,7 @@ from hfchat_base.tools.forms.python_forms import (
 )
 from hfchat_base.tools.forms.values import AnyCall, Context, Found, ToolIndex, load_loose
 from hfchat_base.tools.forms.xml_forms import ELEMENTS
-from hfchat_base.tools.source import JsonScanner, Marks, Reading, Source
+from hfchat_base.tools.source import JsonScanner, Marks, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, Tool
 
 __all__ = ["ToolCallParser"]
@@ -121,7 +121,7 @@ class ToolCallParser:
         self._line_starts = Marks(
             *ACTIONS.strings, *_LINE_MARKS, _RECIPIENT, _OBSERVATION, *self._tools.names
         )
-        self._source = Source()
+        self._source = SourceText()
         self._at = 0  # where in the source begins what is not decided yet
         self._can_trim = False
         self._space = ""  # white space that may belong to text or to a call
@@ -576,7 +576,7 @@ class ToolCallParser:
 
         Args:
             ticks: What has opened it.
-            is_call: Whether what may be a call begins it; then it may go on on the next line.
+            is_call: Whether what may be a call begins it; then it may continue on the next line.
         """
         source = self._source
         while True:
@@ -624,7 +624,7 @@ class ToolCallParser:
                 return
 
     def _is_quoted(self) -> bool:
-        """Whether a quotation mark, or the sign of a quoted line, stands before the position."""
+        """Whether a quotation mark, or the sign of a quoted line, is before the position."""
         return not self._space and self._line[-1:] in _QUOTES and bool(self._line)
 
     def _announces_example(self) -> bool:

@@ -21,8 +21,11 @@ __all__ = [
     "assistant_text",
     "call_reminder",
     "call_text",
+    "calls_in",
     "invalid_call_request",
+    "is_result",
     "repair_request",
+    "repetition_reminder",
     "result_text",
     "schema_instructions",
     "tool_instructions",
@@ -64,6 +67,11 @@ Your answer held no function call. Answer with nothing but a call of {{names}}, 
 {CALL_OPEN}
 {{{{"name": {{name}}, "arguments": <args-json-object>}}}}
 {CALL_CLOSE}"""
+
+_REPETITION: Final = "My question was: {question}\nAnswer it in a sentence with the results above."
+_REPETITION_OF_LONG: Final = "Answer my question in a sentence with the results above."
+_LONG_QUESTION: Final = 2000
+"""From how many characters on a question is not repeated."""
 
 _ANY_OBJECT: Final = (
     "Answer with one JSON object and nothing else: no explanation, no code fence, no comments."
@@ -111,6 +119,20 @@ def call_reminder(config: ToolConfig) -> str:
     names = " or ".join(config.names)
     name = json.dumps(config.names[0]) if len(config.names) == 1 else "<function-name>"
     return _REMINDER.format(names=names, name=name)
+
+
+def repetition_reminder(question: str) -> str:
+    """What a model reads that makes a call again, though it has the result already.
+
+    Small models go on calling after correct calls. With the question once more behind the results
+    they answer it.
+
+    Args:
+        question: What the user asked. A long one is not repeated.
+    """
+    if len(question) > _LONG_QUESTION:
+        return _REPETITION_OF_LONG
+    return _REPETITION.format(question=question)
 
 
 def invalid_call_request(calls: Iterable[InvalidToolCall], config: ToolConfig) -> str:
@@ -181,6 +203,27 @@ def assistant_text(text: str, calls: Iterable[FunctionCall | InvalidToolCall]) -
     """
     parts = [text.strip(), *(call_text(call) for call in calls)]
     return "\n".join(part for part in parts if part)
+
+
+def calls_in(text: str) -> list[Any]:
+    """The calls of an assistant's turn that `assistant_text` has written.
+
+    Returns:
+        Of each call its name and arguments as a dict, or its text if it was invalid.
+    """
+    bodies = [part.partition(CALL_CLOSE)[0].strip() for part in text.split(CALL_OPEN)[1:]]
+    calls: list[Any] = []
+    for body in bodies:
+        try:
+            calls.append(json.loads(body))
+        except ValueError:
+            calls.append(body)
+    return calls
+
+
+def is_result(text: str) -> bool:
+    """Whether a user's turn is a tool's result that `result_text` has written."""
+    return text.startswith(RESULT_OPEN)
 
 
 def result_text(name: str, content: str, *, is_error: bool = False) -> str:

@@ -3,8 +3,8 @@
 Each form of a call is read by a generator (`Reading`) that yields when it needs more text than has
 come, and continues from there when there is more; nothing is read twice, however the answer was
 cut.
-All waiting is done by the methods of `Source`. Each of them answers a question whose answer never
-changes once it is given, so that what a form reads is a function of the text alone.
+All waiting is done by the methods of `SourceText`. Each of them answers a question whose answer
+never changes once it is given, so that what a form reads is a function of the text alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Generator
 from typing import Final, TypeVar
 
-__all__ = ["JsonScanner", "Marks", "Reading", "Source", "missing_closers"]
+__all__ = ["JsonScanner", "Marks", "Reading", "SourceText", "missing_closers"]
 
 _T = TypeVar("_T")
 Reading = Generator[None, None, _T]
@@ -24,7 +24,7 @@ _SPACES: Final = re.compile(r"[ \t]*")
 
 
 class Marks:
-    """Some strings, for the questions of `Source`.
+    """Some strings, for the questions of `SourceText`.
 
     Args:
         strings: The strings.
@@ -50,11 +50,11 @@ class Marks:
         return Marks(*self.strings, *other.strings)
 
 
-class Source:
+class SourceText:
     """The text of an answer.
 
     Attributes:
-        text: What has come and is still needed.
+        text: What has arrived and is still needed.
         is_final: Whether nothing more comes.
     """
 
@@ -72,7 +72,7 @@ class Source:
         return True
 
     def starts_with(self, literal: str, at: int) -> Reading[bool]:
-        """Return whether a string stands at a position."""
+        """Return whether a string is at a position."""
         while True:
             part = self.text[at : at + len(literal)]
             if part == literal:
@@ -81,7 +81,7 @@ class Source:
                 return False
 
     def one_of(self, marks: Marks, at: int) -> Reading[int]:
-        """Return the end of the longest string that stands at a position; `at` if none does.
+        """Return the end of the longest string at a position; `at` if none does.
 
         Args:
             marks: The strings.
@@ -98,7 +98,7 @@ class Source:
 
         Args:
             at: Where to begin.
-            lines: Whether to go on to other lines.
+            lines: Whether to continue on other lines.
         """
         pattern = _BLANK if lines else _SPACES
         while True:
@@ -123,7 +123,7 @@ class Source:
         """Find the first of some strings.
 
         Args:
-            marks: The strings, none of which may stand in another.
+            marks: The strings, none of which may be part of another.
             at: Where to begin.
         """
         start = at
@@ -148,7 +148,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-# Outside of strings: brackets, quotes and everything that cannot stand there.
+# Outside of strings: brackets, quotes and everything that cannot be there.
 _OUTSIDE_JSON: Final = re.compile(r'[{}\[\]"]|[^ \t\r\n:,\d+\-.eEtrufalsn]')
 # Literals as Python writes them, which small models mix into JSON.
 _OUTSIDE_LOOSE: Final = re.compile(r"[{}\[\]\"']|[^ \t\r\n:,\d+\-.eEtrufalsnTFNo]")

@@ -3,15 +3,16 @@
 A state machine without a socket, so that the four methods of each wrapper share it. What lives here
 is the order of things: stop sequences, which chat-ui's API does not take, then calls, then JSON,
 which it cannot be asked for; asking again when a call had to come and did not, or came and cannot
-be used; and under which history the server's conversation is to be found next time.
+be used; reminding a model, and stopping an agent, that makes the same calls over and over; and
+under which history the server's conversation is to be found next time.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Union
 
 from hfchat_base.errors import InvalidRequestError, RepeatedToolCallError
 from hfchat_base.events import Event, TextDelta
@@ -20,14 +21,17 @@ from hfchat_base.tools.parser import ToolCallParser
 from hfchat_base.tools.prompts import (
     assistant_text,
     call_reminder,
+    calls_in,
     invalid_call_request,
+    is_result,
     repair_request,
+    repetition_reminder,
     schema_instructions,
     tool_instructions,
 )
 from hfchat_base.tools.source import JsonScanner
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall, ToolConfig
-from hfchat_base.types import Answer, ChatMessage
+from hfchat_base.types import Answer, Attachment, ChatMessage
 
 __all__ = [
     "MAX_IDENTICAL_CALLS",
@@ -35,7 +39,6 @@ __all__ = [
     "Piece",
     "StopCutter",
     "ToolSession",
-    "check_repetitions",
 ]
 
 _log = logging.getLogger("hfchat")
@@ -67,6 +70,11 @@ class ToolSession:
         streams: Whether text is handed out as it comes. If not, `take` hands out none, and the
             answer's authoritative text is what counts.
         max_asks: How often a forced call is asked for in all.
+        max_identical_calls: How often in a row the model may have made the same calls with the same
+            results; None for no limit.
+
+    Raises:
+        RepeatedToolCallError: It made them that often.
 
     Attributes:
         messages: What has to be sent now.
@@ -87,7 +95,10 @@ class ToolSession:
         check_json: Callable[[Any], None] | None = None,
         streams: bool = True,
         max_asks: int = DEFAULT_MAX_ASKS,
+        max_identical_calls: int | None = None,
     ) -> None:
+        rounds = _rounds(messages)
+        _check_repetitions(rounds, max_identical_calls)
         self._config = config or ToolConfig()
         self._stops = tuple(stops)
         self._wants_json = response_schema is not None
@@ -98,6 +109,8 @@ class ToolSession:
         self._asks_left = max_asks if self._config.is_forced else 1
         self._history = _instructed(messages, self._config, response_schema)
         self.messages: Sequence[ChatMessage] = self._history
+        if (reminder := _reminder(messages, rounds)) is not None:
+            self.messages = [*self._history, reminder]
         self.goes_on = True
         self._may_correct = True
         self._texts: list[str] = []
@@ -386,34 +399,50 @@ def _instructed(
     return [*messages[:count], *instructions, *messages[count:]]
 
 
-def check_repetitions(
-    rounds: Iterable[tuple[Sequence[FunctionCall], Sequence[Any]]], limit: int | None
-) -> None:
+class _Round(NamedTuple):
+    """The calls of one answer, and the results that followed."""
+
+    calls: list[Any]
+    results: list[tuple[str, Sequence[Attachment]]]
+
+
+def _rounds(messages: Sequence[ChatMessage]) -> list[_Round]:
+    """The rounds of calls since the user's last message, the newest first."""
+    rounds: list[_Round] = []
+    results: list[tuple[str, Sequence[Attachment]]] = []
+    for message in reversed(messages):
+        if message.role == "user" and is_result(message.content):
+            results.append((message.content, message.files))
+        elif message.role == "assistant" and results and (calls := calls_in(message.content)):
+            rounds.append(_Round(calls, results))
+            results = []
+        else:
+            break
+    return rounds
+
+
+def _check_repetitions(rounds: Sequence[_Round], limit: int | None) -> None:
     """Stop an agent whose model makes the same calls, with the same results, over and over.
 
     Calls whose results change, as of a tool that waits for something, are progress.
-
-    Args:
-        rounds: The calls of an assistant's message and the results that followed, the newest round
-            first, as far back as the user's last message. It is read only as far as the rounds are
-            the same; the ids of calls do not count.
-        limit: How often in a row the rounds may be the same; None for no limit.
-
-    Raises:
-        RepeatedToolCallError: They were, that often.
     """
-    newest: tuple[list[tuple[str, Any]], list[Any]] | None = None
-    if limit is None:
+    if limit is None or len(rounds) < limit or any(r != rounds[0] for r in rounds[:limit]):
         return
-    for count, (calls, results) in enumerate(rounds, 1):
-        each = [(call.name, call.arguments) for call in calls], list(results)
-        newest = newest or each
-        if each != newest:
-            return
-        if count == limit:
-            names = " and ".join(dict.fromkeys(call.name for call in calls))
-            raise RepeatedToolCallError(
-                f"The model called {names} {limit} times in a row with the same arguments and the"
-                " same result. Improve the tool's description or result, use another model, or"
-                " raise max_identical_calls."
-            )
+    names = " and ".join(
+        dict.fromkeys(call["name"] if isinstance(call, dict) else "?" for call in rounds[0].calls)
+    )
+    raise RepeatedToolCallError(
+        f"The model called {names} {limit} times in a row with the same arguments and the"
+        " same result. Improve the tool's description or result, use another model, or"
+        " raise max_identical_calls."
+    )
+
+
+def _reminder(messages: Sequence[ChatMessage], rounds: Sequence[_Round]) -> ChatMessage | None:
+    """What a model is told that has made its last calls before, with the same results."""
+    if not rounds or rounds[0] not in rounds[1:]:
+        return None
+    for message in reversed(messages):
+        if message.role == "user" and not is_result(message.content):
+            return ChatMessage("user", repetition_reminder(message.content))
+    return None

@@ -6,17 +6,16 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
 from tests.support import abandoning
-from tests.support.faults.caller import until
 from tests.support.faults.fault_server import STOP, FaultServer
 from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Hold, Instead, Stall
+from tests.support.waiting import until, until_async
 
 if TYPE_CHECKING:
     from hfchat_base.events import ElicitationRequest, Event
@@ -95,9 +94,8 @@ async def test_close_while_another_task_reads(
 ) -> None:
     """A stream that is closed under its reader ends there, with what had arrived."""
     stream = async_client.stream_chat("go", model="slow/drip")
-    await anext(stream)
     reader = asyncio.create_task(stream.result())
-    await asyncio.sleep(0.1)
+    await until_async(lambda: stream.answer.text)
     await stream.close()
     with pytest.raises(StreamError, match="closed before its end") as caught:
         await reader
@@ -119,7 +117,7 @@ def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServ
 
 
 def test_read_while_another_thread_closes(server: LocalServer) -> None:
-    """Whoever reads on while another thread is about to close a stream gets an error."""
+    """Reading on while another thread is about to close the stream raises an error."""
     released = threading.Event()
     with FaultServer(server.base_url) as proxy, HuggingChat(proxy.url) as client:
         proxy.on(STOP, Hold(released))
@@ -148,8 +146,7 @@ async def test_read_while_another_task_closes(server: LocalServer) -> None:
             await anext(stream)
             closing = asyncio.create_task(stream.close())
             try:
-                while not proxy.count(STOP):  # noqa: ASYNC110 - not ours
-                    await asyncio.sleep(0.005)
+                await until_async(lambda: proxy.count(STOP))
                 with pytest.raises(StreamError, match="closed before its end") as caught:
                     await anext(stream)
             finally:
@@ -273,29 +270,23 @@ async def test_stop_that_was_refused(server: LocalServer, *, is_async: bool) -> 
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_run_that_had_ended_unseen(server: LocalServer, *, is_async: bool) -> None:
     """A stop that comes after the end of a run that nobody read does not stop the next message."""
-
-    async def wait_for_end(messages: Callable[[], Any]) -> None:
-        for _ in range(600):
-            found = messages()
-            stored = await found if isawaitable(found) else found
-            if all(message.is_complete for message in stored):
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError("the run does not end")
-
     if is_async:
         async with AsyncHuggingChat(server.base_url) as async_client:
             async_conversation = await async_client.create_conversation("slow/drip")
+
+            async def has_ended() -> bool:
+                return all(message.is_complete for message in await async_conversation.messages())
+
             async with async_conversation.stream("one") as async_stream:
                 await anext(async_stream)
-                await wait_for_end(async_conversation.messages)
+                await until_async(has_ended)
             said = await async_conversation.send("two")
     else:
         with HuggingChat(server.base_url) as client:
             conversation = client.create_conversation("slow/drip")
             with conversation.stream("one") as stream:
                 next(stream)
-                await wait_for_end(conversation.messages)
+                until(lambda: all(message.is_complete for message in conversation.messages()))
             said = conversation.send("two")
     assert said.text.endswith("tok39")
 
@@ -337,5 +328,4 @@ async def test_silent_server(server: LocalServer, monkeypatch: pytest.MonkeyPatc
             await anext(stream)
             await stream.close()
             await abandoning.by_async_break(lambda: begin_async(async_client))
-            while proxy.count(STOP) < 3 or proxy.open_connections:  # noqa: ASYNC110 - not ours
-                await asyncio.sleep(0.005)
+            await until_async(lambda: proxy.count(STOP) >= 3 and not proxy.open_connections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import sys
 from datetime import datetime, timedelta, timezone
@@ -389,6 +390,40 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(InvalidRequestError, match="another version"):
         Archive(tmp_path)
+
+
+def test_a_database_of_another_program(tmp_path: Path) -> None:
+    """It is left as it is, with its permissions, also where a link leads to it."""
+    theirs = tmp_path / "theirs.sqlite3"
+    database = sqlite3.connect(theirs)
+    database.execute("CREATE TABLE notes (text)")
+    database.commit()
+    database.close()
+    theirs.chmod(0o644)
+    before = theirs.read_bytes(), theirs.stat().st_mode
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / DATABASE_NAME).symlink_to(theirs)
+    with pytest.raises(InvalidRequestError, match="another program's database"):
+        Archive(tmp_path / "archive")
+    assert (theirs.read_bytes(), theirs.stat().st_mode) == before
+
+
+def test_an_index_of_somebody_else(filled: Archive, tmp_path: Path) -> None:
+    """A folder of the user's may hold an index.md, which is not overwritten."""
+    (tmp_path / "index.md").write_text("My notes")
+    with pytest.raises(InvalidRequestError, match="would be overwritten"):
+        filled.write_markdown(tmp_path)
+    assert (tmp_path / "index.md").read_text() == "My notes"
+    assert list(tmp_path.glob("*.md")) == [tmp_path / "index.md"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are of Unix")
+def test_a_pipe_in_the_place_of_a_file(filled: Archive, tmp_path: Path) -> None:
+    """It is replaced, rather than read, which would never end."""
+    (info, *_) = filled.list_conversations()
+    os.mkfifo(tmp_path / f"{info.id}.json")
+    filled.write_json(tmp_path)
+    assert json.loads((tmp_path / f"{info.id}.json").read_text())["id"] == info.id
 
 
 @pytest.mark.parametrize(

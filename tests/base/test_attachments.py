@@ -237,7 +237,7 @@ def test_recording_beside_text(listening: Listening, attempt: Try) -> None:
     ids=["webm", "mp3", "m4a", "wav"],
 )
 def test_names_of_recordings(file: Upload, mime: str, listening: Listening, attempt: Try) -> None:
-    """What others call a kind of recording, the server is told by its own name."""
+    """Other names for a type of recording are sent as the name that the server knows."""
     server, heard = listening
     attempt(server.base_url, *send("", file))
     assert heard == [(file.data, mime)]
@@ -255,7 +255,7 @@ def test_recording_is_sent_once(listening: Listening) -> None:
 
 
 def test_silence(listening: Listening, attempt: Try) -> None:
-    """A recording without a word is no message."""
+    """A recording without a word is not a message."""
     server, _ = listening
     with pytest.raises(InvalidRequestError, match=r"no words in 'note\.wav'"):
         attempt(server.base_url, *send("", Upload("note.wav", b"silence", "audio/wav")))

@@ -1,4 +1,4 @@
-"""Conversations on the server: what can be done with them besides talking."""
+"""Conversations on the server: what can be done with them besides sending messages."""
 
 from __future__ import annotations
 

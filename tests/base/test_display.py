@@ -48,7 +48,7 @@ HOSTILE: Final = (
     "| <script>alert(1)</script> |\n|---|\n| <img src=x onerror=alert(1)> |",
     "$\\href{javascript:alert(1)}{x}$",
 )
-"""What a model might write, told to by a page that it has read."""
+"""What a model might write because a page that it has read says so."""
 
 _ALLOWED: Final = {
     "a", "blockquote", "br", "code", "details", "div", "em", "h1", "h2", "hr", "img", "li", "ol",

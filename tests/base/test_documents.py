@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -173,6 +174,101 @@ def test_archive_of_too_many_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     tags = office.archive(word__document_xml=b"<w:p/>" * 1001)
     with pytest.raises(FileTooLargeError, match="more than 1,000 XML tags"):
         document_text("tags.docx", tags, DOCX)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archive_packed_without_a_bound(method: int) -> None:
+    """A few bytes of bzip2 or LZMA unpack to gigabytes, so neither is unpacked, nor looked into."""
+    document = office.archive(method, word__document_xml=b"<w:p/>", mimetype=ODT.encode())
+    with pytest.raises(InvalidRequestError, match=r"'bomb\.docx' is packed as no office program"):
+        document_text("bomb.docx", document, DOCX)
+    assert zip_type(office.archive(method, mimetype=ODT.encode())) is None
+
+
+def test_tags_of_parts_with_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part is XML whatever its name is, and its tags count."""
+    monkeypatch.setattr("hfchat_base.documents.MAX_TAGS", 1000)
+    tags = office.archive(word__document_bin=b"\xef\xbb\xbf\n" + b"<w:p/>" * 1001)
+    with pytest.raises(FileTooLargeError, match="more than 1,000 XML tags"):
+        document_text("tags.docx", tags, DOCX)
+
+
+@pytest.mark.parametrize("spaces", [10**9, -(10**9)])
+def test_tag_of_a_billion_spaces(spaces: int) -> None:
+    """A tag of ODF that stands for many spaces counts as what it stands for."""
+    document = office.changed(
+        office.open_document(), "content.xml", "ferry", f'<text:s text:c="{spaces}"/>'
+    )
+    with pytest.raises(FileTooLargeError, match="characters of text"):
+        document_text("spaces.odt", document, ODT)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("document", "part", "mime"),
+    [
+        (office.word_document(), "word/document.xml", DOCX),
+        (office.presentation(), "ppt/slides/slide1.xml", PPTX),
+        (office.workbook(), "xl/workbook.xml", XLSX),
+        (office.open_document(), "content.xml", ODT),
+    ],
+    ids=["docx", "pptx", "xlsx", "odt"],
+)
+def test_entities(document: bytes, part: str, mime: str, encoding: str) -> None:
+    """XML entities, which grow or stand for files of this machine, are never looked up.
+
+    Readers leave them out, with the text that follows, so the document is refused.
+    """
+    hostile = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><x>&a;</x>'
+    document = office.replaced(document, part, hostile.encode(encoding))
+    with pytest.raises(InvalidRequestError, match="declares XML entities"):
+        document_text("hostile", document, mime)
+
+
+def test_entities_of_a_picture() -> None:
+    """A picture in a document may declare entities, as some drawing programs do."""
+    svg = b'<!DOCTYPE svg [<!ENTITY ns "x">]><svg/>'
+    document = office.added(office.word_document(), "word/media/image1.svg", svg)
+    assert "The ferry leaves" in document_text("drawn.docx", document, DOCX)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        office.COMPOUND_FILE + "EncryptedPackage".encode("utf-16-le") + bytes(1000),
+        office.marked_as_encrypted(office.word_document()),
+        office.changed(
+            office.open_document(),
+            "META-INF/manifest.xml",
+            "</manifest:manifest>",
+            "<manifest:encryption-data/></manifest:manifest>",
+        ),
+        office.locked_pdf("AES-256"),
+        office.locked_pdf("RC4-128"),
+    ],
+    ids=["Office", "ZIP", "ODF", "PDF", "old PDF"],
+)
+def test_document_with_a_password(document: bytes) -> None:
+    """A document that needs a password is told as that, in whichever way it is locked."""
+    for mime in (DOCX, ODT, PDF):
+        if mime == PDF and not document.startswith(b"%PDF"):
+            continue
+        with pytest.raises(InvalidRequestError, match=r"'locked' needs a password.*without one"):
+            document_text("locked", document, mime)
+
+
+def test_old_format_with_a_new_name() -> None:
+    """A file of before 2007 stays one under a newer name."""
+    with pytest.raises(InvalidRequestError, match=r"before 2007. Save it as"):
+        document_text("old.docx", office.COMPOUND_FILE + bytes(1000), DOCX)
+
+
+@pytest.mark.parametrize("mime", [PDF, DOCX, XLSX, PPTX, ODT, ODS, "application/msword"])
+def test_document_with_a_wrong_type(mime: str) -> None:
+    """What a document is, its bytes tell, whatever it was said to be."""
+    assert document_text("a", office.pdf("Hello"), mime) == "Hello"
+    assert "The ferry" in document_text("a", office.word_document(), mime)
+    assert "The ferry" in document_text("a", office.open_document(), mime)
 
 
 def test_pdf_of_operands(monkeypatch: pytest.MonkeyPatch) -> None:

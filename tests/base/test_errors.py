@@ -20,7 +20,7 @@ from hfchat_base.errors import ConversationFullError, UpstreamRateLimitError
 
 
 def test_what_errors_carry() -> None:
-    """Each family has its own attributes besides the message."""
+    """Each family has attributes of its own in addition to the message."""
     assert ResponseError("m", status=500, error_id="e").error_id == "e"
     assert StreamTruncated("m", partial=Answer(text="half")).partial == Answer(text="half")
     assert GenerationFailed("m", upstream_status=500).upstream_status == 500

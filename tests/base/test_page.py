@@ -157,7 +157,7 @@ def test_check_of_a_tool_server(current_server: LocalServer, attempt: Try) -> No
 
 
 def test_check_of_a_tool_server_that_is_down(current_server: LocalServer, attempt: Try) -> None:
-    """One that cannot be reached is no error, but a report with the reason."""
+    """One that cannot be reached is not an error, but a report with the reason."""
     check = attempt(
         current_server.base_url, lambda client: client.check_mcp_server("http://127.0.0.1:1/mcp")
     )
@@ -166,7 +166,7 @@ def test_check_of_a_tool_server_that_is_down(current_server: LocalServer, attemp
 
 
 def test_check_of_no_address(current_server: LocalServer, attempt: Try) -> None:
-    """What is no address is refused before it is sent."""
+    """What is not an address is refused before it is sent."""
     with pytest.raises(InvalidRequestError, match="url"):
         attempt(current_server.base_url, lambda client: client.check_mcp_server("nowhere"))
     assert [request for request in current_server.requests if request.method == "POST"] == []
@@ -342,7 +342,7 @@ def test_protocol_as_it_is_known(attempt: Try, server: LocalServer) -> None:
 
 
 def test_protocol_that_has_changed(attempt: Try, current_server: LocalServer) -> None:
-    """Fields, refusals, pages and other forms are told by route; nothing is changed for that."""
+    """Fields, refusals, pages and other forms are reported by route; the check changes nothing."""
     row = {"id": "not shown", "title": "secret", "mood": "secret"}
     page = Instead(response(b"<html>secret", content_type="text/html"))
     with FaultServer(current_server.base_url) as proxy:
@@ -368,7 +368,7 @@ def test_protocol_that_has_changed(attempt: Try, current_server: LocalServer) ->
 
 
 def _and_stay(step: Operation) -> Operation:
-    """Do something, and go on with the client."""
+    """Do something, and continue with the client."""
 
     def both(client: Any) -> Any:
         done = step(client)

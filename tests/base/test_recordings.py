@@ -187,7 +187,7 @@ def test_reasoning(generation: Generation, scenario: str) -> None:
 
 
 def test_artifact() -> None:
-    """An artifact is taken out of the text, in which a fenced block stands in its place."""
+    """An artifact is taken out of the text, where a fenced block replaces it."""
     outcome = play("current", [body_of(load("current", "artifacts").streams[0])])
     (artifact,) = outcome.value.artifacts
     assert (artifact.identifier, artifact.type, artifact.title, artifact.version) == (
@@ -218,7 +218,7 @@ def test_tool_call() -> None:
 
 
 def test_tool_error() -> None:
-    """A tool that fails is reported as such, and the answer goes on."""
+    """A tool that fails is reported as such, and the answer continues."""
     outcome = play("current", [body_of(load("current", "tool_error").streams[0])])
     (run,) = outcome.value.tool_runs
     assert run.name == "always_fails"
@@ -277,7 +277,7 @@ def test_stopped(generation: Generation) -> None:
 def test_upstream_failure(
     generation: Generation, scenario: str, kind: type, status: int | None, partial: str
 ) -> None:
-    """An error inside of the 200 is raised, with the status that the server told."""
+    """An error inside of the 200 is raised, with the status that the server named."""
     error = play(generation, [body_of(load(generation, scenario).streams[0])]).error
     assert type(error) is kind
     assert isinstance(error, GenerationFailed)

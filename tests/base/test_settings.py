@@ -103,7 +103,7 @@ def test_answer_of_a_change(server: LocalServer, attempt: Try) -> None:
 def test_wrong_change(
     changes: dict[str, Any], message: str, server: LocalServer, attempt: Try
 ) -> None:
-    """What is no setting, or no value for one, is refused before anything is written."""
+    """Unknown settings and wrong values are refused before anything is written."""
     with pytest.raises(InvalidRequestError, match=message):
         attempt(server.base_url, update(**changes))
     assert writes(server) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from hfchat_base import (
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.support import abandoning
 from tests.support.abandoning import stops
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -62,11 +62,8 @@ async def first_token_of(stream: AsyncAnswerStream) -> str:
 def assert_stopped(server: LocalServer, conversation: Conversation) -> None:
     """Check that the run was stopped on the server, once, and wrote no whole answer."""
     assert stops(server) == 1
-    deadline = time.monotonic() + 60
-    while not (message := conversation.messages()[-1]).is_complete:
-        assert time.monotonic() < deadline, "the run goes on"
-        time.sleep(0.02)
-    assert message.content.count("tok") < TOKENS
+    until(lambda: conversation.messages()[-1].is_complete)
+    assert conversation.messages()[-1].content.count("tok") < TOKENS
 
 
 def leave_by_break(stream: AnswerStream) -> None:
@@ -128,7 +125,7 @@ def test_leaving_at_the_final_answer_is_not_a_stop(
 
 
 def test_leaving_may_let_the_run_go_on(server: LocalServer) -> None:
-    """With `stops_on_leave` off, a run that is left goes on and is stored."""
+    """With `stops_on_leave` off, a run that is left continues and is stored."""
     with HuggingChat(server.base_url, stops_on_leave=False) as client:
         conversation = client.create_conversation("slow/drip")
         with conversation.stream("go") as stream:
@@ -142,11 +139,8 @@ def test_current_run_that_was_left_is_stored(current_server: LocalServer) -> Non
         conversation = client.create_conversation("slow/drip")
         with conversation.stream("go") as stream:
             first_token(stream)
-        deadline = time.monotonic() + 60
-        while not (message := conversation.messages()[-1]).is_complete:
-            assert time.monotonic() < deadline, "the run does not end"
-            time.sleep(0.05)
-        assert message.content.count("tok") == TOKENS
+        until(lambda: conversation.messages()[-1].is_complete)
+        assert conversation.messages()[-1].content.count("tok") == TOKENS
 
 
 def test_nothing_is_sent_before_the_first_event(

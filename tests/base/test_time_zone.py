@@ -118,6 +118,28 @@ def test_message_carries_it(
     assert _sent(current_server) == [sent, sent]
 
 
+@pytest.mark.parametrize(("option", "sent"), [("Europe/Berlin", "Europe/Berlin"), (False, "none")])
+def test_message_of_a_call_carries_another(
+    option: Any, sent: str, current_server: LocalServer, attempt: Try
+) -> None:
+    """A call may choose its own, or none, in a history as in a conversation."""
+
+    def ask(client: Any) -> Any:
+        return client.chat("Hello.", model="echo/base", timezone=option)
+
+    def ask_in_conversation(client: Any) -> Any:
+        return client.create_conversation("echo/base")
+
+    attempt(current_server.base_url, ask, timezone="Asia/Tokyo")
+    attempt(
+        current_server.base_url,
+        ask_in_conversation,
+        lambda conversation: conversation.send("Hello.", timezone=option),
+        timezone="Asia/Tokyo",
+    )
+    assert _sent(current_server) == [sent, sent]
+
+
 def test_legacy_servers_get_none(legacy_server: LocalServer, attempt: Try) -> None:
     """A legacy server, whose page sends none, gets none."""
     attempt(

@@ -93,7 +93,7 @@ def test_tool_server_without_name_or_address(agent: Conversation, broken: McpSer
 
 
 def test_tool_that_fails(agent: Conversation) -> None:
-    """A tool that fails is reported as such, and the answer goes on."""
+    """A tool that fails is reported as such, and the answer continues."""
     answer = agent.send("please", mcp_servers=[FAILING])
     (run,) = answer.tool_runs
     assert run.output is None

@@ -33,7 +33,7 @@ CONVERSATION = FullConversation(
 
 
 def test_markdown_has_all_branches() -> None:
-    """Messages are numbered; versions, branches, reasoning, files and states are told."""
+    """Messages are numbered; versions, branches, reasoning, files and states are shown."""
     assert (
         to_markdown(CONVERSATION, WHEN, {"1": "files/1.png"})
         == """\
@@ -77,7 +77,7 @@ def test_json_is_read_back() -> None:
 
 
 def test_a_conversation_without_a_title() -> None:
-    """One without title, model and date is told by its id."""
+    """One without title, model and date is named by its id."""
     assert to_markdown(FullConversation(id="1")) == "# 1\n\n1\n"
 
 

@@ -60,7 +60,7 @@ OF_CLIENTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "max_body_bytes": ({"max_body_bytes": "1"}, r"max_body_bytes .*, not str\."),
     "on_retry": ({"on_retry": SECRET}, r"on_retry should be a function or None, not str\."),
     "messages_per_minute": ({"messages_per_minute": "1"}, r"messages_per_minute .*, not str\."),
-    "timezone": ({"timezone": 5}, r"timezone should be a time zone's name .*, not int\."),
+    "timezone": ({"timezone": 5}, r"timezone should be an IANA name .*, not int\."),
     "timezone of no place": ({"timezone": SECRET}, r"timezone should be an IANA name"),
 }
 

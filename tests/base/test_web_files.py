@@ -169,7 +169,7 @@ def test_nothing_reaches_a_private_server(current_server: LocalServer) -> None:
     ],
 )
 def test_what_is_public(address: str, expected: bool) -> None:
-    """Only an address of the internet itself is public, and none that stands for another one."""
+    """Only an address of the internet itself is public, and none that maps to another one."""
     assert is_public(address) is expected
 
 
@@ -310,7 +310,7 @@ def test_redirect_into_the_private_network(net: Net, location: str) -> None:
 
 
 def test_redirects_are_followed(net: Net) -> None:
-    """A redirect to another public address leads to the file, looked up anew."""
+    """A redirect to another public address leads to the file, after a new look-up."""
     net.answers["/a"] = whole(b"", status=301, headers={"location": "b/c"})
     net.answers["/b/c"] = whole(b"", status=307, headers={"location": f"//localhost:{net.port}/d"})
     assert fetch_public_file(f"http://files.example:{net.port}/a").data == b"a file"

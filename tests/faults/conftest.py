@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfchat_base.local import LocalServer, scripted_tool_servers
+from hfchat_base.local import LocalServer
 from hfchat_base.testing import no_pauses
 from tests.support.faults.caller import AsyncCaller, Caller, SyncCaller
 from tests.support.faults.fault_server import FaultServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from hfchat_base._protocol.constants import Generation
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +48,3 @@ def legacy_proxy(legacy_server: LocalServer) -> Iterator[FaultServer]:
     """A proxy of faults before a legacy server."""
     with FaultServer(legacy_server.base_url) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def limited_server(generation: Generation) -> Iterator[LocalServer]:
-    """A server of each generation in turn, with nobody else on it."""
-    with LocalServer(generation=generation, tool_servers=scripted_tool_servers()) as server:
-        yield server

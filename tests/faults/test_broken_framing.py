@@ -137,14 +137,14 @@ def test_fault_07_broken_body(proxy: FaultServer, caller: Caller, broken: bytes)
     ],
 )
 def test_fault_08_unknown_event(proxy: FaultServer, caller: Caller, unknown: Any) -> None:
-    """An event of a newer server is handed on raw, and the stream goes on."""
+    """An event of a newer server is passed on raw, and the stream continues."""
     outcome = answer(proxy, caller, lines(STARTED, unknown, token("Hi"), final("Hi"), FINISHED))
     assert Unknown(unknown) in outcome.events
     assert (outcome.answer.text, outcome.error) == ("Hi", None)
 
 
 def test_fault_08_unknown_status(proxy: FaultServer, caller: Caller) -> None:
-    """A status of a newer server is handed on, and the stream goes on."""
+    """A status of a newer server is passed on, and the stream continues."""
     pondering = {"type": "status", "status": "pondering", "depth": 3}
     outcome = answer(proxy, caller, lines(STARTED, pondering, token("Hi"), final("Hi"), FINISHED))
     assert Status("pondering") in outcome.events

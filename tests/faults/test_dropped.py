@@ -1,4 +1,4 @@
-"""Clients that are dropped without `close`: collected at once, told about, and few descriptors.
+"""Clients that are dropped without `close`: collected at once, with a warning, and few descriptors.
 
 Each test runs a program of its own, with a low limit of descriptors and no garbage collector: being
 dropped is enough.

@@ -148,7 +148,7 @@ def test_answer_that_ends_properly_at_every_byte(
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_log_cut_at_every_byte(kind: str, part: Part, taped: Tape, player: FaultServer) -> None:
-    """The answer is cut behind a line, each in turn, and its log at any byte: it is not noticed."""
+    """The answer is cut after a line, each in turn, and its log at any byte: it is not noticed."""
     firsts = itertools.cycle(line_ends(taped.answer))
     pairs: list[Faults] = [
         (Cut(first), Cut(second))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support.faults.caller import until
 from tests.support.faults.certificates import unknown_authority
 from tests.support.faults.fault_server import STOP, FaultServer
 from tests.support.replay import RawRequest, RawServer, Wire
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     import ssl

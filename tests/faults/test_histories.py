@@ -146,7 +146,7 @@ class Words:
 
 
 class Histories(RuleBasedStateMachine):
-    """Calls with histories that grow, branch, are edited, fail, and go on at the same time.
+    """Calls with histories that grow, branch, are edited, fail, and continue at the same time.
 
     Args:
         server: Whose prompts are looked at.

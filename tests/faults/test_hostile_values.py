@@ -160,7 +160,7 @@ def test_messages_per_minute(kind: type[HuggingChat | AsyncHuggingChat], limit: 
     ],
 )
 def test_settings_that_mean_nothing(make: Callable[..., Any], wrong: dict[str, Any]) -> None:
-    """Numbers that are no number of times or length of time are refused where they are set."""
+    """Numbers that cannot be a count or a duration are refused where they are set."""
     (name,) = wrong
     with pytest.raises(InvalidRequestError, match=name):
         make(**wrong)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from hfchat_base import Answer, AsyncHuggingChat, HuggingChat
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
-from tests.support.faults.caller import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -94,7 +94,7 @@ def test_fault_34_cap_while_nothing_is_said(
 
 @contextmanager
 def serving(model: Callable[[ChatRequest], AsyncIterator[str]]) -> Iterator[FaultServer]:
-    """Put a current server with a model of the test's own behind a server that can fail."""
+    """Start a current server with the test's own model, behind a server that can fail."""
     models = [LocalModel("own/model", FunctionBackend(model))]
     with LocalServer(models=models) as server, FaultServer(server.base_url) as proxy:
         yield proxy
@@ -236,7 +236,7 @@ def test_hours_of_keep_alives_between_progress() -> None:
 
 
 def test_hours_without_progress_are_a_stall() -> None:
-    """Signs of life are no progress, however many: the deadline stays where it was."""
+    """`keepAlive` lines are not progress, however many: the deadline stays where it was."""
     hours = Hours(Timeouts(first_event=180, progress=120))
     hours.hear(lines(token("word ")), 100)
     hours.hear(lines(KEEP_ALIVE), 219)

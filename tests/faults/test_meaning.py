@@ -90,7 +90,7 @@ def test_fault_13_silence(proxy: FaultServer, caller: Caller, after: str) -> Non
 
 
 def test_fault_13_total_deadline(proxy: FaultServer, caller: Caller) -> None:
-    """An answer that goes on and on ends at the deadline for the whole of it."""
+    """An answer that never ends is ended by the deadline for the whole of it."""
     head = response(b"", until_close=True) + lines(STARTED)
     proxy.on(SEND, Babble(head, lines(token("word "))))
     outcome = caller.ask(proxy.url, timeouts=Timeouts(total=0.3))
@@ -158,7 +158,7 @@ def test_fault_16_no_final_answer(current_proxy: FaultServer, caller: Caller) ->
 def test_fault_17_final_text_without_tools(
     proxy: FaultServer, caller: Caller, streamed: str, said: str, whole: str
 ) -> None:
-    """Without tools the final text is what counts; a rest that was not streamed is handed out."""
+    """Without tools the final text is what counts; what was not streamed is added at the end."""
     tokens = [token(streamed)] if streamed else []
     outcome = answer(proxy, caller, STARTED, *tokens, final(said), FINISHED)
     assert outcome.answer.text == whole
@@ -266,7 +266,7 @@ RESUMES = response(b'{"ok":true,"resume":true}', content_type="application/json"
 
 
 def test_fault_20_run_that_parks(current_proxy: FaultServer, caller: Caller) -> None:
-    """A run that ends with an open question is no empty answer: it goes on in the same message."""
+    """A run that ends with an open question is not empty: it continues in the same message."""
     again = lines(STARTED, token("Booked."), final("Booked."), FINISHED)
     current_proxy.on(REPLY, Instead(RESUMES))
     current_proxy.on(SEND, _Parks(), Instead(response(again, chunk_bytes=99)))
@@ -308,7 +308,7 @@ def test_answer_that_is_not_in_its_conversation(proxy: FaultServer, caller: Call
 def test_history_with_an_answer_that_is_not_in_its_conversation(
     proxy: FaultServer, caller: Caller
 ) -> None:
-    """A history that goes on after such an answer reaches the model whole."""
+    """A history that continues after such an answer reaches the model whole."""
     lost = response(lines(STARTED, token("Hi."), final("Hi."), FINISHED), chunk_bytes=256)
     proxy.on(SEND, Instead(lost))
     history = [

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.support.faults.caller import until
 from tests.support.faults.fault_server import STOP, FaultServer
+from tests.support.waiting import until
 
 BEGIN = """
 import asyncio, gc, logging, sys, threading

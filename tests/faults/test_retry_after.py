@@ -109,7 +109,7 @@ def test_waits_are_bounded_by_the_attempts() -> None:
 
 
 def test_limit_of_a_model_list(proxy: FaultServer, caller: Caller) -> None:
-    """A limit that names no time reaches whoever asks for the models."""
+    """A limit that names no time is raised to the caller who asks for the models."""
     too_many = response(b"slow down", status="429 Too Many Requests", content_type="text/plain")
     proxy.on(MODELS, Instead(too_many))
     error = refused(caller, proxy.url, lambda client: client.get_models())

@@ -24,7 +24,7 @@ from hfchat_base import (
 from hfchat_base.types import Retry
 from tests.support import abandoning
 from tests.support.faults.answer_lines import STARTED, lines, token
-from tests.support.faults.caller import refused, steps, until
+from tests.support.faults.caller import refused, steps
 from tests.support.faults.fault_server import (
     CREATE,
     MODELS,
@@ -36,6 +36,7 @@ from tests.support.faults.fault_server import (
 )
 from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Babble, Cut, CutAt, Fault, Instead, Stall
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -142,7 +143,7 @@ def test_fault_31_creating_is_not_repeated(
 def test_fault_32_lost_in_the_middle(
     current_proxy: FaultServer, caller: Caller, current_server: LocalServer
 ) -> None:
-    """What was not yet handed out comes from the log, while the run goes on, exactly once."""
+    """What the caller lacks comes from the log, while the run continues, exactly once."""
     current_proxy.on(SEND, CutAt(b"tok7 ")).on(RESUME, CutAt(b"tok19 "), CutAt(b"tok30 "))
     outcome = caller.ask(current_proxy.url, model="slow/drip")
     assert outcome.error is None

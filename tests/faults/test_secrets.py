@@ -209,7 +209,7 @@ PRIVATE_HOSTS = [
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
 def test_fault_43_private_addresses_are_not_fetched(host: str) -> None:
-    """The address of a file in a message may not lead into the network of whoever runs this."""
+    """The address of a file in a message may not lead into the user's own network."""
     with FaultServer(Scripted(lambda _: response(b"inside", content_type="text/plain"))) as inside:
         with pytest.raises(InvalidRequestError):
             fetch_public_file(f"http://{host}:{inside.port}/secret.png")

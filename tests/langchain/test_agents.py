@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from hfchat_base.local import LocalServer
+from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 from langchain_huggingchat import ChatHuggingChat
 from tests.support.local_requests import conversations_made, messages_sent
 from tests.support.pictures import PNG
@@ -143,3 +143,22 @@ def test_agent_with_response_format(model: ChatHuggingChat, checked: bool) -> No
     agent = create_agent(model, TOOLS if checked else [], response_format=Weather)
     state = agent.invoke({"messages": [HumanMessage("The weather: 21 degrees.")]})
     assert state["structured_response"] == Weather(degrees=21)
+
+
+def repeats_until_reminded(request: ChatRequest) -> str:
+    """Call the same tool until the question stands behind the result."""
+    last = request.messages[-1]["content"]
+    if last.endswith("My question was: 1 + 2?\nAnswer it in a sentence with the results above."):
+        return "It is 3."
+    return '<tool_call>{"name": "add_numbers", "arguments": {"first": 1, "second": 2}}</tool_call>'
+
+
+def test_agent_that_is_reminded() -> None:
+    """A model that makes a call again gets the question again, and so its agent comes to an end."""
+    backend = FunctionBackend(repeats_until_reminded)
+    with LocalServer(models=[LocalModel("test/forgetful", backend)]) as server:
+        agent = create_agent(ChatHuggingChat(base_url=server.base_url), TOOLS)
+        result = agent.invoke({"messages": [HumanMessage("1 + 2?")]})
+        assert last_texts(result["messages"]) == ["It is 3."]
+        assert len(server.prompts) == 3
+        assert conversations_made(server) == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.runnables import ConfigurableField
 
 import hfchat_base as ours
 from hfchat_base.local import LocalServer
@@ -102,3 +104,27 @@ def test_time_zone(server: LocalServer) -> None:
         model.close()
     sent = [message.json.get("timezone") for message in messages_sent(server)]
     assert sent == ["Asia/Tokyo", None]
+
+
+async def test_time_zone_of_a_call(server: LocalServer) -> None:
+    """A call, a binding or a configuration may choose another time zone, without a warning."""
+    model = ChatHuggingChat(base_url=server.base_url, timezone="Asia/Tokyo")
+    chosen = model.configurable_fields(timezone=ConfigurableField(id="zone"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.invoke("hi", timezone="Europe/Berlin")
+        await model.ainvoke("hi", timezone=False)
+        model.bind(timezone="America/Lima").invoke("hi")
+        await chosen.ainvoke("hi", {"configurable": {"zone": "Africa/Cairo"}})
+    await model.aclose()
+    sent = [message.json.get("timezone") for message in messages_sent(server)]
+    assert sent == ["Europe/Berlin", None, "America/Lima", "Africa/Cairo"]
+
+
+def test_time_zone_that_there_is_not(server: LocalServer) -> None:
+    """A call's time zone is checked as the model's is, before anything is sent."""
+    model = ChatHuggingChat(base_url=server.base_url)
+    with pytest.raises(ours.InvalidRequestError, match=r"timezone should be an IANA name"):
+        model.invoke("hi", timezone="Berlin/Europe")
+    model.close()
+    assert messages_sent(server) == []

@@ -22,6 +22,7 @@ from llama_index.core.workflow import WorkflowRuntimeError
 from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.local_requests import conversations_made
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's own
 
@@ -61,7 +62,7 @@ async def test_function_agent_streams(reader: HuggingChatLLM) -> None:
 
 
 async def test_function_agent_with_a_failing_tool(reader: HuggingChatLLM) -> None:
-    """A tool that fails is reported to the model, and the agent goes on."""
+    """A tool that fails is reported to the model, and the agent continues."""
     agent = FunctionAgent(tools=[add, weather], llm=reader)
     assert "no such town" in str(await agent.run("What is the weather in Nowhere?"))
 
@@ -106,6 +107,28 @@ async def test_function_agent_that_repeats_a_call(
     assert len(repeating_server.prompts) == 3
 
 
+def repeats_until_reminded(request: ChatRequest) -> str:
+    """Call the same tool until the question stands behind the result."""
+    last = request.messages[-1]["content"]
+    if last.endswith(
+        "My question was: Is it wet?\nAnswer it in a sentence with the results above."
+    ):
+        return "It is."
+    return "You are welcome." if last == "Thank you." else repeats(request)
+
+
+async def test_function_agent_that_is_reminded() -> None:
+    """A model that makes a call again gets the question again, and so its agent comes to an end."""
+    model = LocalModel("test/forgetful", FunctionBackend(repeats_until_reminded))
+    with LocalServer(models=[model]) as server:
+        llm = HuggingChatLLM(base_url=server.base_url)
+        agent = FunctionAgent(tools=[weather], llm=llm)
+        memory = ChatMemoryBuffer.from_defaults(llm=llm)
+        assert str(await agent.run("Is it wet?", memory=memory)) == "It is."
+        assert str(await agent.run("Thank you.", memory=memory)) == "You are welcome."
+        assert conversations_made(server) == 1
+
+
 async def test_function_agent_that_waits(repeating_server: LocalServer) -> None:
     """The same call with other results is progress, up to the agent's own limit."""
     hours = iter(range(100))
@@ -133,7 +156,7 @@ def test_no_limit_of_identical_calls(repeating_server: LocalServer) -> None:
 
 
 async def test_hand_over(reader: HuggingChatLLM) -> None:
-    """One agent hands over to another, which answers."""
+    """One agent passes the question to another, which answers."""
     clerk = FunctionAgent(
         name="clerk",
         description="Knows nothing himself.",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +16,21 @@ from hfchat_base.errors import InvalidRequestError
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
 from tests.support.local_requests import script
+
+
+def _itself(llm: HuggingChatLLM) -> HuggingChatLLM:
+    return llm
+
+
+def _from_json(llm: HuggingChatLLM) -> HuggingChatLLM:
+    return HuggingChatLLM.from_json(llm.to_json())
+
+
+def _from_pickle(llm: HuggingChatLLM) -> HuggingChatLLM:
+    copied = pickle.loads(pickle.dumps(llm))  # noqa: S301 - of our own
+    assert isinstance(copied, HuggingChatLLM)
+    return copied
+
 
 HELLO = [ChatMessage("hello there")]
 
@@ -143,10 +160,24 @@ def test_options_that_the_server_does_not_have(
     assert current_server.prompts == []
 
 
+@pytest.mark.parametrize("copied", [_itself, _from_json, _from_pickle])
 @pytest.mark.parametrize(("wanted", "sent"), [("Europe/Berlin", "Europe/Berlin"), (False, None)])
-def test_time_zone(wanted: Any, sent: str | None) -> None:
-    """The time zone is the client's to send, another one or none."""
-    assert HuggingChatLLM(timezone=wanted)._client.server.timezone == sent
+async def test_time_zone(
+    wanted: Any,
+    sent: str | None,
+    copied: Callable[[HuggingChatLLM], HuggingChatLLM],
+    current_server: LocalServer,
+) -> None:
+    """The time zone goes along, another one or none, also from a copy; a call has the last word."""
+    llm = copied(HuggingChatLLM("echo/base", base_url=current_server.base_url, timezone=wanted))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        llm.chat(HELLO)
+        await llm.achat(HELLO)
+        llm.chat(HELLO, timezone="Asia/Tokyo")
+        await llm.achat(HELLO, timezone=False)
+    bodies = [r.json for r in current_server.requests if r.json and "inputs" in r.json]
+    assert [body.get("timezone") for body in bodies] == [sent, sent, "Asia/Tokyo", None]
 
 
 def test_timeout() -> None:

@@ -42,7 +42,7 @@ class PatientModel:
 
 @pytest.fixture
 def patient_model() -> PatientModel:
-    """The model behind `patient`."""
+    """The model that answers `patient`."""
     return PatientModel()
 
 

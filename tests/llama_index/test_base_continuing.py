@@ -28,7 +28,7 @@ def restored(messages: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def test_another_instance_continues(server: LocalServer) -> None:
-    """A stored chat continues in the conversation that it stands in; only what is new is sent."""
+    """A stored chat continues in its conversation; only what is new is sent."""
     first = instance(server).chat(FIRST)
     chat = restored([*FIRST, first.message, ChatMessage("What is her name?")])
     server.clear_requests()

@@ -22,6 +22,7 @@ from hfchat_base import HuggingChat
 from hfchat_base.errors import GenerationFailed, LoginRequired
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
+from tests.support.saved_sessions import save_session
 
 SECRET = "s3cr3t-v4lue"
 HELLO = [ChatMessage("hello there")]
@@ -81,13 +82,13 @@ COMPLETION_EVENTS = {"LLMCompletionStartEvent": 1, "LLMCompletionEndEvent": 1}
 
 
 def test_chat_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A chat begins and ends once, and is not a completion besides."""
+    """A chat begins and ends once, and is not reported as a completion too."""
     llm.chat(HELLO)
     assert log.counts == CHAT_EVENTS
 
 
 def test_completion_is_one_event(llm: HuggingChatLLM, log: EventLog) -> None:
-    """A completion begins and ends once, and is not a chat besides."""
+    """A completion begins and ends once, and is not reported as a chat too."""
     llm.complete("hello there")
     assert log.counts == COMPLETION_EVENTS
 
@@ -177,6 +178,22 @@ def test_pickle_round_trip(llm: HuggingChatLLM) -> None:
     assert again.complete("hello").text == "You said: hello"
 
 
+@pytest.mark.parametrize("way", ["dict", "pickle"])
+def test_copies_keep_the_account(current_server: LocalServer, way: str) -> None:
+    """Where several accounts are logged in, a copy does not speak for another one."""
+    save_session(current_server, "alice")
+    save_session(current_server, "bob")  # the newest login is the default
+    llm = HuggingChatLLM("echo/base", base_url=current_server.base_url, account="alice")
+    if way == "dict":
+        again = HuggingChatLLM.from_dict(llm.to_dict())
+    else:
+        again = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
+    llm.complete("hello")
+    again.complete("hello")
+    used = {r.headers["cookie"] for r in current_server.requests if r.json and "inputs" in r.json}
+    assert len(used) == 1
+
+
 def test_objects_share_a_client(server: LocalServer) -> None:
     """Objects made with one client are one session with one history."""
     with HuggingChat(server.base_url) as client:
@@ -187,7 +204,7 @@ def test_objects_share_a_client(server: LocalServer) -> None:
 
 
 def test_copies_share_the_session(secretive: HuggingChatLLM) -> None:
-    """A copy, deep or not, goes on with the same session and history."""
+    """A copy, deep or not, continues with the same session and history."""
     for copied in (copy.copy(secretive), copy.deepcopy(secretive), secretive.model_copy()):
         assert copied.complete("hello").text == "You said: hello"
 

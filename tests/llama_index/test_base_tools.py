@@ -41,7 +41,7 @@ def the_call(response: ChatResponse, llm: HuggingChatLLM) -> tuple[str, dict[str
 
 
 def test_chat_with_tools(reader: HuggingChatLLM) -> None:
-    """The model's call comes as a call, and its tags are no text."""
+    """The model's call comes as a call, and its tags are not part of the text."""
     response = reader.chat_with_tools(TOOLS, SUM)
     assert the_call(response, reader) == ("add", {"a": 17, "b": 25})
     assert response.message.content == ""
@@ -92,7 +92,7 @@ def test_one_call_at_a_time(reader: HuggingChatLLM) -> None:
 
 
 def test_calls_stand_in_both_places(reader: HuggingChatLLM) -> None:
-    """A call is a block, and stands in OpenAI's form where older consumers look for it."""
+    """A call is a block, and also in OpenAI's form where older consumers look for it."""
     message = reader.chat_with_tools(TOOLS, SUM).message
     (block,) = (block for block in message.blocks if isinstance(block, ToolCallBlock))
     (call,) = message.additional_kwargs["tool_calls"]
@@ -159,7 +159,7 @@ def test_predict_and_call_in_parallel(reader: HuggingChatLLM) -> None:
 
 
 def test_history_is_not_changed(reader: HuggingChatLLM) -> None:
-    """What is handed over stays as it was."""
+    """The caller's messages are not changed."""
     history = [ChatMessage(SUM)]
     reader.chat_with_tools(TOOLS, "Now.", chat_history=history)
     assert history == [ChatMessage(SUM)]
@@ -177,7 +177,7 @@ def test_a_broken_call_is_text() -> None:
 
 
 def test_a_forced_call_is_asked_for_again() -> None:
-    """A model that talks instead of calling is reminded, and only its call is handed out."""
+    """A model that talks instead of calling is reminded, and only its call reaches the caller."""
 
     def reluctant(request: ChatRequest) -> str:
         if "held no function call" in request.last_user_text:

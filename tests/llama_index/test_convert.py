@@ -226,7 +226,7 @@ def test_tool_result_with_an_image(seeing: HuggingChatLLM, server: LocalServer) 
 def test_calls_of_other_llms(
     llm: HuggingChatLLM, server: LocalServer, call: dict[str, Any]
 ) -> None:
-    """A history that another LLM's calls stand in is taken over with them."""
+    """A history with another LLM's calls keeps them."""
     llm.chat(
         [
             ChatMessage("What do you see?"),
@@ -280,7 +280,7 @@ def test_restored_history_keeps_its_roles(llm: HuggingChatLLM, server: LocalServ
 
 
 def test_messages_are_not_changed(seeing: HuggingChatLLM) -> None:
-    """What is handed over stays as it was."""
+    """The caller's messages are not changed."""
     messages = say(TextBlock(text="?"), ImageBlock(image=PNG))
     before = [message.model_copy(deep=True) for message in messages]
     seeing.chat(messages)
@@ -289,7 +289,7 @@ def test_messages_are_not_changed(seeing: HuggingChatLLM) -> None:
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="a device of Unix")
 def test_only_files_are_read(tmp_path: Path) -> None:
-    """A path that is no file is refused, as one that may never end; a large file is not read."""
+    """A path that is not a file is refused: its end may never come. A large file is not read."""
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:
         file.truncate(2**40)

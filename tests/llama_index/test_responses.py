@@ -62,7 +62,7 @@ def test_keywords_of_a_message(llm: HuggingChatLLM) -> None:
 
 
 def test_reasoning_is_a_thinking_block(llm: HuggingChatLLM) -> None:
-    """Thinking stands in a block of its own, before the text."""
+    """Thinking is a block of its own, before the text."""
     thinking, text = llm.chat(HELLO, model="think/tags").message.blocks
     assert thinking.block_type == "thinking"
     assert thinking.content is not None

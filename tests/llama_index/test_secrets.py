@@ -75,7 +75,7 @@ class Spans(BaseSpanHandler[SimpleSpan]):
 
 @pytest.fixture
 def told() -> Iterator[Callable[[], str]]:
-    """All that handlers of events and spans were told."""
+    """All that handlers of events and spans received."""
     events, spans = Events(), Spans()
     root = get_dispatcher()
     root.add_event_handler(events)
@@ -162,7 +162,7 @@ def llm(current_server: LocalServer, debugger: LlamaDebugHandler) -> HuggingChat
 
 
 def payloads(debugger: LlamaDebugHandler) -> str:
-    """All that callbacks were told."""
+    """All that callbacks received."""
     return repr([event.payload for event in debugger.get_events()])
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 from tests.support.local_chat import Chat, final
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,8 +70,6 @@ def test_stop_counts_utf16_units() -> None:
     """The point is counted as JavaScript counts, even through the middle of a character."""
 
     async def smile(_request: ChatRequest) -> AsyncIterator[str]:
-        import asyncio  # noqa: PLC0415 - only here
-
         while True:
             yield "🙂"
             await asyncio.sleep(0.02)
@@ -88,8 +87,6 @@ def test_stop_before_the_first_token() -> None:
     """A model that has not said anything yet is stopped too, and that is not an error."""
 
     async def ponder(_request: ChatRequest) -> str:
-        import asyncio  # noqa: PLC0415 - only here
-
         await asyncio.sleep(60)
         return "late"
 
@@ -147,10 +144,7 @@ def test_run_survives_its_client(chat: Chat) -> None:
     answer = chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")
     answer.leave()
-    deadline = time.monotonic() + 60
-    while not chat.messages(conversation)[-1]["content"].endswith("tok39"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: chat.messages(conversation)[-1]["content"].endswith("tok39"))
 
 
 def test_legacy_run_ends_with_its_client(legacy_chat: Chat) -> None:
@@ -159,13 +153,10 @@ def test_legacy_run_ends_with_its_client(legacy_chat: Chat) -> None:
     answer = legacy_chat.under_way(conversation, "go")
     answer.wait_for("tok1 ")
     answer.leave()
-    deadline = time.monotonic() + 60
-    while not (said := legacy_chat.messages(conversation)[-1]["content"]).startswith("tok0 tok1"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert "tok39" not in said
-    updates = legacy_chat.messages(conversation)[-1]["updates"]
-    assert all(update["type"] != "finalAnswer" for update in updates)
+    until(lambda: legacy_chat.messages(conversation)[-1]["content"].startswith("tok0 tok1"))
+    stored = legacy_chat.messages(conversation)[-1]
+    assert "tok39" not in stored["content"]
+    assert all(update["type"] != "finalAnswer" for update in stored["updates"])
 
 
 def test_answer_is_stored_before_its_first_token(chat: Chat) -> None:

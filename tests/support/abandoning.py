@@ -12,10 +12,11 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.waiting import until, until_async
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer
@@ -24,7 +25,6 @@ Begin = Callable[[], Generator[Any, None, None]]
 BeginAsync = Callable[[], Awaitable[AsyncGenerator[Any, None]]]
 
 _SOON: Final = 0.05
-_LONGEST_WAIT: Final = 60.0
 
 
 def by_break(begin: Begin) -> None:
@@ -146,10 +146,7 @@ async def by_running_out_of_time(call: Awaitable[Any], begun: Callable[[], objec
         begun: Whether it is under way. A deadline in seconds could pass before that.
     """
     given_up = asyncio.ensure_future(call)
-    until = time.monotonic() + _LONGEST_WAIT
-    while not begun():
-        assert time.monotonic() < until, "the call does not begin"
-        await asyncio.sleep(0.005)
+    await until_async(begun)
     given_up.cancel()
     with suppress(asyncio.CancelledError):
         await given_up
@@ -168,10 +165,7 @@ def stops(server: LocalServer) -> int:
 
 def assert_stopped_once(server: LocalServer) -> None:
     """Wait until the one run was stopped, and nothing of ours is left that could do it again."""
-    until = time.monotonic() + _LONGEST_WAIT
-    while not stops(server) or _cleanups():
-        assert time.monotonic() < until, "the run goes on"
-        time.sleep(0.005)
+    until(lambda: stops(server) and not _cleanups())
     assert stops(server) == 1
 
 
@@ -184,10 +178,9 @@ async def assert_stopped_once_async(
         server: Where the run was.
         tasks_before: The tasks that were there when the stream was begun.
     """
-    until = time.monotonic() + _LONGEST_WAIT
-    while not stops(server) or _cleanups() or asyncio.all_tasks() > tasks_before:
-        assert time.monotonic() < until, "the run goes on, or a task is left"
-        await asyncio.sleep(0.005)
+    await until_async(
+        lambda: stops(server) and not _cleanups() and not asyncio.all_tasks() > tasks_before
+    )
     assert stops(server) == 1
 
 

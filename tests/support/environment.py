@@ -1,4 +1,4 @@
-"""The environment that tests run in: nothing of whoever runs them, but where programs are.
+"""The environment of tests: of the user's variables only those that say where programs are.
 
 `tests/conftest.py` clears it before anything is imported that reads it, so in every process of a
 parallel run, and for all programs that tests start. What speaks to the world outside on behalf of
@@ -59,7 +59,7 @@ def clear() -> None:
 
 @contextmanager
 def of_caller() -> Iterator[None]:
-    """Have the variables of whoever runs the tests for a while, to use their network."""
+    """Have the user's own variables for a while, to use their network."""
     cleared = dict(os.environ)
     os.environ.update(CALLER)
     try:

@@ -44,7 +44,7 @@ class ReadyChunks(MadeChunks):
     _ready: list[ChatGenerationChunk] = PrivateAttr(default_factory=list)
 
     def prepare(self) -> None:
-        """Make the chunks, anew for every answer, because LangChain writes into them."""
+        """Make new chunks for every answer, because LangChain writes into them."""
         self._ready = list(super()._chunks())
 
     def _chunks(self) -> Iterator[ChatGenerationChunk]:

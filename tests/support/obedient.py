@@ -41,7 +41,7 @@ def obey(request: ChatRequest) -> str:
 
 
 def _wish(request: ChatRequest) -> str:
-    """What the user wants, which a request to try again does not say anew."""
+    """What the user wants, which a request to try again does not repeat."""
     texts = [_text(m) for m in request.messages if m["role"] == "user"]
     wishes = [text for text in texts if "Your answer" not in text]
     return (wishes or texts)[-1].rpartition("</transcript>")[2].strip()

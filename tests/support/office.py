@@ -10,6 +10,7 @@ import docx
 import odfdo
 import openpyxl
 import pptx
+import pypdf
 
 PDF: Final = "application/pdf"
 OOXML: Final = "application/vnd.openxmlformats-officedocument."
@@ -17,6 +18,9 @@ DOCX: Final = f"{OOXML}wordprocessingml.document"
 XLSX: Final = f"{OOXML}spreadsheetml.sheet"
 PPTX: Final = f"{OOXML}presentationml.presentation"
 ODT: Final = "application/vnd.oasis.opendocument.text"
+COMPOUND_FILE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+"""How files of before 2007 begin, and newer ones with a password."""
+
 ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
 
 
@@ -132,10 +136,10 @@ def open_spreadsheet(columns: int = 1, rows: int = 1) -> bytes:
     return _saved(document)
 
 
-def archive(**members: bytes) -> bytes:
+def archive(method: int = zipfile.ZIP_DEFLATED, /, **members: bytes) -> bytes:
     """A ZIP archive; a double underscore in a name stands for a slash, a single one for a dot."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as written:
+    with zipfile.ZipFile(buffer, "w", method) as written:
         for name, data in members.items():
             written.writestr(name.replace("__", "/").replace("_", "."), data)
     return buffer.getvalue()
@@ -150,6 +154,42 @@ def replaced(document: bytes, name: str, data: bytes) -> bytes:
     ):
         for member in archive.namelist():
             written.writestr(member, data if member == name else archive.read(member))
+    return buffer.getvalue()
+
+
+def changed(document: bytes, name: str, old: str, new: str) -> bytes:
+    """A ZIP archive with another text in one of its members."""
+    with zipfile.ZipFile(io.BytesIO(document)) as archive:
+        text = archive.read(name).decode()
+    assert old in text
+    return replaced(document, name, text.replace(old, new, 1).encode())
+
+
+def added(document: bytes, name: str, data: bytes) -> bytes:
+    """A ZIP archive with one more member."""
+    buffer = io.BytesIO(document)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def marked_as_encrypted(document: bytes) -> bytes:
+    """A ZIP archive whose members are said to be encrypted, with their old way of doing it."""
+    marked = bytearray(document)
+    for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = marked.find(signature)
+        while place >= 0:
+            marked[place + flags] |= 1
+            place = marked.find(signature, place + 4)
+    return bytes(marked)
+
+
+def locked_pdf(algorithm: str) -> bytes:
+    """A PDF that opens with a password only."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Hello")))
+    writer.encrypt("secret", algorithm=algorithm)
+    buffer = io.BytesIO()
+    writer.write(buffer)
     return buffer.getvalue()
 
 

@@ -101,7 +101,7 @@ class OpenAIEndpoint:
 
 
 async def _nothing() -> None:
-    """There is no work of its own to end."""
+    """There is nothing to stop."""
 
 
 async def _stream(model: LocalModel, chat: ChatRequest) -> AsyncIterator[str]:

@@ -11,12 +11,12 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.support.recordings import body_of
+from tests.support.waiting import LONGEST_WAIT
 
 if TYPE_CHECKING:
     import ssl
@@ -122,6 +122,11 @@ class RawServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def wait_until_closed(self) -> None:
+        """Wait until the server has closed every connection that it has answered on."""
+        for thread in self._threads[1:]:
+            thread.join(LONGEST_WAIT)
 
     def __exit__(self, *_: object) -> None:
         self.stop_listening()
@@ -253,13 +258,3 @@ def chat_of(recording: Recording, *, cut_into: int | None = None) -> Handler:
             wire.send(whole(json.dumps({"message": "not recorded"}), status=500))
 
     return handle
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Wait for a condition; return whether it came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True

@@ -86,7 +86,7 @@ class TerminalSession:
         return _SEQUENCE.sub("", self.raw)
 
     def expect(self, wanted: str, seconds: float = SECONDS) -> str:
-        """Wait until a text appears behind what was expected before; return what came until it.
+        """Wait until a text appears after what was expected before; return what came until it.
 
         Raises:
             AssertionError: It does not appear in time.

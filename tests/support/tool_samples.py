@@ -1,4 +1,4 @@
-"""What models of many families write when they call tools, and ordinary answers that are no calls.
+"""What models of many families write when they call tools, and ordinary answers without calls.
 
 The samples are made up for these tests, in the formats that the families' chat templates use.
 """

@@ -1,4 +1,4 @@
-"""Either of the two drivers, behind one face for the tests."""
+"""Either of the two drivers, with one interface for the tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECRET: Final = {"hf-chat": "secret"}
 
 
 class Driver:
-    """Either driver behind one synchronous face."""
+    """Either driver with one synchronous interface."""
 
     def __init__(self, *, is_async: bool) -> None:
         self._is_async = is_async

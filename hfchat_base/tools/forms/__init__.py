@@ -16,7 +16,7 @@ from hfchat_base.tools.forms.named_forms import read_named
 from hfchat_base.tools.forms.python_forms import read_python_list
 from hfchat_base.tools.forms.values import Context, Found
 from hfchat_base.tools.forms.xml_forms import read_children, read_element
-from hfchat_base.tools.source import Reading, Source
+from hfchat_base.tools.source import Reading, SourceText
 
 __all__ = ["BACKTICKS", "FENCE", "LONGEST_INFO", "MOST_TICKS", "read_content"]
 
@@ -31,7 +31,7 @@ LONGEST_INFO: Final = 40
 _INFO: Final = re.compile(r"[\w.\-]*")
 
 
-def read_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_content(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read what follows a mark: the first call, in any form; None if it is not a call."""
     character = source.text[at : at + 1]
     if character == "{":
@@ -49,7 +49,7 @@ def read_content(source: Source, at: int, context: Context) -> Reading[Found | N
     return (yield from read_named(source, at, context))
 
 
-def _read_fenced_content(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def _read_fenced_content(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a code block after a mark."""
     ticks = yield from source.take(BACKTICKS, at, MOST_TICKS)
     start = at + len(ticks)

@@ -24,7 +24,7 @@ from hfchat_base.tools.forms.values import (
     load_json,
     load_loose,
 )
-from hfchat_base.tools.source import JsonScanner, Reading, Source, missing_closers
+from hfchat_base.tools.source import JsonScanner, Reading, SourceText, missing_closers
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = [
@@ -66,7 +66,7 @@ _ENDS: Final = CLOSING | OPENING
 _CUT_CLOSERS: Final = frozenset(("}", "]", "}]"))
 
 
-def read_json_call(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_json_call(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read an object or a list that is marked as a call."""
     scanner = JsonScanner(at, "loose")
     yield from source.scan(scanner)
@@ -90,7 +90,7 @@ def read_json_call(source: Source, at: int, context: Context) -> Reading[Found |
 
 
 def unreadable(
-    source: Source, at: int, context: Context, error: str = "", name: str | None = None
+    source: SourceText, at: int, context: Context, error: str = "", name: str | None = None
 ) -> Reading[Found]:
     """Read what is marked as a call and is incomplete, up to what closes it.
 
@@ -137,7 +137,7 @@ def repaired_calls(written: str, context: Context, *, is_cut: bool) -> list[AnyC
 
 
 def read_arguments(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read an object of arguments after a tool's name.
 

@@ -28,7 +28,7 @@ from hfchat_base.tools.forms.xml_forms import (
     read_element,
     read_key_values,
 )
-from hfchat_base.tools.source import Marks, Reading, Source
+from hfchat_base.tools.source import Marks, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = ["ACTIONS", "read_action", "read_harmony", "read_named"]
@@ -59,7 +59,7 @@ _HEADER: Final = re.compile(
 _LONGEST_HEADER: Final = 200
 
 
-def read_named(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_named(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a call that begins with a name; None if it is something else."""
     written = yield from source.take(_NAME, at, LONGEST_NAME)
     name = _COUNT.sub("", written.removeprefix(_CALL))
@@ -83,7 +83,7 @@ def read_named(source: Source, at: int, context: Context) -> Reading[Found | Non
 
 
 def _read_name_alone(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read a name that no arguments follow."""
     is_closed = (yield from source.one_of(CLOSING, at)) > at
@@ -98,7 +98,7 @@ def _read_name_alone(
     return Found(at, [InvalidToolCall(written, "Its arguments are missing.", known)])
 
 
-def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
+def _skip_inner(source: SourceText, at: int) -> Reading[tuple[int, bool]]:
     """Skip what may stand between a name and its arguments, and return whether a block begins."""
     is_fenced = False
     while True:
@@ -115,14 +115,14 @@ def _skip_inner(source: Source, at: int) -> Reading[tuple[int, bool]]:
         at = end
 
 
-def _closed_fence(source: Source, found: Found) -> Reading[Found]:
+def _closed_fence(source: SourceText, found: Found) -> Reading[Found]:
     at = yield from source.skip(found.end)
     is_closed = yield from source.starts_with("```", at)
     return Found(at + 3, found.calls) if is_closed else found
 
 
 def _read_gemma(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found | None]:
     """Read arguments in Gemma's own literals."""
     known = context.tools.find(name)
@@ -156,7 +156,7 @@ def _read_gemma(
     return Found(end, [call] if call else [])
 
 
-def read_action(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_action(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a call of an agent that reasons in text, after ``Action:``."""
     start = yield from source.skip(at)
     if (yield from source.starts_with("```", start)):
@@ -193,7 +193,7 @@ def read_action(source: Source, at: int, context: Context) -> Reading[Found | No
     return Found(end, [FunctionCall(known, arguments)])
 
 
-def _read_object(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def _read_object(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     if source.text[at : at + 1] not in {"{", "["}:
         return None
     return (yield from read_json_call(source, at, context))
@@ -214,7 +214,7 @@ def _line_arguments(text: str, name: str, tools: ToolIndex) -> dict[str, Any] | 
     return {only: typed_value(text, tools.schema(name, only))}
 
 
-def read_harmony(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_harmony(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read the head of a message in gpt-oss's format, and the call if it is one.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import Final
 
 from hfchat_base.tools.forms.literals import LiteralReader
 from hfchat_base.tools.forms.values import AnyCall, Context, Found
-from hfchat_base.tools.source import JsonScanner, Reading, Source
+from hfchat_base.tools.source import JsonScanner, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = ["LONGEST_NAME", "PYTHON_NAME", "read_python_call", "read_python_list"]
@@ -23,7 +23,7 @@ LONGEST_NAME: Final = 128
 _PRINT: Final = "print"
 
 
-def read_python_list(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_python_list(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a list of calls; None if it is something else.
 
     Args:
@@ -48,7 +48,7 @@ def read_python_list(source: Source, at: int, context: Context) -> Reading[Found
         end = found.end
 
 
-def read_python_call(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_python_call(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read one call; None if it is something else."""
     name = yield from source.take(PYTHON_NAME, at, LONGEST_NAME)
     is_printed = name == _PRINT and context.tools.find(_PRINT) is None

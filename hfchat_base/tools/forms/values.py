@@ -249,7 +249,7 @@ def load_loose(text: str) -> Any:
 def typed_value(text: str, schema: Mapping[str, Any]) -> Any:
     """Read a value from a form that writes all values alike, as its schema wants it.
 
-    A value that does not fit its schema stays a string, so that whoever runs the tool can say what
+    A value that does not fit its schema stays a string, so that the tool itself can say what
     is wrong with it.
 
     Args:

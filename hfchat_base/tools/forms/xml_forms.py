@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from hfchat_base.tools.forms.json_forms import read_arguments, unreadable
 from hfchat_base.tools.forms.values import Context, Found, load_loose, typed_value
-from hfchat_base.tools.source import Marks, Reading, Source
+from hfchat_base.tools.source import Marks, Reading, SourceText
 from hfchat_base.tools.types import FunctionCall, InvalidToolCall
 
 __all__ = ["ARGUMENT_KEYS", "ELEMENTS", "read_children", "read_element", "read_key_values"]
@@ -89,7 +89,7 @@ _IS_STRING: Final = re.compile(r"""string\s*=\s*["']?(true|false)""")
 _LONGEST_TAG: Final = 200
 
 
-def read_element(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_element(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a call that is an element."""
     end = yield from source.one_of(ELEMENTS, at)
     if end == at:
@@ -128,7 +128,7 @@ def read_element(source: Source, at: int, context: Context) -> Reading[Found | N
     return Found(end, [call] if call else [])
 
 
-def read_children(source: Source, at: int, context: Context) -> Reading[Found | None]:
+def read_children(source: SourceText, at: int, context: Context) -> Reading[Found | None]:
     """Read a call whose name and arguments are elements of their own."""
     end = at
     while (opened := (yield from source.one_of(_NAME_OPENERS, end))) > end:
@@ -167,7 +167,7 @@ def read_children(source: Source, at: int, context: Context) -> Reading[Found | 
     return Found(end, [FunctionCall(known, dict(value))])
 
 
-def _read_tag(source: Source, at: int) -> Reading[tuple[str, str, int]]:
+def _read_tag(source: SourceText, at: int) -> Reading[tuple[str, str, int]]:
     """Read the rest of an opening tag: the name, other attributes, and where it ends."""
     if source.text[at - 1 : at] == "=":
         for quote in "\"'":
@@ -186,7 +186,7 @@ def _read_tag(source: Source, at: int) -> Reading[tuple[str, str, int]]:
     return "", "", at
 
 
-def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
+def _read_value(source: SourceText, at: int) -> Reading[tuple[str, int] | None]:
     """Read the value of an argument, and where it ends."""
     start = at
     while True:
@@ -204,7 +204,7 @@ def _read_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
         at = found.end()
 
 
-def _closed(source: Source, found: Found) -> Reading[Found]:
+def _closed(source: SourceText, found: Found) -> Reading[Found]:
     """Include the closing tag that follows the arguments."""
     at = yield from source.skip(found.end)
     end = yield from source.one_of(_CLOSERS, at)
@@ -212,7 +212,7 @@ def _closed(source: Source, found: Found) -> Reading[Found]:
 
 
 def read_key_values(
-    source: Source, start: int, at: int, name: str, context: Context
+    source: SourceText, start: int, at: int, name: str, context: Context
 ) -> Reading[Found]:
     """Read arguments of which each key and each value is an element of its own.
 
@@ -250,7 +250,7 @@ def read_key_values(
     return Found(end, [call] if call else [])
 
 
-def _read_key_value(source: Source, at: int) -> Reading[tuple[str, int] | None]:
+def _read_key_value(source: SourceText, at: int) -> Reading[tuple[str, int] | None]:
     start = at
     while True:
         found = yield from source.find(_KEY_VALUE_ENDS, at)

@@ -99,7 +99,7 @@ async def log_in(base_url: str, chromium: str) -> list[LoginStep]:
 
 @pytest.mark.timeout(400)
 async def test_from_no_session_to_an_answer(chromium: str, closed: LocalServer) -> None:
-    """No session, a login, an answer; the session's end, a login, the same conversation goes on."""
+    """No session, a login, an answer; its end, a login, and the same conversation continues."""
     url = closed.base_url
     with HuggingChat(url) as client, pytest.raises(LoginRequired, match="hfchat login"):
         await asyncio.to_thread(client.create_conversation)

@@ -221,7 +221,7 @@ async def test_logout_asynchronously(server: LocalServer) -> None:
 
 
 def test_logout_twice(server: LocalServer) -> None:
-    """Logging out twice, or as a guest, is no error."""
+    """Logging out twice, or as a guest, is not an error."""
     with HuggingChat(server.base_url) as client:
         client.logout()
         client.logout()

@@ -82,7 +82,7 @@ def released() -> threading.Event:
 
 @pytest.fixture
 def held_server(released: threading.Event) -> Iterator[LocalServer]:
-    """A server whose model begins to answer, and goes on when the test says so."""
+    """A server whose model begins to answer, and continues when the test says so."""
     from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel, LocalServer
 
     async def answer(_: ChatRequest) -> AsyncIterator[str]:

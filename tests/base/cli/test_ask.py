@@ -496,7 +496,7 @@ def test_no_server_says_what_to_do(hfchat: Callable[..., Result]) -> None:
 
 
 def test_a_picture_from_a_pipe(hfchat: Callable[..., Result], current_server: LocalServer) -> None:
-    """-f - attaches what is piped in, which then is no part of the question."""
+    """-f - attaches what is piped in, which then is not part of the question."""
     url = current_server.base_url
     result = hfchat("ask", "read", "-f", "-", "--base-url", url, stdin="kept in a file")
     assert result.exit_code == 0, result.output

@@ -46,7 +46,7 @@ def test_new_forgets(chat: Callable[..., Result], current_server: LocalServer) -
 
 
 def test_another_model(chat: Callable[..., Result]) -> None:
-    """/model NAME goes on with another model, by a short name too; an unknown one is refused."""
+    """/model NAME continues with another model, by a short name too; an unknown one is refused."""
     result = chat("/model nope", "/model reasoner", "why")
     assert "There is no model nope" in result.stderr
     assert "After thinking, the answer is 42." in result.stdout
@@ -97,7 +97,7 @@ def test_web_search_is_switched(chat: Callable[..., Result]) -> None:
 
 
 def test_an_error_does_not_end_it(chat: Callable[..., Result]) -> None:
-    """After an error the chat goes on."""
+    """After an error the chat continues."""
     result = chat("x", "/model base", "still here", options=("-m", "broken/http500"))
     assert "Error: " in result.stderr
     assert "You said: still here\n" in result.stdout
@@ -113,14 +113,14 @@ def test_help_and_unknown_commands(chat: Callable[..., Result]) -> None:
 
 
 def test_a_backslash_continues(chat: Callable[..., Result]) -> None:
-    """A line that ends with a backslash goes on in the next."""
+    """A line that ends with a backslash continues in the next."""
     assert "You said: one\ntwo\n" in chat("one\\", "two").stdout
 
 
 def test_a_conversation_is_taken_up(
     hfchat: Callable[..., Result], account: dict[str, str], current_server: LocalServer
 ) -> None:
-    """--conversation goes on where an earlier chat ended."""
+    """--conversation continues where an earlier chat ended."""
     del account
     with HuggingChat() as client:
         conversation = client.create_conversation("echo/base")

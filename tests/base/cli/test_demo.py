@@ -21,7 +21,7 @@ from hfchat_base.cli.demo import (
 from hfchat_base.cli.terminal import THEME, Terminal, load_model
 from hfchat_base.installation import install_command
 from hfchat_base.local import ChatRequest, FunctionBackend, LocalModel
-from hfchat_base.local.demo.weights import MODEL_VARIABLE
+from hfchat_base.local.demo.weights import DEMO_MODEL_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ def test_the_real_model_answers(weights: Path) -> None:
     """On a terminal, the whole demo with the real model ends well and knows the builder."""
     from tests.support.terminal_session import TerminalSession  # noqa: PLC0415 - not on Windows
 
-    with TerminalSession("demo", environment={MODEL_VARIABLE: str(weights)}) as session:
+    with TerminalSession("demo", environment={DEMO_MODEL_VARIABLE: str(weights)}) as session:
         session.expect("loaded in", seconds=240)
         session.expect("first token in", seconds=120)
         session.expect("Ada Morrow.", seconds=60)

@@ -75,7 +75,7 @@ def test_doctor_with_a_lost_session(hfchat: Callable[..., Result], closed: Local
 def test_doctor_of_an_account_that_pays(
     hfchat: Callable[..., Result], closed: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On HuggingChat it is told who pays, and where to see what is left; by whoami as well."""
+    """On HuggingChat doctor and whoami say who pays, and where to see what is left."""
     monkeypatch.setattr("hfchat_base.cli.options.DEFAULT_BASE_URL", closed.base_url)
     save_session(closed)
     said = lines_of(hfchat("doctor"))["credits"]
@@ -91,7 +91,7 @@ def test_doctor_of_an_account_that_pays(
 def test_doctor_of_a_legacy_server(
     hfchat: Callable[..., Result], legacy_server: LocalServer
 ) -> None:
-    """A server that does not tell its features is no worse for that."""
+    """A server that does not list its features passes the check."""
     said = lines_of(hfchat("doctor", "--base-url", legacy_server.base_url))
     assert said["features"] == "· this server does not tell"
 
@@ -107,7 +107,7 @@ def test_wire_of_a_server_that_is_known(hfchat: Callable[..., Result], server: L
 
 
 def test_wire_of_another_server(hfchat: Callable[..., Result], current_server: LocalServer) -> None:
-    """What differs is told by name, with exit code 1."""
+    """What differs is printed by name, with exit code 1."""
     body = b'{"json":{"loginEnabled":true,"transcriptionEnabled":1,"mood\\u001b[31m":"secret"}}'
     flags = Instead(response(body, content_type="application/json"))
     with FaultServer(current_server.base_url) as proxy:

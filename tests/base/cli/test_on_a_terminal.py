@@ -60,7 +60,7 @@ def test_no_color_is_obeyed(current_server: LocalServer) -> None:
 
 
 def test_ctrl_c_stops_the_run_and_not_the_chat(current_server: LocalServer) -> None:
-    """Ctrl-C ends an answer, on the server too; the same conversation goes on."""
+    """Ctrl-C ends an answer, on the server too; the same conversation continues."""
     arguments = ("chat", "-m", "slow/drip", "--base-url", current_server.base_url)
     with TerminalSession(*arguments) as session:
         session.expect(PROMPT)
@@ -147,7 +147,7 @@ def test_a_tool_asks_in_a_form(current_server: LocalServer) -> None:
 
 
 def test_ctrl_c_declines_a_form(current_server: LocalServer) -> None:
-    """Ctrl-C in a form declines, and the answer goes on."""
+    """Ctrl-C in a form declines, and the answer continues."""
     url = current_server.base_url
     with TerminalSession(
         "ask", "table", "-m", "tools/agent", "--mcp", BOOKING, "--base-url", url

@@ -92,7 +92,7 @@ def test_a_port_that_is_taken(hfchat: Callable[..., Result]) -> None:
 
 
 def test_models_behind_a_url() -> None:
-    """--openai-url answers with what is behind it."""
+    """--openai-url answers with the models at that URL."""
     with (
         OpenAIEndpoint(default_models()) as endpoint,
         TerminalSession("serve", "--port", "0", "--openai-url", endpoint.url) as session,
@@ -106,7 +106,7 @@ def test_models_behind_a_url() -> None:
 
 
 def test_nothing_behind_the_url(hfchat: Callable[..., Result]) -> None:
-    """A URL with no models behind it is an error that shows how one looks."""
+    """A URL without models is an error that shows an example of a right one."""
     result = hfchat("serve", "--port", "0", "--openai-url", "http://127.0.0.1:9/v1")
     assert result.exit_code == 1
     assert "http://127.0.0.1:11434/v1" in result.stderr

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def test_settings_are_shown_as_they_are_typed(
     hfchat: Callable[..., Result], server: LocalServer
 ) -> None:
-    """In a pipe a setting is a line KEY=VALUE, on both generations; a guest is told what it is."""
+    """In a pipe a setting is a line KEY=VALUE, on both generations; a guest is named as one."""
     result = hfchat("settings", "--base-url", server.base_url)
     assert result.exit_code == 0, result.output
     assert "share_conversations_with_model_authors=true" in result.stdout.splitlines()

@@ -146,7 +146,7 @@ def test_login_is_not_hidden_by_the_dated_list() -> None:
 def test_a_busy_server_is_not_hidden_by_the_dated_list(
     path: str, response: Response, error: type[HuggingChatError], asked: int
 ) -> None:
-    """A server that asks to wait, or a gateway that does not reach it, is no server without a list.
+    """A server that asks to wait, or that its gateway cannot reach, is not one without a list.
 
     No other way is tried: it would only prolong the wait.
     """

@@ -171,7 +171,7 @@ def test_transcript() -> None:
 
 
 def test_transcript_that_ends_with_the_assistant() -> None:
-    """A history that ends with an answer asks to go on with it."""
+    """A history that ends with an answer asks to continue it."""
     text, _ = render(messages("one", "two"))
     assert "Assistant: two" in text
     assert text.endswith("Go on with your last message from where it ends.")
@@ -257,7 +257,7 @@ def test_conversation_that_was_deleted_is_rebuilt(server: LocalServer) -> None:
 
 
 def test_message_that_was_deleted_is_rebuilt(client: HuggingChat) -> None:
-    """When the message to continue from has gone, the next call starts anew as well."""
+    """When the message to continue from has gone, the next call starts a new conversation, too."""
     first = client.chat("one", model=MODEL)
     conversation = client.get_conversation(first.conversation_id)
     assert first.message_id is not None

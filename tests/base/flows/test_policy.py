@@ -39,7 +39,7 @@ def test_retries_and_timeouts_are_the_public_ones() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_flows_keep_no_numbers_of_their_own(file: Path) -> None:
-    """A number in a flow is a status code; what bounds a loop stands in the policy."""
+    """A number in a flow is a status code; what bounds a loop is in the policy."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in tree.body:
         value = getattr(node, "value", None)

@@ -209,7 +209,7 @@ def referring() -> tuple[ConversationIndex, list[ChatMessage], AnswerReference]:
 
 
 def test_plan_names_the_reference() -> None:
-    """The plan for an unknown history starts anew, and names what might be continued instead."""
+    """The plan for an unknown history starts a conversation, and names what may be continued."""
     index, history, reference = referring()
     plan = index.plan(MODEL, history)
     assert plan.conversation_id is None

@@ -65,7 +65,7 @@ def test_rest_of_the_final_text_is_streamed() -> None:
 
 
 def test_thinking_of_the_final_text_is_streamed() -> None:
-    """Thinking that stands in the final text alone comes as a piece before it."""
+    """Thinking that is in the final text alone comes as a piece before it."""
     transcript, seen = add_up(FinalAnswer("<think>a</think>b"))
     assert seen == [ReasoningDelta("a"), TextDelta("b"), FinalAnswer("b")]
     assert transcript.answer().reasoning == "a"

@@ -77,7 +77,7 @@ def said(events: list[Event]) -> str:
     ],
 )
 def test_text(whole: str, text: str) -> None:
-    """A fenced code block stands in the place of the tags; anything else is text."""
+    """A fenced code block replaces the tags; anything else is text."""
     assert render(whole)[0] == text
     accumulator, events = take(list(whole))
     assert said(events) == accumulator.answer().text == text
@@ -268,7 +268,7 @@ def test_update_under_another_name(identifier: str, found: str) -> None:
 
 
 def test_update_of_nothing() -> None:
-    """An update of an artifact that there is not is no version; its text is what it would do."""
+    """An update of an unknown artifact makes no version; its text is what it would do."""
     text, (artifact,), history = render(UPDATE)
     assert text == "```diff\n-Hi\n+Ho\n```"
     assert (artifact.version, artifact.content, artifact.failed_edits) == (0, "", 1)

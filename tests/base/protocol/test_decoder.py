@@ -255,7 +255,7 @@ def test_the_usual_form_is_read_as_json_would_be(token: str, padding: int, end: 
 
 @given(st.binary())
 def test_the_usual_form_takes_nothing_that_json_does_not(token: bytes) -> None:
-    """Bytes that cannot stand in a JSON string are refused in the usual form, too."""
+    """Bytes that a JSON string cannot hold are refused in the usual form, too."""
     outcomes: list[Event | None] = []
     for form in (b'{"type":"stream","token":"%s"}', b'{"type": "stream", "token": "%s"}'):
         try:

@@ -67,7 +67,7 @@ def test_a_set_of_names_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_content_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither what stands behind a name is logged, nor a name that is none."""
+    """Neither what follows a name is logged, nor a name that is not one."""
     decode(type="brandNew", text="secret")
     decode(type="\x1b[31msecret")
     decode(type="my secret is 42")

@@ -95,7 +95,7 @@ def test_any_page(html: str) -> None:
 
 
 def test_active_model() -> None:
-    """The account's choice stands in the settings of a legacy page."""
+    """The account's choice is in the settings of a legacy page."""
     assert legacy_active_model('settings:{activeModel:"a\\u002fb",x:1}') == "a/b"
     assert legacy_active_model("settings:{activeModel:void 0}") is None
     assert legacy_active_model("<html>") is None

@@ -107,7 +107,7 @@ def test_empty_catalog() -> None:
     ],
 )
 def test_short_names(name: str, model: str) -> None:
-    """Names, and what stands behind the slash, are short names in any case."""
+    """A model's name, and what follows the slash in its id, are short names in any case."""
     assert Catalog(MODELS).resolve(name).id == model
 
 

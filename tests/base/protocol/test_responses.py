@@ -1,4 +1,4 @@
-"""Responses that are no success → errors that say what to do."""
+"""Responses other than a success → errors that say what to do."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_window_of_the_limit_is_told() -> None:
     ],
 )
 def test_login(response: Response, *, had_session: bool) -> None:
-    """Whoever has no session is to log in, whoever had one to log in again."""
+    """A caller without a session is told to log in, one with a session to log in again."""
     response = replace(response, had_session=had_session)
     error = refusal(response, BEGIN)
     assert type(error) is (SessionExpired if had_session else LoginRequired)

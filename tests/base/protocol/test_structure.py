@@ -90,7 +90,7 @@ def test_the_recordings_are_what_is_known(generation: Generation) -> None:
     ],
 )
 def test_differences_of_a_list(entry: object, found: tuple[str, ...]) -> None:
-    """New and missing names and other types are told, each once; what is null is not defined."""
+    """New and missing names and other types are reported, each once; null defines no type."""
     assert differences([entry, entry], probe(MODEL_LIST), "current") == found
 
 
@@ -111,7 +111,7 @@ def test_what_is_always_sent_depends_on_the_generation() -> None:
 
 
 def test_events_and_roles_in_a_conversation() -> None:
-    """A new role, and new types, subtypes, fields and forms of stored events, are told by name."""
+    """New roles, and new types, subtypes, fields and forms of stored events are named."""
     updates = [
         {"type": "stream", "token": "x"},
         {"type": "mood", "value": "secret"},

@@ -182,7 +182,7 @@ def test_messages_of_harmony() -> None:
 
 @pytest.mark.parametrize("thought", ["[THINK]{call}[/THINK]", "<seed:think>{call}</seed:think>"])
 def test_thoughts_hold_no_calls(thought: str) -> None:
-    """What looks like a call in a thought is none; the call behind it is one."""
+    """What looks like a call in a thought is not one; the call after it is."""
     call = written("Mistral since v11", CITY)
     thought = thought.replace("{call}", f"Perhaps {call}?")
     assert read(f"{thought}\n{call}") == (thought, [CITY])
@@ -230,5 +230,5 @@ def test_python_that_is_no_literal(value: str) -> None:
     ],
 )
 def test_text_is_released_early(piece: str, released: str) -> None:
-    """Text that cannot become a call any more is handed out at once."""
+    """Text that cannot become a call any more is passed on at once."""
     assert "".join(map(str, ToolCallParser(TOOLS).feed(f"{piece} y")))[: len(released)] == released

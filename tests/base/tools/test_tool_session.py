@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from hfchat_base import Answer, ChatMessage, HuggingChat, InvalidRequestError, TextDelta, Title
+from hfchat_base import (
+    Answer,
+    ChatMessage,
+    HuggingChat,
+    InvalidRequestError,
+    TextDelta,
+    Title,
+    Upload,
+)
 from hfchat_base.errors import RepeatedToolCallError
 from hfchat_base.local import LocalServer
 from hfchat_base.tools import (
@@ -14,7 +24,6 @@ from hfchat_base.tools import (
     ToolConfig,
     ToolSession,
     assistant_text,
-    check_repetitions,
     result_text,
 )
 from tests.support.tool_shapes import NOW, PARIS, TOOLS, WEATHER
@@ -50,7 +59,7 @@ def test_without_tools_nothing_is_added() -> None:
 
 
 def test_forced_call_that_comes_late() -> None:
-    """Text of an attempt without a call is not handed out; the next request asks again."""
+    """Text of an attempt without a call is not passed on; the next request asks again."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS, "any"))
     assert answer(session, "No thanks.") == []
     assert session.goes_on
@@ -167,7 +176,7 @@ def test_invalid_call_is_asked_for_again_once(streams: bool) -> None:
 
 
 def test_invalid_call_twice() -> None:
-    """The second invalid call is handed out, with its text, so that no answer is empty."""
+    """The second invalid call is passed on, with its text, so that no answer is empty."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
     assert answer(session, UNREADABLE) == []
     text, call = answer(session, UNREADABLE)
@@ -194,37 +203,115 @@ def test_invalid_call_beside_a_valid_one() -> None:
 
 
 CALL = FunctionCall("check", {"part": "all"})
-SAME = FunctionCall("check", {"part": "all"})
 OTHER = FunctionCall("check", {"part": "one"})
+ASKED = ChatMessage("user", "Is it ready?")
+
+
+def agent(*rounds: tuple[Sequence[FunctionCall], str]) -> list[ChatMessage]:
+    """The history of an agent: a question, then calls with the result of each."""
+    history = [ASKED]
+    for calls, result in rounds:
+        history.append(ChatMessage("assistant", assistant_text("", calls)))
+        history += [ChatMessage("user", result_text(call.name, result)) for call in calls]
+    return history
 
 
 @pytest.mark.parametrize(
-    "rounds",
+    "history",
     [
-        [([CALL], ["no"]), ([SAME], ["no"])],
-        [([CALL], ["no"]), ([SAME], ["yes"]), ([CALL], ["no"])],
-        [([CALL], ["no"]), ([OTHER], ["no"]), ([CALL], ["no"])],
-        [([CALL], ["no"]), ([CALL, CALL], ["no", "no"]), ([CALL], ["no"])],
+        agent(([CALL], "no"), ([CALL], "no")),
+        agent(([CALL], "no"), ([CALL], "yes"), ([CALL], "no")),
+        agent(([CALL], "no"), ([OTHER], "no"), ([CALL], "no")),
+        agent(([CALL], "no"), ([CALL, CALL], "no"), ([CALL], "no")),
+        [*agent(*[([CALL], "no")] * 3), ASKED],
+        [ASKED, *[ChatMessage("assistant", "no"), ChatMessage("user", "no")] * 3],
     ],
-    ids=["few", "another result", "other arguments", "more calls"],
+    ids=["few", "another result", "other arguments", "more calls", "a new question", "no calls"],
 )
-def test_progress(rounds: list[tuple[list[FunctionCall], list[str]]]) -> None:
+def test_progress(history: list[ChatMessage]) -> None:
     """An agent whose calls or results change is not stopped."""
-    check_repetitions(rounds, 3)
+    assert ToolSession(history, max_identical_calls=3).goes_on
+
+
+def test_progress_in_pictures() -> None:
+    """A call whose result is another picture is progress, though the text is the same."""
+    history = [ASKED]
+    for number in range(3):
+        history.append(ChatMessage("assistant", assistant_text("", [CALL])))
+        picture = Upload("screen.png", f"{number}".encode())
+        history.append(ChatMessage("user", result_text("check", "the screen"), (picture,)))
+    session = ToolSession(history, max_identical_calls=3)
+    assert session.messages == history
 
 
 def test_repeated_calls() -> None:
     """An agent whose newest calls and results are the same too often is stopped, with the names."""
-    rounds = [([CALL, OTHER], ["no", "no"])] * 3 + [([CALL], ["yes"])]
+    look = FunctionCall("look", {})
+    history = agent(([CALL], "yes"), *[([CALL, look], "no")] * 3)
     with pytest.raises(RepeatedToolCallError) as caught:
-        check_repetitions(rounds, 3)
+        ToolSession(history, max_identical_calls=3)
     assert str(caught.value) == (
-        "The model called check 3 times in a row with the same arguments and the same result."
-        " Improve the tool's description or result, use another model, or raise"
+        "The model called check and look 3 times in a row with the same arguments and the same"
+        " result. Improve the tool's description or result, use another model, or raise"
         " max_identical_calls."
     )
 
 
 def test_no_limit_of_repeated_calls() -> None:
     """Without a limit no agent is stopped."""
-    check_repetitions([([CALL], ["no"])] * 100, None)
+    assert ToolSession(agent(*[([CALL], "no")] * 100)).goes_on
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [([CALL], "no"), ([CALL], "no")],
+        [([CALL], "no"), ([OTHER], "yes"), ([CALL], "no")],
+    ],
+    ids=["at once", "later"],
+)
+def test_reminder(rounds: list[tuple[list[FunctionCall], str]]) -> None:
+    """A model that makes a call again whose result it has gets the question once more."""
+    history = agent(*rounds)
+    session = ToolSession(history)
+    assert session.messages == [
+        *history,
+        ChatMessage(
+            "user",
+            "My question was: Is it ready?\nAnswer it in a sentence with the results above.",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        agent(([CALL], "no")),
+        agent(([CALL], "no"), ([OTHER], "no")),
+        agent(([CALL], "no"), ([CALL], "yes")),
+        [*agent(([CALL], "no"), ([CALL], "no")), ASKED],
+        agent(([CALL], "no"), ([CALL], "no"))[1:],
+    ],
+    ids=["one call", "other arguments", "another result", "a new question", "no question"],
+)
+def test_no_reminder(history: list[ChatMessage]) -> None:
+    """A model that makes progress gets its history as it is."""
+    assert list(ToolSession(history).messages) == history
+
+
+def test_reminder_of_a_long_question() -> None:
+    """A long question is not sent once more."""
+    long = ChatMessage("user", "Is this ready? " + "word " * 500)
+    session = ToolSession([long, *agent(([CALL], "no"), ([CALL], "no"))[1:]])
+    assert session.messages[-1].content == (
+        "Answer my question in a sentence with the results above."
+    )
+
+
+def test_reminder_is_no_part_of_the_history() -> None:
+    """An answer is continued under the caller's own history, without the reminder."""
+    history = agent(([CALL], "no"), ([CALL], "no"))
+    session = ToolSession(history)
+    answer(session, "It is not.")
+    known_as = session.as_history(Answer(text="It is not."))
+    assert known_as == [*history, ChatMessage("assistant", "It is not.")]

@@ -34,7 +34,7 @@ BODY: Final = b"012"
 
 
 class Interruption(KeyboardInterrupt):
-    """A Ctrl-C that can be distinguished from one of whoever runs the tests."""
+    """A Ctrl-C that can be distinguished from a real one."""
 
 
 class Interrupter:
@@ -144,7 +144,7 @@ def test_any_exception_of_a_transfer(
     name: str,
     error: BaseException,
 ) -> None:
-    """Whatever is raised while libcurl calls is raised to whoever waits for it."""
+    """Whatever is raised while libcurl calls is raised to the waiting caller."""
 
     def fail(*_: object) -> int:
         raise error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +13,9 @@ from hfchat_base import InvalidRequestError, SessionExpired, __version__
 from hfchat_base._flows.commands import Chunk, TimedOut
 from hfchat_base._protocol.http import Request
 from hfchat_base._transport.curl import deadline
-from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, wait_until, whole
+from tests.support.replay import RawRequest, RawServer, Wire, chunk, head, says, whole
 from tests.support.transports import GET, Driver
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +136,7 @@ def test_stale_connection_is_replaced(driver: Driver) -> None:
     with RawServer(says(kept)) as server:
         transport = driver.transport(server.base_url)
         assert driver.do(transport.send, GET).body == b"{}"
-        time.sleep(0.05)
+        server.wait_until_closed()
         assert driver.do(transport.send, GET).body == b"{}"
 
 
@@ -150,7 +150,7 @@ def test_stream_is_read_as_it_comes(driver: Driver) -> None:
     def handle(_: RawRequest, wire: Wire) -> None:
         wire.send(head())
         wire.send(b"one\n")
-        assert wait_until(lambda: said == ["one"])
+        until(lambda: said == ["one"])
         wire.send(b"two\n")
 
     with RawServer(handle) as server:
@@ -200,7 +200,7 @@ def test_leaving_closes_the_socket_at_once(driver: Driver) -> None:
         stream = driver.open(server.base_url)
         driver.do(stream.read, deadline(60))
         driver.do(stream.close)
-        assert wait_until(lambda: bool(seen))
+        until(lambda: seen)
     assert seen == [True]
 
 
@@ -251,7 +251,7 @@ def test_other_cookie_is_the_end_of_the_session(driver: Driver) -> None:
 
 
 def test_guest_takes_the_servers_cookie(driver: Driver) -> None:
-    """A guest goes on with the session that the server has given."""
+    """A guest continues with the session that the server has given."""
     with RawServer(says(whole("{}", headers=set_cookie("minted")))) as server:
         transport = driver.transport(server.base_url, cookies=None)
         driver.do(transport.send, GET)

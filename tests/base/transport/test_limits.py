@@ -30,7 +30,7 @@ GZIP_BOMB = "gzip", gzip.compress(bytes(BOMB_BYTES))
 
 
 def _zstd_bomb() -> bytes:
-    """Zeros in a frame of run-length blocks (RFC 8878, 3.1.1): 4 bytes stand for 128 KiB."""
+    """Zeros in a frame of run-length blocks (RFC 8878, 3.1.1): 4 bytes encode 128 KiB."""
     size = 128 * 1024
     blocks = b""
     count = BOMB_BYTES // size
@@ -125,7 +125,7 @@ def test_bomb_stays_small(driver: Driver, bomb: tuple[str, bytes]) -> None:
 
 
 def test_next_request_after_one_that_was_refused(driver: Driver) -> None:
-    """The client goes on with another connection."""
+    """The client continues with another connection."""
     answers = iter([whole(bytes(LIMIT + 1)), whole("{}")])
 
     def handle(_: RawRequest, wire: Wire) -> None:

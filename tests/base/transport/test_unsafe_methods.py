@@ -128,7 +128,7 @@ def test_head_that_libcurl_takes(driver: Driver, first: bytes) -> None:
 
 
 def test_trailers_are_no_head(driver: Driver) -> None:
-    """Fields behind a chunked body change neither the headers nor the session."""
+    """Fields after a chunked body (trailers) change neither the headers nor the session."""
     pieces = (
         b"HTTP/1.1 200 OK\r\nx-one: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         b"2\r\n{}\r\n0\r\nset-cookie: hf-chat=stranger\r\nx-one: 2\r\n\r\n",
@@ -150,7 +150,7 @@ def test_lost_behind_a_proxy(driver: Driver) -> None:
 
 @pytest.mark.parametrize("impersonate", ["chrome", "firefox", "safari", None])
 def test_no_upgrade_is_asked_for(driver: Driver, impersonate: str | None) -> None:
-    """Plain HTTP is HTTP/1.1, without the offer to go on in HTTP/2 that some servers choke on."""
+    """Plain HTTP is HTTP/1.1, without the offer of HTTP/2 that some servers fail at."""
     with RawServer(says(whole("{}"))) as server:
         driver.send(server.base_url, MESSAGE, impersonate=impersonate)
     headers = server.requests[0].headers

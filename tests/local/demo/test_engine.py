@@ -7,7 +7,6 @@ import importlib.util
 import platform
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,11 +14,10 @@ import pytest
 
 from hfchat_base.errors import HuggingChatError, MissingRequirementsError
 from hfchat_base.local.demo import DemoEngine, demo_model
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_GONE_SECONDS = 5.0
 
 
 def _is_up(base_url: str) -> bool:
@@ -27,16 +25,6 @@ def _is_up(base_url: str) -> bool:
         return httpx.get(f"{base_url.removesuffix('/v1')}/health", trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def _is_gone(base_url: str) -> bool:
-    """Wait for the engine to end, but not long."""
-    deadline = time.monotonic() + _GONE_SECONDS
-    while _is_up(base_url):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_it_ends_with_its_context(weights: Path) -> None:
@@ -86,7 +74,7 @@ def test_it_ends_with_its_parent(way: str, weights: Path) -> None:
             parent.kill()
         _, complaints = parent.communicate()
     assert complaints == ""
-    assert _is_gone(url)
+    until(lambda: not _is_up(url))
 
 
 def test_only_who_has_the_key_is_answered(engine: DemoEngine) -> None:

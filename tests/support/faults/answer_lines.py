@@ -26,7 +26,7 @@ def failure(message: str, **more: Any) -> dict[str, Any]:
 
 
 def lines(*events: dict[str, Any]) -> bytes:
-    """Events as the server writes them, 4096 spaces behind each final answer included."""
+    """Events as the server writes them, with the 4096 spaces after each final answer."""
     raw = b""
     for event in events:
         raw += json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,12 +44,12 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """The text that was handed out piece by piece."""
+        """The text that the caller received piece by piece."""
         return "".join(event.text for event in self.events if isinstance(event, TextDelta))
 
     @property
     def reasoning(self) -> str:
-        """The thinking that was handed out piece by piece."""
+        """The thinking that the caller received piece by piece."""
         return "".join(event.text for event in self.events if isinstance(event, ReasoningDelta))
 
     @property
@@ -241,11 +240,3 @@ def short_window(client: Any) -> Any:
 def asking(client: Any) -> Any:
     """Begin a conversation and send a message."""
     return steps(create, send)(client)
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something has come about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

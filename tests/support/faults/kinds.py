@@ -136,7 +136,7 @@ class Stall:
 
 @dataclass(frozen=True)
 class Hold:
-    """Nothing is passed on, in either direction, until the test lets go.
+    """Nothing is passed on, in either direction, until the test releases it.
 
     Attributes:
         released: Set by the test.

@@ -1,6 +1,6 @@
 """Many short answers, some left at random points, and what this process holds in between.
 
-The work is handed out to a fixed number of tasks or threads. Ten thousand coroutines made at once,
+The work is given to a fixed number of tasks or threads. Ten thousand coroutines made at once,
 or ten thousand futures of a pool, would be a heap of memory of the measurement's own, which the
 allocator does not give back and which looks like a leak.
 """

@@ -1,4 +1,4 @@
-"""Where an unbroken response comes from: a server behind, or bytes that a test has at hand."""
+"""Where an unbroken response comes from: another server, or bytes that a test gives."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Origin(Protocol):
 
 
 class Behind:
-    """A server behind: requests are passed on to it.
+    """Another server: requests are passed on to it.
 
     Args:
         base_url: Its address; only host and port are used, so paths are the same before and behind.
@@ -67,7 +67,7 @@ class Behind:
 
 
 class Taping:
-    """A server behind, whose every byte is kept.
+    """Another server, of which every byte is kept.
 
     Args:
         base_url: Its address.
@@ -125,7 +125,7 @@ class BytesSource:
         """Nothing to wait for."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to release."""
 
 
 class _SocketSource:

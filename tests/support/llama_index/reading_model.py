@@ -1,4 +1,4 @@
-"""A model that can read, and knows nothing else: what stands behind the server in these tests.
+"""A model that can read, and knows nothing else: the local server's model in these tests.
 
 It sees what any model sees, the chat messages that really arrive, and does what they ask for as
 well as word counting goes: it answers a question with the sentence of the prompt that fits best,

@@ -127,7 +127,7 @@ def _fits(tool: Tool, question: str) -> bool:
 
 
 def fill(schema: dict[str, Any], text: str) -> dict[str, Any]:
-    """Make an object that fits a schema out of what stands in a text."""
+    """Make an object that fits a schema out of a text."""
     numbers = iter(_NUMBER.findall(text))
     names = iter(re.findall(r"(?<!^)(?<!\. )\b[A-Z][a-z]+\b", text))
     definitions = schema.get("$defs", {})
