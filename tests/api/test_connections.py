@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
@@ -17,7 +16,7 @@ import pytest
 from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from tests.support.abandoning import assert_stopped_once, stops
 from tests.support.api_server import KEY, ApiServer
-from tests.support.replay import wait_until
+from tests.support.waiting import until, until_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,8 +49,7 @@ class Patient:
         try:
             if self._first is not None:
                 yield self._first
-            while not self.may_end.is_set():  # noqa: ASYNC110 - it is set by another thread
-                await asyncio.sleep(0.01)
+            await until_async(self.may_end.is_set)
             yield "the end"
         finally:
             self.ended += 1
@@ -150,7 +148,7 @@ def reset(connection: socket.socket) -> None:
 def close_half(connection: socket.socket) -> None:
     """Say that nothing more will be sent, which to a server is the same as leaving."""
     connection.shutdown(socket.SHUT_WR)
-    assert wait_until(lambda: not connection.recv(65_536))
+    until(lambda: not connection.recv(65_536))
 
 
 WAYS: Final = [close, reset, close_half]
@@ -170,9 +168,9 @@ def test_leaving_before_the_answer_stops_the_run(
     with served(server) as api:
         with connected(api) as connection:
             connection.sendall(request(path, "silent", stream=stream))
-            assert wait_until(lambda: silent.begun > 0)
+            until(lambda: silent.begun > 0)
             leave(connection)
-        assert wait_until(lambda: silent.ended > 0)
+        until(lambda: silent.ended > 0)
         assert_stopped_once(server)
     assert stops(server) == silent.begun == 1
 
@@ -193,7 +191,7 @@ def test_leaving_within_the_answer_stops_the_run(
             connection.sendall(request(path, "talking", stream=True))
             assert connection.recv(read)
             leave(connection)
-        assert wait_until(lambda: talking.ended > 0)
+        until(lambda: talking.ended > 0)
         assert_stopped_once(server)
     assert stops(server) == talking.begun == 1
 
@@ -231,15 +229,15 @@ def test_nothing_of_clients_that_left_stays(
                     runs = silent.begun + 1
                     with connected(api) as connection:
                         connection.sendall(request(path, "silent", stream=stream))
-                        assert wait_until(partial(has_begun, runs))
+                        until(partial(has_begun, runs))
                         leave(connection)
                 with connected(api) as connection:
                     connection.sendall(request(path, "talking", stream=True))
                     assert connection.recv(1)
                     leave(connection)
         runs = silent.begun + talking.begun
-        assert wait_until(lambda: silent.ended + talking.ended == runs)
-        assert wait_until(lambda: stops(server) == runs)
+        until(lambda: silent.ended + talking.ended == runs)
+        until(lambda: stops(server) == runs)
 
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -251,11 +249,11 @@ def test_nothing_of_clients_that_left_stays(
         read_until(connection, b'"usage":null')
     tasks = api.tasks()
     leave_in_all_ways()
-    assert wait_until(lambda: api.tasks() <= tasks)
+    until(lambda: api.tasks() <= tasks)
     before = descriptors()
     leave_in_all_ways()
-    assert wait_until(lambda: api.tasks() <= tasks)
-    assert wait_until(lambda: descriptors() <= before)
+    until(lambda: api.tasks() <= tasks)
+    until(lambda: descriptors() <= before)
 
 
 @PATHS
@@ -282,7 +280,7 @@ def test_leaving_with_a_request_in_the_pipeline(
     with served(server) as api:
         with connected(api) as connection:
             connection.sendall(2 * request(CHAT, "silent", stream=stream))
-            assert wait_until(lambda: silent.begun > 0)
+            until(lambda: silent.begun > 0)
             leave(connection)
         assert_stopped_once(server)
     assert stops(server) == silent.begun == 1
