@@ -8,6 +8,7 @@ client over curl has to pay.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from curl_cffi import AsyncCurl, AsyncSession, Curl, CurlOpt, Response, Session, ffi, lib
 
@@ -68,6 +69,51 @@ async def read_with_async_curl(curl: AsyncCurl, url: str) -> int:
         chunks.clear()
     handle.close()
     return lines
+
+
+async def tell_of_async_session(
+    session: AsyncSession[Response], url: str, tell: Callable[[int], None]
+) -> None:
+    """Read with `AsyncSession` and cut into lines, and tell of each but the first how many came."""
+    lines = _Lines()
+    async with session.stream("GET", url) as response:
+        async for chunk in response.aiter_content():  # type: ignore[no-untyped-call]
+            for number in lines.feed(chunk):
+                tell(number)
+
+
+async def tell_of_async_curl(curl: AsyncCurl, url: str, tell: Callable[[int], None]) -> None:
+    """Read with `AsyncCurl` and cut into lines, and tell of each but the first how many came."""
+    lines = _Lines()
+    chunks: list[bytes] = []
+    news = asyncio.Event()
+    handle = _handle(url, chunks, news)
+    ended = curl.add_handle(handle)
+    ended.add_done_callback(lambda _: news.set())
+    while not ended.done() or chunks:
+        await news.wait()
+        news.clear()
+        data = b"".join(chunks)
+        chunks.clear()
+        for number in lines.feed(data):
+            tell(number)
+    handle.close()
+
+
+class _Lines:
+    """Cuts bytes into lines."""
+
+    def __init__(self) -> None:
+        self._seen = -1
+        self._rest = b""
+
+    def feed(self, data: bytes) -> range:
+        """Take the next bytes; return the numbers of the lines that they complete, from 0."""
+        lines = (self._rest + data).split(_NEWLINE)
+        self._rest = lines.pop()
+        first = self._seen + 1
+        self._seen += len(lines)
+        return range(first, self._seen + 1)
 
 
 def _handle(url: str, chunks: list[bytes], news: asyncio.Event | None = None) -> Curl:

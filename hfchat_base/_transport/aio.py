@@ -1,8 +1,8 @@
 """The asynchronous driver: curl's handles in the running event loop, no threads.
 
-libcurl has the loop watch its sockets and is called when they are ready, through curl_cffi's
-`AsyncCurl`, one per event loop. An exchange that is closed early is taken off the loop at once,
-which closes its connection. A client may be used in one event loop after another.
+libcurl has the loop watch its sockets and is called when they are ready (`multi.py`), with one
+multi handle per event loop. An exchange that is closed early is taken off the loop at once, which
+closes its connection. A client may be used in one event loop after another.
 """
 
 from __future__ import annotations
@@ -14,21 +14,15 @@ import time
 from dataclasses import replace
 from typing import TypeVar
 
-from curl_cffi import AsyncCurl, CurlECode, CurlError, CurlMOpt, ffi, lib
 from typing_extensions import Self
 
 from hfchat_base._flows.commands import Chunk, Flow, Sleep, TimedOut
 from hfchat_base._forks import register
 from hfchat_base._protocol.http import Request, Response
-from hfchat_base._transport import callbacks, interpreters
-from hfchat_base._transport.curl import (
-    Exchange,
-    Transport,
-    check_multi,
-    deadline,
-    no_answer,
-)
+from hfchat_base._transport import interpreters
+from hfchat_base._transport.curl import Exchange, Transport, deadline, no_answer
 from hfchat_base._transport.interpreters import AsyncInterpreter
+from hfchat_base._transport.multi import LoopMulti
 from hfchat_base._transport.sync import SyncTransport
 from hfchat_base.errors import HuggingChatError
 
@@ -39,7 +33,7 @@ class AsyncTransport(Transport):
     """Sends requests and runs flows in the running event loop. See `Transport`."""
 
     def _prepare(self) -> None:
-        self._loops: dict[asyncio.AbstractEventLoop, AsyncCurl] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, LoopMulti] = {}
 
     async def send(self, request: Request) -> Response:
         """Send a request and wait for the whole response.
@@ -106,8 +100,7 @@ class AsyncTransport(Transport):
         here = self._loops.pop(asyncio.get_running_loop(), None)
         self._release_all()
         if here is not None:
-            _shut(here)
-            await asyncio.wait({here._timeout_checker})  # noqa: SLF001 - it would be left behind
+            here.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_loops", None) or sys.is_finalizing():
@@ -118,44 +111,36 @@ class AsyncTransport(Transport):
     def after_fork(self) -> None:
         """Leave all connections to the parent of this process, and its event loop alone."""
         loops, self._loops = self._loops, {}
-        for curl in loops.values():
-            curl._curlm = None  # noqa: SLF001 - its close() would speak on the connections
-            curl._timeout_checker._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+        for multi in loops.values():
+            multi.after_fork()
         super().after_fork()
 
-    def curl(self) -> AsyncCurl:
-        """The curl of the running event loop.
+    def multi(self) -> LoopMulti:
+        """The transfers of the running event loop.
 
         Raises:
-            TransportError: There is no descriptor left for it.
+            TransportError: There is no descriptor left for them.
         """
         if self._closed:
             msg = "The client is closed."
             raise HuggingChatError(msg)
         loop = asyncio.get_running_loop()
-        curl = self._loops.get(loop)
-        if curl is None:
+        multi = self._loops.get(loop)
+        if multi is None:
             self._release_all(only_closed=True)
-            curl = AsyncCurl(loop=loop)
-            try:
-                check_multi(curl._curlm)  # noqa: SLF001 - it does not look itself
-            except HuggingChatError:
-                curl._timeout_checker.cancel()  # noqa: SLF001 - as its close() does
-                raise
-            callbacks.guard(curl)
-            self._loops[loop] = curl
-        return curl
+            multi = self._loops[loop] = LoopMulti(loop)
+        return multi
 
     def _release_all(self, *, only_closed: bool = False) -> None:
         """Close connections from wherever this is called, also the garbage collector."""
         for loop in [loop for loop in self._loops if loop.is_closed() or not only_closed]:
-            curl = self._loops.pop(loop, None)
-            if curl is None:  # another thread was faster
+            multi = self._loops.pop(loop, None)
+            if multi is None:  # another thread was faster
                 continue
             try:
-                loop.call_soon_threadsafe(_shut, curl)
+                loop.call_soon_threadsafe(multi.close)
             except RuntimeError:  # the loop is closed
-                _shut(curl)
+                multi.close()
 
     async def _resolve_credentials(self) -> None:
         if not self._credentials.is_resolved:
@@ -172,40 +157,6 @@ class AsyncTransport(Transport):
             pauses=is_stream,
             sockets=self._sockets,
         )
-
-
-def _shut(curl: AsyncCurl) -> None:
-    """Close all connections of a curl, in its event loop or after the loop's end.
-
-    Its own `close` has to be awaited, needs the loop, and makes a response that is still being read
-    look whole.
-    """
-    if curl._curlm is None:  # noqa: SLF001 - see above
-        return
-    is_over = curl.loop.is_closed()
-    if is_over:
-        curl._timeout_checker._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-    else:
-        curl._timeout_checker.cancel()  # noqa: SLF001 - see above
-        if curl._timer:  # noqa: SLF001 - see above
-            curl._timer.cancel()  # noqa: SLF001 - see above
-        for descriptor in curl._sockfds:  # noqa: SLF001 - see above
-            curl.loop.remove_reader(descriptor)
-            curl.loop.remove_writer(descriptor)
-    _unwatch(curl)
-    multi, curl._curlm = curl._curlm, None  # noqa: SLF001 - see above
-    for easy, ended in list(curl._curl2future.items()):  # noqa: SLF001 - see above
-        if easy._curl is not None:  # noqa: SLF001 - it may be closed
-            lib.curl_multi_remove_handle(multi, easy._curl)  # noqa: SLF001 - see above
-        if not is_over and not ended.done():
-            ended.set_exception(CurlError("", CurlECode.ABORTED_BY_CALLBACK))
-    lib.curl_multi_cleanup(multi)
-
-
-def _unwatch(curl: AsyncCurl) -> None:
-    """Let libcurl not ask a closed event loop to unwatch its sockets."""
-    curl.setopt(CurlMOpt.SOCKETFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
-    curl.setopt(CurlMOpt.TIMERFUNCTION, ffi.NULL)  # type: ignore[no-untyped-call]
 
 
 class AsyncStream:
@@ -226,14 +177,12 @@ class AsyncStream:
     ) -> None:
         self._request = request
         self._transport = transport  # which would close the connection if it was dropped
-        self._acurl = transport.curl()
+        self._multi = transport.multi()
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._waker = _Waker()
-        self._exchange.on_news = self._waker.wake
-        self._ended = self._acurl.add_handle(self._exchange.curl)
+        self._multi.add(self._exchange, self._waker.wake)
         self._is_open = True
         register(self)
-        self._ended.add_done_callback(self._on_end)
 
     async def open(self, timeout: float | None) -> Response:
         """Wait for the head.
@@ -259,8 +208,10 @@ class AsyncStream:
         """
         exchange = self._exchange
         while True:
-            exchange.raise_broken()
-            if data := exchange.take():
+            if exchange.broken_by is not None:
+                exchange.raise_broken()
+            if exchange.chunks:
+                data = exchange.take()
                 if exchange.is_paused:
                     exchange.resume()
                 return Chunk(data, time.monotonic())
@@ -291,12 +242,8 @@ class AsyncStream:
             return
         self._is_open = False
         self._waker.cancel()
-        self._ended.remove_done_callback(self._on_end)
-        if not self._exchange.is_done and self._acurl._curlm:  # noqa: SLF001 - None once closed
-            if self._acurl.loop.is_closed():
-                _unwatch(self._acurl)
-            self._acurl.remove_handle(self._exchange.curl)
-            self._exchange.end(None)  # somebody may be waiting
+        if not self._exchange.is_done:
+            self._multi.remove(self._exchange)
         self._exchange.close()
         self._exchange.raise_broken()
 
@@ -315,14 +262,6 @@ class AsyncStream:
         self._is_open = False
         self._exchange.after_fork()
 
-    def _on_end(self, ended: asyncio.Future[None]) -> None:
-        self._exchange.end(None if ended.cancelled() else ended.exception())
-        if self._exchange.broken_by is not None:
-            # By then whoever waits has been woken and has raised it. If nobody waits, a Ctrl-C ends
-            # the event loop's run from here.
-            loop = ended.get_loop()
-            loop.call_soon(loop.call_soon, self._exchange.raise_interrupt)
-
 
 class _Waker:
     """Wakes whoever waits for news of an exchange, or when a deadline passes.
@@ -339,33 +278,21 @@ class _Waker:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Say that something has happened, also from what libcurl calls.
-
-        A signal may interrupt this, and it is called again then. So nothing is changed here that
-        could be half done: a future may be "done" before it has woken anybody.
-        """
-        if self._waiter is not None and not self._waiter.done():
-            loop = self._waiter.get_loop()
-            if not loop.is_closed():
-                loop.call_soon(self._wake)
-
-    async def wait(self, until: float | None) -> bool:
-        """Wait until something has happened; False once the deadline has passed."""
-        loop = asyncio.get_running_loop()
-        if until is not None:
-            if until <= time.monotonic():
-                return False
-            self._set_timer(loop, until)
-        self._until = until
-        self._waiter = loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
+        """Say that something has happened; not from what libcurl calls."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
+
+    def wait(self, until: float | None) -> asyncio.Future[bool]:
+        """Wait until something has happened; False once the deadline has passed."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        if until is not None:
+            if until <= time.monotonic():
+                self._waiter.set_result(False)
+            else:
+                self._set_timer(loop, until)
+        self._until = until
+        return self._waiter
 
     def cancel(self) -> None:
         """Set no more timers."""

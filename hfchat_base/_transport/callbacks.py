@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from curl_cffi import AsyncCurl, Curl, CurlError, CurlMOpt, CurlOpt, ffi, lib
-from curl_cffi import aio as curl_aio
+from curl_cffi import Curl, CurlError, CurlMOpt, CurlOpt, ffi, lib
 
 if TYPE_CHECKING:
+    import asyncio
     from types import TracebackType
 
 _WRITE_ERROR: Final = 0xFFFFFFFF  # CURL_WRITEFUNC_ERROR, as libcurl documents it
@@ -41,6 +41,28 @@ class Receiver(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """What libcurl calls about the sockets of all transfers of an event loop.
+
+    Attributes:
+        loop: The event loop.
+    """
+
+    loop: asyncio.AbstractEventLoop
+
+    def on_socket(self, descriptor: int, what: int) -> None:
+        """A socket is to be watched, or no more."""
+        ...
+
+    def on_timer(self, milliseconds: int) -> None:
+        """After so long libcurl is to be called, in place of what it said before; -1: not."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """One of these functions has raised an exception; libcurl has returned since."""
+        ...
+
+
 def attach(curl: Curl, receiver: Receiver) -> Any:
     """Have libcurl call a receiver about a transfer.
 
@@ -62,13 +84,26 @@ def attach(curl: Curl, receiver: Receiver) -> Any:
     return handle
 
 
-def guard(multi: AsyncCurl) -> None:
-    """Let an exception in what curl_cffi does for an event loop end the loop's transfers with it.
+def attach_to_multi(multi: Any, watcher: Watcher) -> Any:
+    """Have libcurl call a watcher about the sockets of a multi handle.
 
-    curl_cffi itself would print it, and continue.
+    Returns:
+        What has to be kept for as long as libcurl may call.
     """
-    multi.setopt(CurlMOpt.SOCKETFUNCTION, _on_socket)  # type: ignore[no-untyped-call]
-    multi.setopt(CurlMOpt.TIMERFUNCTION, _on_timer)  # type: ignore[no-untyped-call]
+    handle = ffi.new_handle(watcher)
+    for function, data, callback in (
+        (CurlMOpt.SOCKETFUNCTION, CurlMOpt.SOCKETDATA, _on_socket),
+        (CurlMOpt.TIMERFUNCTION, CurlMOpt.TIMERDATA, _on_timer),
+    ):
+        lib.curl_multi_setopt(multi, function, callback)
+        lib.curl_multi_setopt(multi, data, handle)
+    return handle
+
+
+def detach_from_multi(multi: Any) -> None:
+    """Have libcurl call nobody about the sockets of a multi handle."""
+    lib.curl_multi_setopt(multi, CurlMOpt.SOCKETFUNCTION, ffi.NULL)
+    lib.curl_multi_setopt(multi, CurlMOpt.TIMERFUNCTION, ffi.NULL)
 
 
 def _keep_and_return(result: int) -> Any:
@@ -86,18 +121,10 @@ def _keep_and_return(result: int) -> Any:
 def _fail_all(_: type[BaseException], error: BaseException, traceback: TracebackType | None) -> int:
     """End all transfers of an event loop, once libcurl has returned."""
     assert traceback is not None  # noqa: S101 - only of a result that is not a number
-    multi: AsyncCurl = ffi.from_handle(traceback.tb_frame.f_locals["clientp"])
-    if not multi.loop.is_closed():
-        multi.loop.call_soon(_fail_transfers, multi, error)
+    watcher: Watcher = ffi.from_handle(traceback.tb_frame.f_locals["handle"])
+    if not watcher.loop.is_closed():
+        watcher.loop.call_soon(watcher.fail, error)
     return 0
-
-
-def _fail_transfers(multi: AsyncCurl, error: BaseException) -> None:
-    transfers = list(multi._curl2future)  # noqa: SLF001 - it has no other list of them
-    for curl in transfers:
-        multi.set_exception(curl, error)
-    if not transfers:
-        raise error
 
 
 def _sending(handle: Any, _to: Any, _from: Any, _to_port: int, _from_port: int) -> int:
@@ -115,6 +142,18 @@ def _body(data: Any, _: int, size: int, handle: Any) -> int:
     return receiver.on_body(ffi.buffer(data, size)[:])
 
 
+def _socket(_easy: Any, descriptor: int, what: int, handle: Any, _: Any) -> int:
+    watcher: Watcher = ffi.from_handle(handle)
+    watcher.on_socket(descriptor, what)
+    return 0
+
+
+def _timer(_: Any, milliseconds: int, handle: Any) -> int:
+    watcher: Watcher = ffi.from_handle(handle)
+    watcher.on_timer(milliseconds)
+    return 0
+
+
 _on_sending: Final = ffi.callback(
     "int(void *, char *, char *, int, int)",
     _sending,
@@ -130,10 +169,5 @@ _on_header, _on_body = (
     )
     for function in (_header, _body)
 )
-# What curl_cffi calls by itself.
-_on_socket: Final = ffi.callback(
-    ffi.typeof(lib.socket_function), curl_aio.socket_function, onerror=_fail_all
-)
-_on_timer: Final = ffi.callback(
-    ffi.typeof(lib.timer_function), curl_aio.timer_function, onerror=_fail_all
-)
+_on_socket: Final = ffi.callback(ffi.typeof(lib.socket_function), _socket, onerror=_fail_all)
+_on_timer: Final = ffi.callback(ffi.typeof(lib.timer_function), _timer, onerror=_fail_all)

@@ -262,6 +262,8 @@ class Exchange:
         self._held_bytes = 0
         self._head_bytes = 0
         self._body_bytes = 0
+        self._most_bytes = http.ERROR_BYTES
+        self._most_held = http.ERROR_BYTES
         self._is_cut = False
         self._set_cookies: list[str] = []
         self._had_account = not credentials.is_guest
@@ -490,6 +492,9 @@ class Exchange:
             assert isinstance(status, int)  # noqa: S101 - as curl_cffi documents it
             self.status = status
             self.head_is_complete = status >= 200  # noqa: PLR2004
+            if self._is_success:
+                self._most_bytes = self.request.max_bytes
+                self._most_held = http.BURST_BYTES if self._is_stream else self._most_bytes
             self._tell()
         else:
             raw_name, _, raw_value = line.partition(b":")
@@ -510,25 +515,28 @@ class Exchange:
             self.is_paused = True
             return _PAUSE
         size = len(data)
+        self._held_bytes = held + size
         self._body_bytes += size
-        if self._is_too_much(held + size):
+        if self._body_bytes > self._most_bytes or self._held_bytes > self._most_held:
+            self._refuse_rest()
             return _ABORT
         self.chunks.append(data)
-        self._held_bytes = held + size
         if not held and self.on_news is not None:  # else it knows already
             self.on_news()
         return size
 
-    def _is_too_much(self, held: int) -> bool:
-        """Return whether the body ends here, with an error or without."""
-        if not 200 <= self.status < 300:  # noqa: PLR2004 - success
-            self._is_cut = self._body_bytes > http.ERROR_BYTES
-            return self._is_cut
-        if self._body_bytes > self.request.max_bytes:
-            self._error = self._too_much(self.request.max_bytes)
-        elif self._is_stream and held > http.BURST_BYTES:
-            self._error = self._too_much(http.BURST_BYTES, " at once")
-        return self._error is not None
+    @property
+    def _is_success(self) -> bool:
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    def _refuse_rest(self) -> None:
+        """End the body here: a success with an error, and what explains a failure without."""
+        if not self._is_success:
+            self._is_cut = True
+        elif self._body_bytes > self._most_bytes:
+            self._error = self._too_much(self._most_bytes)
+        else:
+            self._error = self._too_much(self._most_held, " at once")
 
     def _too_much(self, limit: int, of_what: str = "") -> ProtocolError:
         path = self.request.path.partition("?")[0]

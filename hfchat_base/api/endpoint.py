@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfchat_base.api.chat_completions import ChatCompletion
-from hfchat_base.api.failures import ApiError, Failure, RequestError
+from hfchat_base.api.failures import TOO_LARGE, ApiError, Failure, RequestError
 from hfchat_base.api.generation import Generation, fit
 from hfchat_base.api.history import Prompt, prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
@@ -368,7 +368,7 @@ class _Routes:
             raise RequestError(
                 f"The request is larger than {self._max_body_bytes:,} bytes.",
                 status=413,
-                code="request_too_large",
+                code=TOO_LARGE,
             )
         failure: Failure
         try:

@@ -1,4 +1,4 @@
-"""Streams that are left half-way, by every door: the run is stopped, and nothing is left."""
+"""Streams that are left before their end, in every way: the run is stopped, and nothing remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport without a network: what comes, and in which pieces, is in the test's hand.
+"""A transport without a network: the test decides what arrives, and in which pieces.
 
 The interpreter of commands is the real one. That real transports do the same is shown over sockets,
 in `tests/base/transport` and elsewhere.

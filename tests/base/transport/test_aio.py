@@ -97,6 +97,14 @@ async def test_closing_leaves_no_task() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_an_idle_client_has_no_task() -> None:
+    """A client that waits for nothing does nothing in its event loop, although it is open."""
+    with RawServer(says(whole("{}"))) as server:
+        async with AsyncHuggingChat(server.base_url) as client:
+            await client._transport.send(GET)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 def test_closing_in_one_loop_closes_the_other() -> None:
     """A client that was used in several event loops is closed in all of them."""
     closed = threading.Event()

@@ -13,7 +13,6 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from curl_cffi import aio as curl_aio
 
 from hfchat_base._flows.commands import Chunk
 from hfchat_base._protocol.http import Request
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OF_TRANSFERS: Final = (callbacks._sending, callbacks._header, callbacks._body)
-_OF_LOOPS: Final = (curl_aio.socket_function, curl_aio.timer_function)
+_OF_LOOPS: Final = (callbacks._socket, callbacks._timer)
 _CALLED_FROM_C: Final = {function.__code__ for function in (*_OF_TRANSFERS, *_OF_LOOPS)}
 
 BODY: Final = b"012"
