@@ -108,7 +108,7 @@ class Failure:
 
     @classmethod
     def from_error(cls, error: BaseException) -> Failure:
-        """Find out what to answer for an error; an unforeseen one is answered without details."""
+        """Find out what to answer for an error; an unexpected one is answered without details."""
         if isinstance(error, ApiError):
             return error.failure
         if isinstance(error, errors.GenerationFailed) and error.is_context_overflow:
