@@ -143,6 +143,14 @@ class _Core:
         """Leave the stream and its run to the parent of this process."""
         self._belongs_to_parent = True
 
+    def read_twice(self) -> StreamError:
+        """The error for whoever reads a stream while somebody else waits for its next event."""
+        return StreamError(
+            "Another thread or task is reading this stream. Each event goes to one reader: read it"
+            " in one place and hand the events on.",
+            partial=self.current,
+        )
+
     def check_owner(self) -> None:
         """Refuse to continue a stream that the parent of this process opened.
 
@@ -216,8 +224,8 @@ class SyncCore(_Core):
         """Close the flow and the connection, and clean up on the server.
 
         May be called from any thread, also from what the flow calls. If the flow is running, its
-        own thread alone may release the connection: with its run stopped the stream ends, and
-        that thread gets here.
+        own thread alone may release the connection: it gives up waiting for the server, and gets
+        here.
         """
         self.is_closed = True  # first, because the thread that runs the flow reads it afterwards
         if self._in_use.acquire(blocking=False):
@@ -225,6 +233,8 @@ class SyncCore(_Core):
                 self._release(self._interpreter)
             finally:
                 self._in_use.release()
+        else:
+            self._interpreter.given_up.set()
         with self._cleaning:
             if self.needs_cleanup():
                 self.transport.run(self.cleanup(), last_seconds=_CLEANUP_SECONDS)
@@ -317,7 +327,13 @@ class AnswerStream:
     def __next__(self) -> Event:
         if self._core.is_closed:
             self._core.check_open()
-        return next(self._events)
+        try:
+            return next(self._events)
+        except ValueError as error:
+            # Python's own, of a generator that another thread runs, has not been in the generator.
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+        raise self._core.read_twice()
 
     def __enter__(self) -> Self:
         self._core.is_held = True
@@ -386,6 +402,8 @@ class AsyncAnswerStream:
         # Not a coroutine, which would add a call to every token.
         if self._core.is_closed:
             self._core.check_open()
+        if self._events.ag_running:
+            raise self._core.read_twice()
         return self._events.__anext__()
 
     async def __aenter__(self) -> Self:

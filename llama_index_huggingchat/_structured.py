@@ -279,6 +279,6 @@ def _repair(
 
 def _fail(output_cls: type[Any], response: ChatResponse, error: ValueError) -> NoReturn:
     raise ValueError(
-        f"The answer is no {output_cls.__name__}, also after it was requested again: {error}\n"
+        f"The answer does not fit {output_cls.__name__}, also after a second request: {error}\n"
         f"The answer was: {response.message.content!r}"
     ) from error

@@ -213,7 +213,7 @@ def _take(server: ServerInfo, holder: SettingsHold) -> Flow[None]:
             return
         yield from sleep(settling.pause, is_due=True)
     raise ConversationBusyError(
-        "Other messages of this process hold the account's settings, and do not let them go."
+        "Other messages of this process hold the account's settings, and do not release them."
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -110,8 +111,16 @@ class SyncSender(Protocol):
     def has_account(self) -> bool: ...
     @property
     def on_retry(self) -> OnRetry | None: ...
-    def send(self, request: Request, *, last_seconds: float | None = None) -> Response: ...
-    def open(self, request: Request) -> tuple[SyncResponseStream, Response]: ...
+    def send(
+        self,
+        request: Request,
+        *,
+        last_seconds: float | None = None,
+        given_up: threading.Event | None = None,
+    ) -> Response: ...
+    def open(
+        self, request: Request, *, given_up: threading.Event | None = None
+    ) -> tuple[SyncResponseStream, Response]: ...
     def start(self, request: Request) -> SyncPendingResponse: ...
     def sleep(self, pause: Sleep) -> None: ...
     def now(self) -> float: ...
@@ -128,6 +137,7 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncPendingResponse]):
 
     Attributes:
         result: What the flow has returned, once `advance` has returned None.
+        given_up: Set from another thread, it ends `advance` as soon as that waits for the server.
     """
 
     def __init__(
@@ -139,6 +149,7 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncPendingResponse]):
         last_seconds: float | None = None,
     ) -> None:
         super().__init__(flow, on_elicitation)
+        self.given_up = threading.Event()
         self._transport = transport
         self._last_seconds = last_seconds
 
@@ -172,17 +183,20 @@ class SyncInterpreter(_Interpreter[T, SyncResponseStream, SyncPendingResponse]):
                 else:
                     outcome = self._perform(command)
             except HuggingChatError as raised:
-                if command.__class__ in _CALLS_THE_CALLER:
+                # A flow that was given up has nothing to recover from.
+                if command.__class__ in _CALLS_THE_CALLER or self.given_up.is_set():
                     raise
                 error = raised
 
     def _perform(self, command: Any) -> Any:  # noqa: C901, PLR0911 - a table of commands
         match command:
             case Send(request):
-                return self._transport.send(request, last_seconds=self._last_seconds)
+                return self._transport.send(
+                    request, last_seconds=self._last_seconds, given_up=self.given_up
+                )
             case Open(request):
                 self.drop()
-                self._stream, head = self._transport.open(request)
+                self._stream, head = self._transport.open(request, given_up=self.given_up)
                 return head
             case Start(request):
                 self._drop_started()

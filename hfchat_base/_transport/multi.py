@@ -1,8 +1,8 @@
 """The transfers of one event loop: libcurl's multi handle, and the loop that watches its sockets.
 
 libcurl says which sockets to watch and when to be called at the latest; the loop calls it then. As
-soon as it has returned, whoever waits for one of the transfers is woken: what happened is noted
-while libcurl calls, and told afterwards, because an exception cannot pass through C.
+soon as it has returned, the readers of the transfers are woken. What happened is noted while
+libcurl calls, and reported afterwards, because an exception cannot pass through C.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from threading import Event
 from typing import Any, Final, TypeVar
 
 from curl_cffi import CurlECode, CurlError, ffi, lib
@@ -32,7 +33,7 @@ from hfchat_base.errors import HuggingChatError, TransportError
 T = TypeVar("T")
 
 _POLL_SECONDS: Final = 0.1
-"""How long libcurl waits at a time, so that Ctrl-C is noticed."""
+"""How long libcurl waits at a time, so that Ctrl-C is noticed, and that another thread gives up."""
 
 _MAX_IDLE: Final = 16
 """How many idle multi handles are kept."""
@@ -47,20 +48,33 @@ class SyncTransport(Transport):
         self._idle: list[Any] = []
         self._lock = Lock()
 
-    def send(self, request: Request, *, last_seconds: float | None = None) -> Response:
+    def send(
+        self,
+        request: Request,
+        *,
+        last_seconds: float | None = None,
+        given_up: Event | None = None,
+    ) -> Response:
         """Send a request and wait for the whole response.
 
         Args:
             request: What to send.
             last_seconds: For what is sent last, also by a client that was closed before: how long
                 to wait for it, in place of the client's own timeout.
+            given_up: Set by another thread, it ends the wait.
 
         Raises:
             TransportError: No response arrived.
         """
         timeout = self._response_timeout if last_seconds is None else last_seconds
-        is_last = last_seconds is not None
-        with SyncStream(self, request, is_stream=False, is_last=is_last) as stream:
+        stream = SyncStream(
+            self,
+            request,
+            is_stream=False,
+            is_last=last_seconds is not None,
+            given_up=given_up,
+        )
+        with stream:
             return stream.finish(timeout)
 
     def start(self, request: Request) -> SyncStream:
@@ -69,13 +83,19 @@ class SyncTransport(Transport):
         stream.work()
         return stream
 
-    def open(self, request: Request) -> tuple[SyncStream, Response]:
+    def open(
+        self, request: Request, *, given_up: Event | None = None
+    ) -> tuple[SyncStream, Response]:
         """Send a request and wait for the head of the response.
+
+        Args:
+            request: What to send.
+            given_up: Set by another thread, it ends this wait, and those for the body.
 
         Raises:
             TransportError: No response arrived.
         """
-        stream = SyncStream(self, request, is_stream=True)
+        stream = SyncStream(self, request, is_stream=True, given_up=given_up)
         try:
             return stream, stream.open(self._head_timeout)
         except BaseException:
@@ -156,6 +176,7 @@ class SyncStream:
         request: What to send.
         is_stream: See `Exchange`.
         is_last: Whether it may be sent by a client that was closed.
+        given_up: Set by another thread, it ends every wait.
     """
 
     def __init__(
@@ -165,9 +186,11 @@ class SyncStream:
         *,
         is_stream: bool,
         is_last: bool = False,
+        given_up: Event | None = None,
     ) -> None:
         self._transport = transport
         self._request = request
+        self._given_up = given_up
         self._exchange = transport.exchange(request, is_stream=is_stream)
         self._running = ffi.new("int *")
         self._pending = ffi.new("int *")
@@ -262,6 +285,9 @@ class SyncStream:
             self._perform()
             if exchange.chunks or exchange.is_done or exchange.head_is_complete != had_head:
                 return True
+            if self._given_up is not None and self._given_up.is_set():
+                msg = "The stream is closed."
+                raise TransportError(msg)
             seconds = _POLL_SECONDS
             if until is not None:
                 left = until - time.monotonic()

@@ -15,14 +15,12 @@ from contextlib import aclosing
 from typing import Any
 
 from hfchat_base.api.failures import Failure
-from hfchat_base.api.generation import Generation
+from hfchat_base.api.generation import Generation, compact_json
 from hfchat_base.events import ReasoningDelta, Sources
 from hfchat_base.tools import FunctionCall
 from hfchat_base.types import Source
 
 __all__ = ["ChatCompletion"]
-
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ChatCompletion:
@@ -30,7 +28,7 @@ class ChatCompletion:
 
     Args:
         generation: The answer while it is made.
-        includes_usage: Whether a chunk with the usage, which nobody knows, ends the stream.
+        includes_usage: Whether a chunk with the usage, which is not known, ends the stream.
     """
 
     breaks_off = True  # error events are no part of the form, and some clients read over them
@@ -84,7 +82,7 @@ class ChatCompletion:
                         yield self._chunk({"role": "assistant", "content": ""})
                         begin, end = self._text_frame()
                     length += len(piece)
-                    yield b"%b%b%b" % (begin, _compact(piece).encode(), end)
+                    yield b"%b%b%b" % (begin, compact_json(piece).encode(), end)
                     continue
                 delta = self._delta(piece, length)
                 if delta is None:
@@ -142,7 +140,7 @@ class ChatCompletion:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return b"data: %b\n\n" % _compact(data).encode()
+    return b"data: %b\n\n" % compact_json(data).encode()
 
 
 def _call(call: FunctionCall) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfchat_base.api.chat_completions import ChatCompletion
-from hfchat_base.api.failures import ApiError, Failure, RequestError
+from hfchat_base.api.failures import TOO_LARGE, ApiError, Failure, RequestError
 from hfchat_base.api.generation import Generation, fit
 from hfchat_base.api.history import Prompt, prompt_of_chat, prompt_of_response
 from hfchat_base.api.responses_api import ResponseObject
@@ -49,13 +49,13 @@ DEFAULT_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 which takes 15 MB."""
 
 _DISCARDED_BODIES: Final = 4
-"""So many times the largest body is still read, so that its sender hears why it is refused."""
+"""How many times the largest body is still read, so that its sender learns why it is refused."""
 
 _BUFFERED_BYTES: Final = 64 * 1024
-"""So much of an answer waits for a slow client; then reading it from the server waits, too."""
+"""How much of an answer waits for a slow client before reading from the server waits, too."""
 
 DEFAULT_KEEP_ALIVE: Final = 15.0
-"""Seconds: proxies and clients give a silent connection up after 30 and more."""
+"""Seconds; proxies and clients give up a silent connection after 30 or more."""
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _EPHEMERAL_HEADER: Final = "hfchat-ephemeral"
@@ -66,7 +66,7 @@ AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 
 def new_key() -> str:
-    """Make up a key that nobody can guess."""
+    """Make a key that cannot be guessed."""
     return f"hfchat-{secrets.token_urlsafe(24)}"
 
 
@@ -158,7 +158,7 @@ class _JSONResponse(JSONResponse):
 
 
 class _ErrorMiddleware:
-    """Answers errors that nobody has foreseen, and logs them without what they say.
+    """Answers unexpected errors, and logs them without their message.
 
     A server would log them as they are, and their text may hold a prompt.
     """
@@ -179,7 +179,7 @@ class _ErrorMiddleware:
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            _log_unforeseen(error)
+            _log_unexpected(error)
             if not has_started:
                 await _failure_response(Failure.from_error(error))(scope, receive, send)
 
@@ -215,7 +215,7 @@ class _KeyMiddleware:
         self._key = None if key is None else key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/health" or self._is_known(scope):
+        if scope["type"] != "http" or _is_health(scope) or self._is_known(scope):
             await self._app(scope, receive, send)
             return
         failure = Failure(
@@ -235,6 +235,10 @@ class _KeyMiddleware:
             return False
         scheme, _, key = given[0].partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key)
+
+
+def _is_health(scope: Scope) -> bool:
+    return bool(scope["path"] == f"{scope.get('root_path', '')}/health")
 
 
 class _Form(Protocol):
@@ -337,7 +341,7 @@ class _Routes:
 
     def _answer(self, form: _Form, body: Request, generation: Generation) -> Response:
         keep_alive = self._keep_alive if body.stream else None
-        return _AnswerResponse(form, keep_alive=keep_alive, headers=_headers(generation))
+        return _AnswerResponse(form, keep_alive=keep_alive, headers=_headers_of(generation))
 
     async def _client_of(self, request: HttpRequest) -> AsyncHuggingChat:
         """The client for a request, with the list of models read, so that names can be checked."""
@@ -368,7 +372,7 @@ class _Routes:
             raise RequestError(
                 f"The request is larger than {self._max_body_bytes:,} bytes.",
                 status=413,
-                code="request_too_large",
+                code=TOO_LARGE,
             )
         failure: Failure
         try:
@@ -425,7 +429,7 @@ class _AnswerResponse(Response):
             is_broken = self._form.breaks_off
             failure = Failure.from_error(error)
             _log.warning("a stream broke off: %s (%s)", type(error).__name__, failure.code)
-            _log_unforeseen(error)
+            _log_unexpected(error)
             writer.write(self._form.failed(failure))
         except BaseException:
             writer.cancel()
@@ -434,7 +438,7 @@ class _AnswerResponse(Response):
 
 
 class _EventWriter:
-    """Sends the events of a stream; those that come at once are sent at once.
+    """Sends the events of a stream; those that come together are sent together.
 
     The answer is read in one task and sent by another, which gets its turn whenever the first one
     waits for the server.
@@ -450,7 +454,7 @@ class _EventWriter:
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
         self._last_sent = self._loop.time()
-        self._timer = self._loop.call_later(keep_alive, self._break_silence)
+        self._timer = self._loop.call_later(keep_alive, self._keep_alive_if_silent)
         self._headers = headers
         self._parts: list[bytes] = []
         self._size = 0
@@ -470,7 +474,7 @@ class _EventWriter:
         return self._size > _BUFFERED_BYTES
 
     def write(self, event: bytes) -> None:
-        """Have an event sent."""
+        """Queue an event."""
         self._parts.append(event)
         self._size += len(event)
         self._wake.set()
@@ -484,7 +488,7 @@ class _EventWriter:
             await self._room.wait()
 
     async def close(self, *, is_broken: bool) -> None:
-        """Send the rest, and end the response properly, or leave it to be broken off."""
+        """Send the rest, and end the response properly, unless it is to be broken off."""
         self._timer.cancel()
         self._is_over = True
         self._wake.set()
@@ -499,14 +503,14 @@ class _EventWriter:
         if self._task is not None:
             self._task.cancel()
 
-    def _break_silence(self) -> None:
+    def _keep_alive_if_silent(self) -> None:
         now = self._loop.time()
         due = self._last_sent + self._keep_alive
         if due <= now:
             if not self._parts:  # else it is the client that is slow
                 self.write(_KEEP_ALIVE)
             due = now + self._keep_alive
-        self._timer = self._loop.call_at(due, self._break_silence)
+        self._timer = self._loop.call_at(due, self._keep_alive_if_silent)
 
     async def _pump(self) -> None:
         try:
@@ -535,17 +539,17 @@ class _EventWriter:
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Do something as long as the client is there."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
+    disconnecting = asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
         else:
             _log.info("the client went away; its answer is stopped")
     finally:
-        for task in (working, leaving):
+        for task in (working, disconnecting):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(working, disconnecting, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -553,15 +557,15 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _headers(generation: Generation) -> dict[str, str]:
+def _headers_of(generation: Generation) -> dict[str, str]:
     headers = dict(_USAGE_HEADERS)
     if ignored := generation.prompt.ignored:
         headers[_IGNORED_HEADER] = ", ".join(ignored)
     return headers
 
 
-def _log_unforeseen(error: Exception) -> None:
-    """Log an error that nobody has foreseen, by its kind and place: its text may hold a prompt."""
+def _log_unexpected(error: Exception) -> None:
+    """Log an unexpected error by its kind and place: its message may hold a prompt."""
     if isinstance(error, (HuggingChatError, ApiError)):
         return
     trace = error.__traceback__
@@ -574,7 +578,7 @@ def _log_unforeseen(error: Exception) -> None:
 
 
 def _model_object(model: Model) -> dict[str, Any]:
-    """A model in OpenAI's form; when it was made, nobody says."""
+    """A model in OpenAI's form; servers do not say when it was made."""
     return {
         "id": model.id,
         "object": "model",

@@ -18,6 +18,10 @@ from hfchat_base import errors
 __all__ = ["ApiError", "Failure", "InvalidJsonError", "RequestError"]
 
 
+TOO_LARGE: Final = "request_too_large"
+"""The code of a request whose body is not read to its end."""
+
+
 class ApiError(Exception):
     """What this endpoint itself finds wrong.
 
@@ -104,7 +108,7 @@ class Failure:
 
     @classmethod
     def from_error(cls, error: BaseException) -> Failure:
-        """Find out what to answer for an error; an unforeseen one is answered without details."""
+        """Find out what to answer for an error; an unexpected one is answered without details."""
         if isinstance(error, ApiError):
             return error.failure
         if isinstance(error, errors.GenerationFailed) and error.is_context_overflow:
@@ -144,6 +148,8 @@ class Failure:
         headers: dict[str, str] = {}
         if self.status == 401:  # noqa: PLR2004
             headers["www-authenticate"] = "Bearer"
+        if self.code == TOO_LARGE:
+            headers["connection"] = "close"  # or its sender could go on for ever
         if self.retry_after is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after))
         elif self.status == 429 or self.status >= 500:  # noqa: PLR2004

@@ -7,6 +7,7 @@ whole; the base client finds the conversation that has the beginning of the hist
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Union
@@ -26,7 +27,10 @@ from hfchat_base.tools import (
 )
 from hfchat_base.types import Answer, ChatMessage, FetchedFile, Source, ToolRun
 
-__all__ = ["ApiPiece", "Generation", "fit"]
+__all__ = ["ApiPiece", "Generation", "compact_json", "fit"]
+
+compact_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON without spaces, as the events of both forms have it."""
 
 ApiPiece = Union[str, FunctionCall, Event]
 """A str is text, a `FunctionCall` a call; the rest are events as they came."""
@@ -74,7 +78,7 @@ class Generation:
     Attributes:
         answer: What the base client has of the answer so far.
         files: The files of the answer.
-        sources: The pages that it leans on.
+        sources: The web pages that it is based on.
         tool_runs: The tools that the server ran for it.
         calls: The calls that the caller has to run.
     """

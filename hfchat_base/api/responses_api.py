@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hfchat_base.api.failures import Failure
-from hfchat_base.api.generation import ApiPiece, Generation
+from hfchat_base.api.generation import ApiPiece, Generation, compact_json
 from hfchat_base.api.schema import ResponsesRequest
 from hfchat_base.api.stored_responses import response_id
 from hfchat_base.events import ReasoningDelta, ToolCall, ToolError, ToolResult
@@ -28,14 +28,13 @@ from hfchat_base.types import Source
 
 __all__ = ["ResponseObject"]
 
-_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 Event = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class _TextKind:
-    """How an item that comes piece by piece is told.
+    """How an item that comes piece by piece is sent.
 
     Attributes:
         item: The item's type.
@@ -269,14 +268,14 @@ class ResponseObject:
     def _delta_event(self, text: str) -> bytes:
         assert self._open is not None  # noqa: S101 - it gets the text
         begin, middle, end = self._open.frame
-        event = b"%b%d%b%b%b" % (begin, self._sequence, middle, _compact(text).encode(), end)
+        event = b"%b%d%b%b%b" % (begin, self._sequence, middle, compact_json(text).encode(), end)
         self._sequence += 1
         return event
 
     def _event(self, kind: str, data: dict[str, Any]) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **data}
         self._sequence += 1
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _compact(body).encode())
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), compact_json(body).encode())
 
     def _response(self, status: str) -> dict[str, Any]:
         request = self._request
@@ -327,7 +326,7 @@ class _TextItem:
         self._place = {"item_id": self._id, "output_index": index, kind.index: 0}
         self.texts: list[str] = []
         name = f"{kind.text_event}.delta"
-        place, more = _compact(self._place)[1:-1], _compact(dict(kind.more))[1:-1]
+        place, more = compact_json(self._place)[1:-1], compact_json(dict(kind.more))[1:-1]
         self.frame = (
             f'event: {name}\ndata: {{"type":"{name}","sequence_number":'.encode(),
             f',{place},"delta":'.encode(),
@@ -357,7 +356,7 @@ class _TextItem:
         return f"{self.kind.text_event}.delta", {**self._place, "delta": text, **self.kind.more}
 
     def annotate(self, sources: list[Source]) -> Iterator[Event]:
-        """Add the pages that the text leans on; the server does not say which part of it."""
+        """Add the web pages that the text is based on; the server does not say which part of it."""
         end = len("".join(self.texts))
         for number, source in enumerate(sources):
             annotation = {

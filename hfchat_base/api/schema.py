@@ -38,7 +38,7 @@ _WITHOUT_EFFECT_ON_ANSWERS: Final = frozenset(
         "user",
     )
 )
-"""Fields that nobody misses in an answer."""
+"""Fields whose effect would not show in an answer."""
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How long a model may think, in OpenAI's words; chat-ui knows the middle three."""

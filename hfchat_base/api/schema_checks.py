@@ -123,7 +123,7 @@ class _Process:
         self._is_ready = False
 
     def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Have a check made.
+        """Send a question and wait for its answer.
 
         Raises:
             InvalidRequestError: It took too long.

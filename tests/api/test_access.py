@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import openai
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from hfchat_base import AsyncHuggingChat
 from hfchat_base.api import create_app, new_key
@@ -45,6 +47,16 @@ def test_health_needs_no_key(api: ApiServer) -> None:
     """A container's health check has no key, and learns nothing but that the server runs."""
     answer = httpx.get(f"{api.address}/health")
     assert answer.json() == {"status": "ok"}
+
+
+async def test_the_health_of_a_mounted_application_needs_no_key() -> None:
+    """Wherever the application is mounted; all else there needs the key."""
+    client = AsyncHuggingChat("http://127.0.0.1:9")
+    outer = Starlette(routes=[Mount("/hf", create_app(client, key=KEY, hosts=["api.test"]))])
+    transport = httpx.ASGITransport(outer)
+    async with client, httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        answers = [await http.get(path) for path in ("/hf/health", "/hf/v1/models", "/health")]
+    assert [answer.status_code for answer in answers] == [200, 401, 404]
 
 
 def test_without_a_key_everybody_may(current_server: LocalServer) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hfchat_base.api import schema_checks
 from hfchat_base.api.schema_checks import SchemaChecks
 from hfchat_base.errors import InvalidRequestError
+from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,8 +81,7 @@ async def test_closing_ends_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -
     checks = SchemaChecks()
     await checks.run(checks.check_schema, NAME)
     endless = asyncio.create_task(checks.run(checks.check, *LONG["pattern"]))
-    while checks._idle:  # until the process has its question  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until_async(lambda: not checks._idle)  # until the process has its question
     await asyncio.to_thread(checks.close)
     with pytest.raises(InvalidRequestError):
         await endless

@@ -1,4 +1,4 @@
-"""Streams that are left half-way, by every door: the run is stopped, and nothing is left."""
+"""Streams that are left before their end, in every way: the run is stopped, and nothing remains."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from hfchat_base import AsyncHuggingChat, HuggingChat, ServerError, StreamError, Timeouts
 from tests.support import abandoning
-from tests.support.faults.fault_server import STOP, FaultServer
+from tests.support.faults.fault_server import SEND, STOP, FaultServer
 from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Hold, Instead, Stall
-from tests.support.waiting import until, until_async
+from tests.support.waiting import LONGEST_WAIT, until, until_async
 
 if TYPE_CHECKING:
     from hfchat_base.events import ElicitationRequest, Event
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ASKING: McpServerConfig = {"name": "asking", "url": "http://127.0.0.1:9201/mcp"}
 """A tool server of the local server whose tool asks the user."""
+
+PATIENT = Timeouts(response=3600.0, first_event=3600.0, progress=3600.0)
+"""Deadlines that no test waits for."""
 
 
 def begin(client: HuggingChat) -> Generator[Any, None, None]:
@@ -114,6 +117,59 @@ def test_close_while_another_thread_reads(client: HuggingChat, server: LocalServ
             reading.result()
     assert caught.value.partial is not None
     abandoning.assert_stopped_once(server)
+
+
+@pytest.mark.parametrize("received", [0, 1000], ids=["nothing", "a beginning"])
+def test_close_while_the_server_is_silent(received: int, server: LocalServer) -> None:
+    """A reader that waits for a silent server is woken, and not by its own deadline."""
+    with FaultServer(server.base_url) as proxy, HuggingChat(proxy.url, timeouts=PATIENT) as client:
+        proxy.on(SEND, Stall(received))
+        stream = client.stream_chat("go", model="slow/drip")
+        with ThreadPoolExecutor() as pool:
+            reading = pool.submit(stream.result)
+            until(lambda: stream.answer.text if received else proxy.count(SEND))
+            stream.close()
+            with pytest.raises(StreamError, match="closed before its end"):
+                reading.result(LONGEST_WAIT)
+
+
+def test_two_threads_with_one_stream(server: LocalServer) -> None:
+    """The second reader of a stream gets an error that says so, and disturbs nobody."""
+    with FaultServer(server.base_url) as proxy, HuggingChat(proxy.url, timeouts=PATIENT) as client:
+        released = threading.Event()
+        proxy.on(SEND, Hold(released))
+        stream = client.stream_chat("go", model="echo/base")
+        with ThreadPoolExecutor() as pool:
+            reading = pool.submit(stream.result)
+            try:
+                until(lambda: proxy.count(SEND))
+                with pytest.raises(StreamError, match="Another thread or task is reading"):
+                    next(stream)
+            finally:
+                released.set()
+            assert reading.result(LONGEST_WAIT).text == "You said: go"
+
+
+async def test_two_tasks_with_one_stream(async_client: AsyncHuggingChat) -> None:
+    """The same with tasks."""
+    stream = async_client.stream_chat("go", model="echo/base")
+    reading = asyncio.create_task(stream.result())
+    await asyncio.sleep(0)
+    with pytest.raises(StreamError, match="Another thread or task is reading"):
+        await anext(stream)
+    assert (await reading).text == "You said: go"
+
+
+def test_error_of_what_a_stream_calls(current_server: LocalServer) -> None:
+    """A ValueError that a caller's own function raises is not taken for a second reader's."""
+
+    def ask(_: ElicitationRequest) -> None:
+        raise ValueError("mine")
+
+    with HuggingChat(current_server.base_url) as client:
+        agent = client.create_conversation("tools/agent")
+        with pytest.raises(ValueError, match="mine"):
+            agent.send("book a table", mcp_servers=[ASKING], on_elicitation=ask)
 
 
 def test_read_while_another_thread_closes(server: LocalServer) -> None:

@@ -1,4 +1,4 @@
-"""What is asked wrongly ends in a typed error that says what to do.
+"""Wrong input ends in a typed error that says what to do.
 
 Each case is tried on the synchronous and on the asynchronous client. What is asked rightly and
 cannot be answered is in `test_obstacles.py`.

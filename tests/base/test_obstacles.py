@@ -1,4 +1,4 @@
-"""What is asked rightly and cannot be answered ends in a typed error that says what to do.
+"""Right input that cannot be answered ends in a typed error that says what to do.
 
 Each case is tried on the synchronous and on the asynchronous client. What is asked wrongly is in
 `test_bad_input.py`.

@@ -1,4 +1,4 @@
-"""The time zone that goes along with a message."""
+"""The time zone that is sent with a message."""
 
 from __future__ import annotations
 

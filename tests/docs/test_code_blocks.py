@@ -18,7 +18,6 @@ from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.store import SessionStore
 from hfchat_base.local import LocalServer, scripted_tool_servers
 from tests.support import office
-from tests.support.firefox import write_profile
 from tests.support.pages import (
     NEEDS_A_CAPABLE_MODEL,
     REPOSITORY,
@@ -30,6 +29,7 @@ from tests.support.pages import (
 )
 from tests.support.pages_server import make_server
 from tests.support.pictures import PNG
+from tests.support.sessions import write_profile
 
 README = REPOSITORY / "README.md"
 

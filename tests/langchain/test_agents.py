@@ -1,4 +1,4 @@
-"""Agents and graphs: the loop goes on in one conversation, and history is sent once."""
+"""Agents and graphs: the loop stays in one conversation, and history is sent once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LLMs whose streams are left half-way, by every door: the run is stopped."""
+"""LLMs whose streams are left before their end, in every way: the run is stopped."""
 
 from __future__ import annotations
 

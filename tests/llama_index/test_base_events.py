@@ -22,7 +22,7 @@ from hfchat_base import HuggingChat
 from hfchat_base.errors import GenerationFailed, LoginRequired
 from hfchat_base.local import LocalServer
 from llama_index_huggingchat import HuggingChatLLM
-from tests.support.saved_sessions import save_session
+from tests.support.sessions import save_session
 
 SECRET = "s3cr3t-v4lue"
 HELLO = [ChatMessage("hello there")]

@@ -230,7 +230,7 @@ async def test_answer_that_stays_invalid_is_an_error(mode: str, way: str) -> Non
     """An answer that is still not valid is an error with the reason, and no object."""
     form, settings = MODES[mode]
     with scripted(form('{"item": "screws", "quantity": "many"}'), **settings) as (llm, server):
-        with pytest.raises(ValueError, match=r"no Order.*quantity"):
+        with pytest.raises(ValueError, match=r"not fit Order.*quantity"):
             await WAYS[way](llm)
         assert len(server.prompts) == 2
 

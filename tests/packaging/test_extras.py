@@ -13,7 +13,7 @@ import pytest
 
 from hfchat_base import __version__
 from hfchat_base.local import LocalServer
-from tests.support.firefox import write_profile
+from tests.support.sessions import write_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

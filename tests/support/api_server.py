@@ -55,6 +55,14 @@ class ApiServer:
         """What clients take as their base URL."""
         return f"{self.address}/v1"
 
+    def tasks(self) -> int:
+        """How many tasks its event loop has."""
+
+        async def count() -> int:
+            return len(asyncio.all_tasks()) - 1
+
+        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(60)
+
     def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)

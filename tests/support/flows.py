@@ -1,4 +1,4 @@
-"""A transport without a network: what comes, and in which pieces, is in the test's hand.
+"""A transport without a network: the test decides what arrives, and in which pieces.
 
 The interpreter of commands is the real one. That real transports do the same is shown over sockets,
 in `tests/base/transport` and elsewhere.
@@ -104,11 +104,11 @@ class _ScriptedTransport:
         self._stream = _ScriptedStream(pieces)
         self._head = head
 
-    def send(self, request: Request, *, last_seconds: float | None = None) -> Response:  # noqa: ARG002 - nothing is waited for
+    def send(self, request: Request, **_: object) -> Response:
         self._outcome.requests.append(request)
         return self._answer(request)
 
-    def open(self, request: Request) -> tuple[_ScriptedStream, Response]:
+    def open(self, request: Request, **_: object) -> tuple[_ScriptedStream, Response]:
         self._outcome.requests.append(request)
         return self._stream, self._head
 

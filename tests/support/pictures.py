@@ -1,4 +1,4 @@
-"""A picture that is small enough to be sent about."""
+"""A picture of one pixel, as a PNG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of wheels that stands for the package index of the demo's model."""
+"""A folder of wheels that replaces the package index of the demo's model."""
 
 from __future__ import annotations
 

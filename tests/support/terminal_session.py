@@ -141,9 +141,14 @@ class TerminalSession:
             return True
         return stat.rpartition(")")[2].split()[0] == "S"
 
-    def interrupt(self) -> None:
-        """Send SIGINT to the process alone."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Send a signal, by default SIGINT, to the process alone."""
+        self._process.send_signal(number)
+
+    def is_restored(self) -> bool:
+        """Whether what is typed is shown again, and the cursor too."""
+        is_echoing = bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+        return is_echoing and self.raw.rpartition("\x1b[?25")[2][:1] in ("h", "")
 
     def wait(self, seconds: float = SECONDS) -> int:
         """Wait for the end of the process and return its exit code."""

@@ -24,7 +24,7 @@ from hfchat_base.auth import sources
 from hfchat_base.auth.cookies import Cookie
 from hfchat_base.auth.sources import BROWSERS, read_profiles
 from hfchat_base.auth.store import SessionStore, data_folder
-from tests.support.firefox import write_profile
+from tests.support.sessions import write_profile
 
 if TYPE_CHECKING:
     from hfchat_base.local import LocalServer

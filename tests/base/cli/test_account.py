@@ -15,8 +15,7 @@ from hfchat_base.auth.store import SessionStore
 from hfchat_base.cli.options import Remembered
 from hfchat_base.local import LocalServer
 from hfchat_base.types import User
-from tests.support.firefox import write_profile
-from tests.support.saved_sessions import save_session
+from tests.support.sessions import save_session, write_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

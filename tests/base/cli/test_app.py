@@ -1,4 +1,4 @@
-"""The way in: what it imports, what it says when something is missing, its exit codes."""
+"""The entry point: what it imports, what it says when something is missing, its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hfchat demo`: what it says, what it runs, and the real thing where its model is at hand."""
+"""`hfchat demo`: what it says, what it runs, and the real thing where its model is available."""
 
 from __future__ import annotations
 

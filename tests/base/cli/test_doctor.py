@@ -10,7 +10,7 @@ from hfchat_base import HuggingChat
 from tests.support.faults.fault_server import FaultServer
 from tests.support.faults.http1 import response
 from tests.support.faults.kinds import Instead
-from tests.support.saved_sessions import save_session
+from tests.support.sessions import save_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

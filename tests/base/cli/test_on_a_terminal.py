@@ -127,6 +127,25 @@ def test_ctrl_c_ends_ask(current_server: LocalServer) -> None:
     assert stops(current_server) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_other_signals_leave_nothing_behind(
+    command: str, number: signal.Signals, current_server: LocalServer
+) -> None:
+    """SIGTERM, and the end of the terminal, stop the run on the server and restore the terminal."""
+    arguments = [command, "-m", "slow/drip", "--base-url", current_server.base_url]
+    with TerminalSession(*arguments, *(["drip"] if command == "ask" else [])) as session:
+        if command == "chat":
+            session.expect(PROMPT)
+            session.line("drip")
+        session.expect("tok3")
+        session.interrupt(number)
+        assert session.wait() == 128 + number
+        assert session.is_restored()
+        assert "Traceback" not in session.text
+    assert stops(current_server) == 1
+
+
 def test_a_tool_asks_in_a_form(current_server: LocalServer) -> None:
     """A tool's question is a form; what the server would refuse is asked for again."""
     url = current_server.base_url

@@ -1,4 +1,4 @@
-"""Calls of all families of models are read, whole and in pieces; ordinary answers hold none."""
+"""Calls of all known families are read, whole and in pieces; ordinary answers hold none."""
 
 from __future__ import annotations
 

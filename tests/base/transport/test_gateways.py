@@ -1,4 +1,4 @@
-"""What may stand between a client and its server: proxies, gateways, a private authority."""
+"""What may be between a client and its server: proxies, gateways, a private authority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Firefox profile without a Firefox: the list of profiles, and a database of cookies."""
+"""Sessions that this machine holds: saved by a login, or as cookies in a Firefox profile."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from hfchat_base.auth.cookies import Cookie
+from hfchat_base.auth.store import SessionStore
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from hfchat_base.local import LocalServer
 
 SCHEMA: Final = """
 CREATE TABLE moz_cookies (id INTEGER PRIMARY KEY, originAttributes TEXT NOT NULL DEFAULT '',
@@ -24,8 +29,14 @@ PRAGMA user_version = 17;
 """What Firefox 153 itself makes."""
 
 
+def save_session(server: LocalServer, name: str = "alice") -> None:
+    """Save a session of somebody at a server."""
+    (value,) = server.new_session(name).values()
+    SessionStore().save(server.base_url, name, [Cookie("hf-chat", value)])
+
+
 def write_profile(home: Path, cookies: Sequence[tuple[str, str]], *, host: str) -> Path:
-    """Write a profile into a home folder.
+    """Write a Firefox profile, with its list of profiles, into a home folder.
 
     Args:
         home: The folder that ``HOME`` names.
