@@ -722,12 +722,15 @@ class ChatMessage:
         content: Its text.
         files: What is attached to it.
         reference: Where the server keeps it, for an answer of the server (`Answer.reference`).
+        is_preamble: Whether it is what the model has to know before the user's first words. It is
+            then sent at the beginning of the first message, and never inside a transcript.
     """
 
     role: Role
     content: str
     files: Sequence[Attachment] = ()
     reference: AnswerReference | None = None
+    is_preamble: bool = False
 
 
 RetryReason = Literal["connection", "overloaded", "limit", "pace"]

@@ -258,13 +258,17 @@ def render(
     """Write messages as the one message that the server takes.
 
     User messages alone are joined by blank lines. A mix of roles becomes a marked transcript. What
-    the user said last follows it, so that small models see what they have to answer.
+    the user said last follows it, so that small models see what they have to answer. A preamble
+    comes first.
 
     Args:
         history: The messages, without leading system messages.
         continues: Whether they follow messages that the server has.
     """
     files = tuple(upload for message in history for upload in message.files)
+    if history and history[0].is_preamble:
+        rest, _ = render(history[1:], continues=continues)
+        return "\n\n".join(filter(None, (history[0].content, rest))), files
     if all(message.role == "user" for message in history):
         return "\n\n".join(message.content for message in history) or _attached(files), files
     heading = (

@@ -40,6 +40,11 @@ __all__ = [
     "UpstreamError",
 ]
 
+_INSTRUCTIONS = re.compile(
+    r"\A(?:# Tools\n|Answer with one JSON object ).*?\n\nMy query:\n\n", re.DOTALL
+)
+"""What `hfchat_base.tools` writes before the user's first words."""
+
 
 @dataclass(frozen=True)
 class ChatRequest:
@@ -63,13 +68,17 @@ class ChatRequest:
 
     @property
     def last_user_text(self) -> str:
-        """The text of the last user message, without its images."""
+        """The text of the last user message, without its images.
+
+        Nor does it hold the instructions about tools and JSON that the wrappers and the OpenAI
+        endpoint put before the user's first words; `messages` does.
+        """
         for message in reversed(self.messages):
             if message["role"] == "user":
                 content = message["content"]
-                if isinstance(content, str):
-                    return content
-                return "".join(part["text"] for part in content if part["type"] == "text")
+                if not isinstance(content, str):
+                    content = "".join(part["text"] for part in content if part["type"] == "text")
+                return _INSTRUCTIONS.sub("", content)
         return ""
 
 

@@ -1,8 +1,8 @@
 """Tool calling by prompt, for the wrappers of any framework.
 
 chat-ui has no function calling on the client's side: a conversation is text. So the tools that a
-caller offers are described to the model in the system prompt, its calls are parsed out of what it
-writes, and results go back as what the user says. Nothing here imports a framework.
+caller offers are described to the model before the user's first words, its calls are parsed out of
+what it writes, and results go back as what the user says. Nothing here imports a framework.
 
 * `types.py`: what may be called and what comes back (`Tool`, `ToolConfig`, `FunctionCall`,
   `InvalidToolCall`).

@@ -19,6 +19,7 @@ __all__ = [
     "CALL_OPEN",
     "RESULT_OPEN",
     "assistant_text",
+    "before_the_query",
     "call_reminder",
     "call_text",
     "calls_in",
@@ -68,6 +69,8 @@ Your answer held no function call. Answer with nothing but a call of {{names}}, 
 {{{{"name": {{name}}, "arguments": <args-json-object>}}}}
 {CALL_CLOSE}"""
 
+_QUERY: Final = "{instructions}\n\nMy query:"
+
 _REPETITION: Final = "My question was: {question}\nAnswer it in a sentence with the results above."
 _REPETITION_OF_LONG: Final = "Answer my question in a sentence with the results above."
 _LONG_QUESTION: Final = 2000
@@ -101,7 +104,7 @@ Give the whole answer again, corrected, in the same form."""
 
 
 def tool_instructions(config: ToolConfig) -> str:
-    """What the model is told about the tools, to stand behind the caller's own system prompt."""
+    """What the model is told about the tools, to stand before the user's first message."""
     tools = "\n".join(_signature(tool) for tool in config.tools)
     if not config.is_forced:
         choice = _FREE
@@ -112,6 +115,14 @@ def tool_instructions(config: ToolConfig) -> str:
     if not config.is_parallel:
         choice += _ONE_AT_A_TIME
     return _INSTRUCTIONS.format(tools=tools, choice=choice)
+
+
+def before_the_query(*instructions: str) -> str:
+    """Instructions as the user says them before the query.
+
+    They end with a label: without it, small models called functions that the query did not need.
+    """
+    return _QUERY.format(instructions="\n\n".join(instructions))
 
 
 def call_reminder(config: ToolConfig) -> str:

@@ -20,6 +20,7 @@ from hfchat_base.tools.forms.values import load_json, read_json
 from hfchat_base.tools.parser import ToolCallParser
 from hfchat_base.tools.prompts import (
     assistant_text,
+    before_the_query,
     call_reminder,
     calls_in,
     invalid_call_request,
@@ -386,17 +387,20 @@ def _is_standard_json(text: str) -> bool:
 def _instructed(
     messages: Sequence[ChatMessage], config: ToolConfig, response_schema: Mapping[str, Any] | None
 ) -> Sequence[ChatMessage]:
-    """Put what the model is told about tools and JSON behind the caller's own system prompt."""
-    instructions: list[ChatMessage] = []
+    """Add what the model is told about tools and JSON, before what the user says first.
+
+    It is no part of the system prompt, because current servers send that to the model twice.
+    """
+    texts: list[str] = []
     if config:
-        instructions.append(ChatMessage("system", tool_instructions(config)))
+        texts.append(tool_instructions(config))
     if response_schema is not None:
-        text = schema_instructions(response_schema or None)
-        instructions.append(ChatMessage("system", text))
-    if not instructions:
-        return messages
+        texts.append(schema_instructions(response_schema or None))
     count = next((i for i, m in enumerate(messages) if m.role != "system"), len(messages))
-    return [*messages[:count], *instructions, *messages[count:]]
+    if not texts or count == len(messages):
+        return messages
+    instructions = ChatMessage("user", before_the_query(*texts), is_preamble=True)
+    return [*messages[:count], instructions, *messages[count:]]
 
 
 class _Round(NamedTuple):

@@ -29,13 +29,13 @@ def models() -> list[LocalModel]:
 
 
 def _answer(request: ChatRequest) -> str:
-    question, system = request.last_user_text, str(request.messages[0]["content"])
+    question, first = request.last_user_text, str(request.messages[0]["content"])
     if result := _RESULT.search(question):
         return f"It is {result[1]} °C in Lisbon: no coat needed."
-    if "<tools>" in system:
+    if "<tools>" in first:
         call = {"name": "get_temperature", "arguments": {"city": "Lisbon"}}
         return f"<tool_call>{json.dumps(call)}</tool_call>"
-    if "JSON" in system:
+    if "JSON" in first:
         return f"Here it is:\n```json\n{json.dumps(_BOOK)}\n```"
     known = (answer for topic, answer in _ANSWERS.items() if topic in question)
     return next(known, "I am a stand-in and know only what this notebook asks. Log in for more!")

@@ -1,6 +1,6 @@
 """A model that uses tools: it calls each one whose name shares a word with the question.
 
-Tools of the caller are those that the system prompt tells of, tools of the server those of the
+Tools of the caller are those that the first message tells of, tools of the server those of the
 request. What they gave is all that it then says.
 """
 
@@ -41,7 +41,7 @@ def _answer(request: ChatRequest) -> Iterator[Piece | str]:
 
 
 def _calls(request: ChatRequest, question: str) -> Iterator[Piece | str]:
-    announced = _OFFER.search(str(request.messages[0]["content"]))
+    announced = _OFFER.search("\n".join(str(message["content"]) for message in request.messages))
     for line in announced[1].splitlines() if announced else ():
         function = json.loads(line)["function"]
         if _fits(function, question):

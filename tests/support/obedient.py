@@ -1,8 +1,8 @@
 """A scripted model that does as its prompt says, and knows nothing but that prompt.
 
-It reads the messages that arrive at a model behind the local server, as a language model would: the
-system prompt tells which functions there are and in which tags to call them, the conversation tells
-what is wanted. It shares no code and no constants with the client.
+It reads the messages that arrive at a model behind the local server, as a language model would:
+they tell which functions there are and in which tags to call them, and then what is wanted. It
+shares no code and no constants with the client.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hfchat_base.local import ChatRequest
 _CALL_TAGS: Final = re.compile(r"return a json object .*? within (<\w+>)(</\w+>) XML tags")
 _RESULT_TAGS: Final = re.compile(r"result of each call .*? within (<\w+>)(</\w+>) XML tags")
 _SCHEMA: Final = "JSON schema:"
+_QUERY: Final = "My query:\n\n"
 _ONE_FUNCTION: Final = re.compile(r"call of (?:the function )?(\w+)")
 _NUMBER: Final = re.compile(r"-?\d+")
 _QUOTED: Final = re.compile(r"'([^']+)'|\"([^\"]+)\"")
@@ -25,16 +26,17 @@ _WORD: Final = re.compile(r"[a-z]{3,}")
 
 def obey(request: ChatRequest) -> str:
     """Answer a request as its messages say."""
-    system = "\n".join(_text(m) for m in request.messages if m["role"] == "system")
-    asked = _text(request.messages[-1])
-    if results := _results(system, asked):
+    told = [_text(m).rpartition(_QUERY)[0] for m in request.messages if m["role"] != "assistant"]
+    instructions = "\n".join(told)
+    asked = _text(request.messages[-1]).rpartition(_QUERY)[2]
+    if results := _results(instructions, asked):
         return f"The tools say: {'; '.join(results)}"
     wish = _wish(request)
-    functions = _functions(system)
-    if functions and (calls := _calls(system, asked, wish, functions)):
+    functions = _functions(instructions)
+    if functions and (calls := _calls(instructions, asked, wish, functions)):
         return calls
-    if "one JSON object" in system:
-        return json.dumps(_object(_schema(system) or _keys_named_in(wish), wish))
+    if "one JSON object" in instructions:
+        return json.dumps(_object(_schema(instructions) or _keys_named_in(wish), wish))
     images = _images(request)
     seen = f" I see {images} images." if images else ""
     return f"Hello, you said: {wish[:200]}.{seen}"
@@ -44,11 +46,12 @@ def _wish(request: ChatRequest) -> str:
     """What the user wants, which a request to try again does not repeat."""
     texts = [_text(m) for m in request.messages if m["role"] == "user"]
     wishes = [text for text in texts if "Your answer" not in text]
-    return (wishes or texts)[-1].rpartition("</transcript>")[2].strip()
+    wish = (wishes or texts)[-1].rpartition(_QUERY)[2]
+    return wish.rpartition("</transcript>")[2].strip()
 
 
-def _results(system: str, asked: str) -> list[str]:
-    tags = _RESULT_TAGS.search(system)
+def _results(instructions: str, asked: str) -> list[str]:
+    tags = _RESULT_TAGS.search(instructions)
     if tags is None:
         return []
     found = re.findall(f"{tags[1]}(.*?){tags[2]}", asked, re.DOTALL)
@@ -56,23 +59,23 @@ def _results(system: str, asked: str) -> list[str]:
     return [str(result.get("content", result.get("error"))) for result in results]
 
 
-def _functions(system: str) -> list[dict[str, Any]]:
-    listed = system.partition("<tools>\n")[2].partition("\n</tools>")[0]
+def _functions(instructions: str) -> list[dict[str, Any]]:
+    listed = instructions.partition("<tools>\n")[2].partition("\n</tools>")[0]
     return [json.loads(line)["function"] for line in listed.splitlines()]
 
 
-def _calls(system: str, asked: str, wish: str, functions: list[dict[str, Any]]) -> str:
-    must = "must answer with" in system or "nothing but a call" in asked
-    named = _ONE_FUNCTION.search(system) if must else None
+def _calls(instructions: str, asked: str, wish: str, functions: list[dict[str, Any]]) -> str:
+    must = "must answer with" in instructions or "nothing but a call" in asked
+    named = _ONE_FUNCTION.search(instructions) if must else None
     wanted = [f for f in functions if named and f["name"] == named[1]]
     wanted = wanted or [f for f in functions if _is_about(f, wish)]
     if must and not wanted:
         wanted = functions[:1]
-    tags = _CALL_TAGS.search(system)
+    tags = _CALL_TAGS.search(instructions)
     assert tags is not None, "the prompt does not say how to call"
     calls = [
         {"name": function["name"], "arguments": _object(function["parameters"], wish)}
-        for function in (wanted[:1] if "at most one" in system else wanted)
+        for function in (wanted[:1] if "at most one" in instructions else wanted)
     ]
     return "\n".join(
         f"{tags[1]}\n{json.dumps(call, ensure_ascii=False)}\n{tags[2]}" for call in calls
@@ -83,8 +86,8 @@ def _is_about(function: dict[str, Any], wish: str) -> bool:
     return bool(set(_WORD.findall(function["name"].lower())) & set(_WORD.findall(wish.lower())))
 
 
-def _schema(system: str) -> dict[str, Any] | None:
-    _, found, rest = system.partition(_SCHEMA)
+def _schema(instructions: str) -> dict[str, Any] | None:
+    _, found, rest = instructions.partition(_SCHEMA)
     if not found:
         return None
     schema: dict[str, Any] = json.JSONDecoder().raw_decode(rest.strip())[0]

@@ -170,6 +170,27 @@ def test_transcript() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([ChatMessage("user", "one")], "Know this.\n\none"),
+        (
+            [ChatMessage("user", "one"), ChatMessage("assistant", "two"), ChatMessage("user", "3")],
+            (
+                "Know this.\n\nThis is our conversation so far:\n\n<transcript>\nUser: one\n\n"
+                "Assistant: two\n</transcript>\n\n3"
+            ),
+        ),
+        ([], "Know this."),
+    ],
+    ids=["a message", "a transcript", "nothing"],
+)
+def test_preamble(history: list[ChatMessage], expected: str) -> None:
+    """A preamble stands before all that was said, and outside of a transcript."""
+    preamble = ChatMessage("user", "Know this.", is_preamble=True)
+    assert render([preamble, *history]) == (expected, ())
+
+
 def test_transcript_that_ends_with_the_assistant() -> None:
     """A history that ends with an answer asks to continue it."""
     text, _ = render(messages("one", "two"))

@@ -16,7 +16,7 @@ from hfchat_base import (
     Upload,
 )
 from hfchat_base.errors import RepeatedToolCallError
-from hfchat_base.local import LocalServer
+from hfchat_base.local import FunctionBackend, LocalModel, LocalServer
 from hfchat_base.tools import (
     FunctionCall,
     InvalidToolCall,
@@ -39,12 +39,54 @@ def answer(session: ToolSession, text: str) -> list[Piece]:
     return [*pieces, *session.end(Answer(text=f"{text} "))]
 
 
-def test_tools_are_told_behind_the_system_prompt() -> None:
-    """The caller's own words come first."""
+def test_tools_are_told_before_the_first_message() -> None:
+    """Tools are no part of the system prompt, which current servers send to the model twice."""
     session = ToolSession(QUESTION, ToolConfig.from_choice(TOOLS))
-    assert [message.role for message in session.messages] == ["system", "system", "user"]
-    assert session.messages[0].content == "Be good."
-    assert '"name": "get_weather"' in session.messages[1].content
+    system, instructions, question = session.messages
+    assert (system, question) == QUESTION
+    assert instructions.role == "user"
+    assert instructions.is_preamble
+    assert '"name": "get_weather"' in instructions.content
+    assert instructions.content.endswith("\n\nMy query:")
+
+
+def test_schema_is_told_before_the_first_message() -> None:
+    """So is the form of a JSON answer, after the tools."""
+    config = ToolConfig.from_choice(TOOLS)
+    session = ToolSession(QUESTION, config, response_schema={"type": "object"})
+    _, instructions, question = session.messages
+    assert question == QUESTION[1]
+    tools, found, rest = instructions.content.partition("Answer with one JSON object")
+    assert found
+    assert '"name": "get_weather"' in tools
+    assert rest.endswith("\n\nMy query:")
+
+
+def test_tools_without_a_question() -> None:
+    """Instructions alone are nothing to answer."""
+    system = QUESTION[:1]
+    assert ToolSession(system, ToolConfig.from_choice(TOOLS)).messages is system
+
+
+@pytest.mark.parametrize(
+    ("config", "schema"),
+    [
+        (ToolConfig.from_choice(TOOLS), None),
+        (ToolConfig.from_choice(TOOLS), {"type": "object"}),
+        (None, {}),
+    ],
+    ids=["tools", "tools and a schema", "any JSON"],
+)
+def test_scripted_models_read_the_query_alone(
+    config: ToolConfig | None, schema: dict[str, str] | None
+) -> None:
+    """The last user text of a request to a scripted model does not hold the instructions."""
+    model = LocalModel("my/parrot", FunctionBackend(lambda request: request.last_user_text))
+    session = ToolSession(QUESTION, config, response_schema=schema)
+    with LocalServer(models=[model]) as server, HuggingChat(server.base_url) as client:
+        assert client.chat(session.messages).text == "The weather?"
+        (prompt,) = server.prompts
+        assert "My query:" in prompt.messages[-1]["content"]
 
 
 def test_without_tools_nothing_is_added() -> None:

@@ -32,6 +32,7 @@ _TOOLS: Final = re.compile(
 _FOLLOW_UP: Final = re.compile(
     r"(?:<?Chat History[:>]|<?Follow Up (?:Input|Message)[:>]|<?Standalone question[:>])"
 )
+_QUERY: Final = "My query:\n\n"
 _TRANSCRIPT: Final = re.compile(r"<transcript>\n(.*)\n</transcript>", re.DOTALL)
 _TURN: Final = re.compile(
     r"^(User|Assistant|System): (.*?)(?=^(?:User|Assistant|System): |\Z)", re.DOTALL | re.MULTILINE
@@ -47,7 +48,8 @@ def reader_model() -> LocalModel:
 def answer(request: ChatRequest) -> str:
     """Do what the last message asks for."""
     messages = [turn for message in request.messages for turn in _turns(message)]
-    if (used := use_tools(messages)) is not None:
+    told = (_text(m).rpartition(_QUERY)[0] for m in request.messages if m["role"] == "user")
+    if (used := use_tools("\n".join(told), messages)) is not None:
         return used
     task = request.last_user_text
     tasks: dict[str, Callable[[str], str]] = {
@@ -122,7 +124,7 @@ def _rephrase(task: str) -> str:
 
 def _turns(message: dict[str, Any]) -> list[tuple[str, str]]:
     """The message, or if it holds a transcript of a conversation, what was said in it."""
-    text = _text(message)
+    text = _text(message).rpartition(_QUERY)[2]
     found = _TRANSCRIPT.search(text)
     if found is None:
         return [(message["role"], text)]

@@ -36,15 +36,16 @@ class Tool(NamedTuple):
     schema: dict[str, Any]
 
 
-def use_tools(messages: Sequence[tuple[str, str]]) -> str | None:
+def use_tools(instructions: str, messages: Sequence[tuple[str, str]]) -> str | None:
     """Answer with a call, or with what the calls gave; None if no tools were announced or fit.
 
     Args:
+        instructions: What stands before the user's first words.
         messages: Role and text of each.
     """
+    if "<tools>" in instructions:
+        return _call_in_tags(instructions, messages)
     system = "\n".join(text for role, text in messages if role == "system")
-    if "<tools>" in system:
-        return _call_in_tags(system, messages)
     if "Action Input:" in system:
         return _reason_and_act(system, messages)
     if "<execute>" in system:
@@ -52,13 +53,13 @@ def use_tools(messages: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def _call_in_tags(system: str, messages: Sequence[tuple[str, str]]) -> str | None:
-    signatures = system.rpartition("<tools>\n")[2].partition("\n</tools>")[0].splitlines()
+def _call_in_tags(instructions: str, messages: Sequence[tuple[str, str]]) -> str | None:
+    signatures = instructions.rpartition("<tools>\n")[2].partition("\n</tools>")[0].splitlines()
     functions = [json.loads(line)["function"] for line in signatures]
     tools = [Tool(f["name"], f["description"], f["parameters"]) for f in functions]
     asked, since = _task(messages, lambda text: "<tool_response>" in text)
     done = {json.loads(call)["name"] for _, text in since for call in _CALL.findall(text)}
-    must = "You must answer with" in system
+    must = "You must answer with" in instructions
     calls = [
         {"name": tool.name, "arguments": fill(tool.schema, asked)}
         for tool in tools
@@ -66,7 +67,7 @@ def _call_in_tags(system: str, messages: Sequence[tuple[str, str]]) -> str | Non
     ]
     if not calls and not since:
         calls = _hand_off(tools, asked)
-    if "at most one function" in system:
+    if "at most one function" in instructions:
         calls = calls[:1]
     if calls:
         return "\n".join(f"<tool_call>\n{json.dumps(call)}\n</tool_call>" for call in calls)
