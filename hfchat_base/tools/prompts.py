@@ -226,7 +226,7 @@ def calls_in(text: str) -> list[Any]:
     calls: list[Any] = []
     for body in bodies:
         try:
-            calls.append(json.loads(body))
+            calls.append(load_json(body))
         except ValueError:
             calls.append(body)
     return calls

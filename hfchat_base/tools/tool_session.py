@@ -432,9 +432,8 @@ def _check_repetitions(rounds: Sequence[_Round], limit: int | None) -> None:
     """
     if limit is None or len(rounds) < limit or any(r != rounds[0] for r in rounds[:limit]):
         return
-    names = " and ".join(
-        dict.fromkeys(call["name"] if isinstance(call, dict) else "?" for call in rounds[0].calls)
-    )
+    called = (call.get("name") if isinstance(call, dict) else None for call in rounds[0].calls)
+    names = " and ".join(dict.fromkeys(str(name or "something unreadable") for name in called))
     raise RepeatedToolCallError(
         f"The model called {names} {limit} times in a row with the same arguments and the"
         " same result. Improve the tool's description or result, use another model, or"

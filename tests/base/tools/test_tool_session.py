@@ -299,6 +299,16 @@ def test_repeated_calls() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ['{"part": "all"}', "[1]", "now!", "[" * 100_000])
+def test_repeated_calls_that_are_none(text: str) -> None:
+    """Calls that nobody can read are counted as others are."""
+    unreadable = ChatMessage("assistant", assistant_text("", [InvalidToolCall(text, "No.")]))
+    history = [ASKED, *[unreadable, ChatMessage("user", result_text("tool", "What?"))] * 3]
+    assert ToolSession(history, max_identical_calls=4).goes_on
+    with pytest.raises(RepeatedToolCallError, match="called something unreadable 3 times"):
+        ToolSession(history, max_identical_calls=3)
+
+
 def test_no_limit_of_repeated_calls() -> None:
     """Without a limit no agent is stopped."""
     assert ToolSession(agent(*[([CALL], "no")] * 100)).goes_on
