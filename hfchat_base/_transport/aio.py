@@ -278,7 +278,7 @@ class _Waker:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Say that something has happened; not from what libcurl calls."""
+        """Say that something has happened. Functions that libcurl calls must not call this."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 

@@ -51,11 +51,11 @@ class Watcher(Protocol):
     loop: asyncio.AbstractEventLoop
 
     def on_socket(self, descriptor: int, what: int) -> None:
-        """A socket is to be watched, or no more."""
+        """A socket is to be watched, or is not to be watched any more."""
         ...
 
     def on_timer(self, milliseconds: int) -> None:
-        """After so long libcurl is to be called, in place of what it said before; -1: not."""
+        """Have libcurl called after this time, which replaces the one before; never if negative."""
         ...
 
     def fail(self, error: BaseException) -> None:

@@ -118,7 +118,7 @@ class LoopMulti:
             self._watched.discard(descriptor)
 
     def on_timer(self, milliseconds: int) -> None:
-        """Call libcurl so many milliseconds from now, in place of what it wanted before, or not."""
+        """Call libcurl after this time, which replaces the one before; never if it is negative."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
